@@ -1,0 +1,174 @@
+"""Constructors that leave out what a person would leave out: ``1*x``, ``x + 0``, ``--x``.
+
+They keep the grouping that they are given: a sum or product is never re-associated.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+from fngen import numeric
+from fngen.ir import CONDITIONS, Value, is_number, number, rewrite, value
+
+ZERO, ONE = number(0), number(1)
+
+
+def _numbers(*nodes: Value) -> list[Fraction] | None:
+    """Return the exact values of number nodes, or None if one is something else."""
+    if not all(n.op == "number" for n in nodes):
+        return None
+    return [Fraction(n.datum) for n in nodes]  # type: ignore[arg-type]
+
+
+def neg(a: Value) -> Value:
+    """Return ``-a``."""
+    if a.op == "neg":
+        return a.args[0]
+    if a.op == "number":
+        return number(-a.datum)  # type: ignore[operator, arg-type]
+    if a.op == "sub":
+        return sub(a.args[1], a.args[0])
+    return value("neg", a)
+
+
+def is_negative(node: Value) -> bool:
+    """Say whether ``node`` is written with a minus."""
+    if node.op == "number":
+        return bool(node.datum < 0)  # type: ignore[operator]
+    return node.op == "neg"
+
+
+def add(a: Value, b: Value) -> Value:
+    """Return ``a + b``."""
+    if is_number(a, 0):
+        return b
+    if is_number(b, 0):
+        return a
+    if exact := _numbers(a, b):
+        return number(exact[0] + exact[1])
+    if is_negative(b):
+        return sub(a, neg(b))
+    if a.op == "neg":
+        return sub(b, a.args[0])
+    return value("add", a, b)
+
+
+def sub(a: Value, b: Value) -> Value:
+    """Return ``a - b``."""
+    if is_number(b, 0):
+        return a
+    if is_number(a, 0):
+        return neg(b)
+    if exact := _numbers(a, b):
+        return number(exact[0] - exact[1])
+    if is_negative(b):
+        return add(a, neg(b))
+    return value("sub", a, b)
+
+
+def mul(a: Value, b: Value) -> Value:
+    """Return ``a * b``; a factor moves into a choice whose other side is zero.
+
+    ``where(c, a*b, 0)``, not ``a*where(c, b, 0)``: the second is nan where ``a`` is
+    infinite and the branch not taken.
+    """
+    if is_number(a, 0) or is_number(b, 0):
+        return ZERO
+    if is_number(a, 1):
+        return b
+    if is_number(b, 1):
+        return a
+    if exact := _numbers(a, b):
+        return number(exact[0] * exact[1])
+    for factor, choice in ((a, b), (b, a)):
+        if is_gate(choice):
+            condition, x, y = choice.args
+            return where(condition, mul(factor, x), mul(factor, y))
+    if a.op == "neg":
+        return neg(mul(a.args[0], b))
+    if b.op == "neg":
+        return neg(mul(a, b.args[0]))
+    if b.op == "div" and is_number(b.args[0], 1):
+        return value("div", a, b.args[1])
+    if b.op == "number":
+        return value("mul", b, a)
+    return value("mul", a, b)
+
+
+def is_gate(node: Value) -> bool:
+    """Say whether ``node`` is a choice one of whose sides is zero."""
+    return node.op == "where" and any(is_number(a, 0) or is_gate(a) for a in node.args[1:])
+
+
+def div(a: Value, b: Value) -> Value:
+    """Return ``a / b``."""
+    if is_number(a, 0):
+        return ZERO
+    if is_number(b, 1):
+        return a
+    if exact := _numbers(a, b):
+        return number(exact[0] / exact[1])
+    if a.op == "neg":
+        return neg(div(a.args[0], b))
+    return value("div", a, b)
+
+
+def power(a: Value, b: Value) -> Value:
+    """Return ``a ** b``."""
+    if is_number(b, 1):
+        return a
+    return value("pow", a, b)
+
+
+def where(condition: Value, a: Value, b: Value) -> Value:
+    """Return the choice of ``a`` where the condition holds, else ``b``."""
+    if a is b or condition.op == "true":
+        return a
+    return b if condition.op == "false" else value("where", condition, a, b)
+
+
+def sum_of(terms: list[Value]) -> Value:
+    """Return the sum of ``terms`` from left to right, 0 for none."""
+    total = ZERO
+    for term in terms:
+        total = add(total, term)
+    return total
+
+
+def product_of(factors: list[Value]) -> Value:
+    """Return the product of ``factors`` from left to right, 1 for none."""
+    total = ONE
+    for factor in factors:
+        total = mul(total, factor)
+    return total
+
+
+def fold_numbers(roots: list[Value]) -> dict[Value, Value]:
+    """Return every node with its rational constants and constant conditions worked out."""
+    constants: dict[Value, object] = {}
+
+    def rule(node: Value) -> Value:
+        if node.op in ("name", "nan") or not all(a in constants for a in node.args):
+            return where(*node.args) if node.op == "where" else node
+        result = constants[node] = numeric.apply(node, [constants[a] for a in node.args])
+        if node.op in CONDITIONS:
+            return remember(value("true" if result else "false"), result)
+        if node.op == "where":
+            return node.args[1] if constants[node.args[0]] else node.args[2]
+        if node.op not in numeric.RATIONAL or not isinstance(result, Fraction):
+            return node
+        decimal = any(isinstance(a.datum, Decimal) for a in node.args)
+        return remember(number(as_decimal(result) if decimal else result), result)
+
+    def remember(node: Value, result: object) -> Value:
+        constants[node] = result
+        return node
+
+    return rewrite(roots, rule)
+
+
+def as_decimal(x: Fraction) -> Fraction | Decimal:
+    """Return ``x`` as a decimal, if it has one of at most 17 digits."""
+    short = Decimal(repr(float(x)))
+    return short if Fraction(short) == x else x

@@ -1,0 +1,1 @@
+"""One module a backend: what it needs, its printer, its template."""

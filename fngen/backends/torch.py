@@ -1,0 +1,104 @@
+"""The torch backend: graphs made of what torch has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from fngen.functions import TABLE
+from fngen.ir import Value, fold, number, postorder, rewrite, value
+from fngen.language.rules import definition, derivative, instantiate
+
+TEMPLATE = "torch.py.jinja"
+HALF = Fraction(1, 2)
+
+
+def legalise(roots: Iterable[Value]) -> list[Value]:
+    """Return ``roots`` in terms of operators that torch has, called as torch takes them."""
+    roots = list(roots)
+    images = rewrite(roots, _Legaliser().legal)
+    return [images[root] for root in roots]
+
+
+class _Legaliser:
+    def __init__(self) -> None:
+        self.variables: dict[Value, Value | None] = {}
+
+    def variable(self, node: Value) -> Value | None:
+        """Return a variable that ``node`` depends on; None for a constant."""
+
+        def visit(n: Value, args: list[Value | None]) -> Value | None:
+            return n if n.op == "name" else next(filter(None, args), None)
+
+        return fold([node], visit, self.variables)[node]
+
+    def legal(self, node: Value) -> Value:
+        """Return a node whose arguments are legal, made legal itself."""
+        if node.op in ("pow", "where", "maximum", "minimum"):
+            return getattr(self, f"legal_{node.op}")(*node.args)  # type: ignore[no-any-return]
+        row = TABLE.get(node.op)
+        if row is None:
+            return node
+        if node.op == "clamp" and len({self.variable(a) is None for a in node.args[1:]}) > 1:
+            x, low, high = node.args
+            return value("clamp_max", value("clamp_min", x, low), high)
+        if not row.torch:
+            body = instantiate(definition(row.name), row.name, node.args)
+            return rewrite([body], self.legal)[body]
+        tensors = [p not in row.scalars for p in row.parameters]
+        return value(node.op, *map(self.spread, node.args, tensors, [node] * len(tensors)))
+
+    def spread(self, arg: Value, tensor: bool, node: Value) -> Value:
+        """Return a constant as a tensor, where torch takes no number."""
+        shape = self.variable(node)
+        if not tensor or shape is None or self.variable(arg) is not None:
+            return arg
+        return value("full_like", shape, arg)
+
+    def legal_pow(self, base: Value, exponent: Value) -> Value:
+        """Return a root or reciprocal where a power is one."""
+        exact = Fraction(exponent.datum) if exponent.op == "number" else None  # type: ignore[arg-type]
+        if exact == -1:
+            return value("div", number(1), base)
+        if exact in (HALF, -HALF):
+            return value("sqrt" if exact == HALF else "rsqrt", base)
+        return value("pow", base, exponent)
+
+    def legal_maximum(self, a: Value, b: Value) -> Value:
+        """Return a bound where one side is a constant: torch.maximum takes tensors only."""
+        return self.bound("maximum", "clamp_min", a, b)
+
+    def legal_minimum(self, a: Value, b: Value) -> Value:
+        """Return a bound where one side is a constant, as for maximum."""
+        return self.bound("minimum", "clamp_max", a, b)
+
+    def bound(self, op: str, clamp: str, a: Value, b: Value) -> Value:
+        """Return ``op(a, b)``, a constant side as the bound of a clamp."""
+        if self.variable(b) is None:
+            return value(clamp, a, b)
+        return value(clamp, b, a) if self.variable(a) is None else value(op, a, b)
+
+    def legal_where(self, condition: Value, a: Value, b: Value) -> Value:
+        """Return a choice that has the inputs' type also between two constants."""
+        if self.variable(a) is None and self.variable(b) is None:
+            a = self.spread(a, True, condition)
+        return value("where", condition, a, b)
+
+
+def wrapped(roots: Iterable[Value]) -> list[str]:
+    """Return the functions below ``roots`` that need an autograd node of their own.
+
+    torch has their values, but no derivative of theirs, or one that is wrong somewhere.
+    The derivative of one may need others, and so on: the result is closed under that.
+    """
+    found: dict[str, None] = {}
+    pending = legalise(roots)
+    while pending:
+        for node in postorder([pending.pop()]):
+            row = TABLE.get(node.op)
+            if row is None or row.native or node.op in found:
+                continue
+            found[node.op] = None
+            rules = (derivative(node.op, i) for i in range(len(row.parameters)))
+            pending += legalise(rule for rule in rules if rule is not None)
+    return list(found)

@@ -1,0 +1,77 @@
+"""The example in a module's docstring, worked out without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, product
+
+from fngen.numeric import mp_evaluate
+from fngen.problem import Problem
+
+_VECTORS = ((-1.0, 0.0, 1.0), (1.0, 2.0, 3.0), (0.5, 1.0, 1.5), (0.2, 0.4, 0.6), (2.0, 3.0, 5.0))
+_SCALARS = (3.0, 0.5, 2.0, 1.0, 0.1, -1.0)
+_TRIES = 60
+
+
+@dataclass(frozen=True)
+class Example:
+    """Arguments as Python text, and the tensor that the layer prints."""
+
+    arguments: tuple[str, ...]
+    result: str
+
+
+def example(problem: Problem) -> Example | None:
+    """Return the first example whose result is printed plainly, if there is one."""
+    for vector, scalars in islice(_candidates(len(problem.inputs)), _TRIES):
+        values = [_value(problem, (x, *scalars)) for x in vector]
+        if problem.reduction:
+            total = sum(v for v in values if v is not None) if None not in values else None
+            values = [total if problem.reduction == "sum" or total is None else total / len(values)]
+        shown = _tensor(values, scalar=bool(problem.reduction))
+        if shown:
+            first = f"torch.tensor([{', '.join(map(str, vector))}])"
+            return Example((first, *(f"torch.tensor({s})" for s in scalars)), shown)
+    return None
+
+
+def _candidates(count: int) -> Iterator[tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Yield values for the first input and for the others, the most readable first."""
+    if count > 4:
+        yield from ((v, (s,) * (count - 1)) for s in _SCALARS for v in _VECTORS)
+        return
+    for scalars in product(_SCALARS, repeat=count - 1):
+        yield from ((vector, scalars) for vector in (_VECTORS if count == 1 else _VECTORS[1:]))
+
+
+def _value(problem: Problem, point: tuple[float, ...]) -> float | None:
+    from mpmath import mp
+
+    with mp.workdps(20):
+        variables = {x: mp.mpf(v) for x, v in zip(problem.inputs, point, strict=True)}
+        result = mp_evaluate([problem.value], variables)[problem.value]
+        return float(result) if mp.isfinite(result) else None
+
+
+def _tensor(values: list[float | None], scalar: bool) -> str:
+    """Return how torch prints these float32 values, or nothing where that is unsure."""
+    numbers = [v for v in values if v is not None]
+    sizes = [abs(v) for v in numbers if v]
+    if len(numbers) < len(values) or not sizes or max(sizes) >= 1e5:
+        return ""
+    if all(v == round(v) for v in numbers):
+        texts = [f"{v:.0f}." for v in numbers]
+    elif min(sizes) < 1e-3 or max(sizes) / min(sizes) > 900 or any(map(_is_tie, numbers)):
+        return ""
+    else:
+        texts = [f"{v + 0.0:.4f}" for v in numbers]
+    width = max(map(len, texts))
+    if scalar:
+        return f"tensor({texts[0]})"
+    return f"tensor([{', '.join(t.rjust(width) for t in texts)}])"
+
+
+def _is_tie(x: float) -> bool:
+    """Say whether the fifth decimal is so close to a tie that float32 may round it the other way."""
+    return abs(abs(x) * 1e4 % 1 - 0.5) < 0.05

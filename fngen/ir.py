@@ -1,0 +1,203 @@
+"""The intermediate representation: values, and the blocks and kernels made of them.
+
+A ``Value`` is a node of an expression graph. Equal nodes are one object, so a shared
+subexpression is found by identity, and a graph with exponentially many paths stays small.
+Graphs may be thousands of nodes deep: every walk in fngen is a loop over ``postorder``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+T = TypeVar("T")
+Number = Fraction | Decimal
+"""An exact number; a ``Decimal`` is one that was written with a point or an exponent."""
+
+ARITHMETIC = {"neg": 1, "add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2}
+COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+LOGIC = {"and": 2, "or": 2, "not": 1}
+LEAVES = frozenset({"number", "name", "pi", "nan", "true", "false"})
+CONDITIONS = frozenset({*COMPARISONS, *LOGIC, "true", "false"})
+REDUCTIONS = ("sum", "mean")
+
+
+class Value:
+    """An immutable node: an operator or function, its arguments, and a leaf's datum.
+
+    Nodes are interned: build them with :func:`value`, compare them with ``is``.
+    """
+
+    __slots__ = ("__weakref__", "args", "datum", "op")
+
+    op: str
+    args: tuple[Value, ...]
+    datum: Number | str | None
+
+    def __repr__(self) -> str:
+        return dump(self)
+
+
+_interned: WeakValueDictionary[tuple[object, ...], Value] = WeakValueDictionary()
+
+
+def value(op: str, *args: Value, datum: Number | str | None = None) -> Value:
+    """Return the one node with this operator, these arguments and this datum."""
+    key = (op, type(datum), str(datum), *map(id, args))
+    node = _interned.get(key)
+    if node is None:
+        node = Value()
+        node.op, node.args, node.datum = op, args, datum
+        _interned[key] = node
+    return node
+
+
+def name(text: str) -> Value:
+    """Return the node of a variable."""
+    return value("name", datum=text)
+
+
+def number(x: int | Number) -> Value:
+    """Return the node of an exact number."""
+    return value("number", datum=Fraction(x) if isinstance(x, int) else x)
+
+
+def postorder(roots: Iterable[Value]) -> list[Value]:
+    """Return every node below ``roots`` once, arguments before their users."""
+    done: dict[Value, None] = {}
+    stack = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        node, expanded = stack.pop()
+        if node in done:
+            continue
+        if expanded:
+            done[node] = None
+        else:
+            stack.append((node, True))
+            stack.extend((a, False) for a in reversed(node.args) if a not in done)
+    return list(done)
+
+
+def fold(
+    roots: Iterable[Value], visit: Callable[[Value, list[T]], T], results: dict[Value, T] | None = None
+) -> dict[Value, T]:
+    """Return ``visit(node, results of its arguments)`` for every node below ``roots``.
+
+    Nodes that ``results`` holds are taken from there, and nothing below them is visited.
+    """
+    results = {} if results is None else results
+    stack = list(roots)
+    while stack:
+        node = stack[-1]
+        missing = [a for a in reversed(node.args) if a not in results] if node not in results else []
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        if node not in results:
+            results[node] = visit(node, [results[a] for a in node.args])
+    return results
+
+
+def rebuild(node: Value, args: Iterable[Value]) -> Value:
+    """Return ``node`` with other arguments."""
+    return value(node.op, *args, datum=node.datum)
+
+
+def rewrite(roots: Iterable[Value], rule: Callable[[Value], Value]) -> dict[Value, Value]:
+    """Return the image of every node when ``rule`` is applied bottom-up, once a node."""
+    return fold(roots, lambda node, args: rule(rebuild(node, args) if node.args else node))
+
+
+def substitute(root: Value, images: Mapping[Value, Value]) -> Value:
+    """Return ``root`` with the nodes in ``images`` replaced, whatever is below them."""
+    return fold([root], lambda n, args: rebuild(n, args) if args else n, dict(images))[root]
+
+
+def names(roots: Iterable[Value]) -> tuple[str, ...]:
+    """Return the variables below ``roots`` in order of first appearance."""
+    return tuple(str(n.datum) for n in postorder(roots) if n.op == "name")
+
+
+def is_number(node: Value, x: int | None = None) -> bool:
+    """Say whether ``node`` is a number, and if given which one."""
+    return node.op == "number" and (x is None or node.datum == x)
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """``name = value``."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Straight-line code: inputs, named intermediates, and named results."""
+
+    inputs: tuple[str, ...]
+    lets: tuple[Let, ...]
+    results: tuple[Let, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A Block over one iteration space, then a reduction of its results (or none)."""
+
+    block: Block
+    reduction: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A sequence of Passes: the results of one are inputs of the next."""
+
+    passes: tuple[Pass, ...]
+
+
+def dump(node: Value) -> str:
+    """Return the text form of a value, operators as calls: ``add(pow(x, 2), 1)``."""
+
+    def visit(n: Value, args: list[str]) -> str:
+        return f"{n.op}({', '.join(args)})" if args else n.op if n.datum is None else str(n.datum)
+
+    return fold([node], visit)[node]
+
+
+def dump_block(block: Block) -> str:
+    """Return the text form of a block, one line a Let."""
+    lines = [f"block({', '.join(block.inputs)}):"]
+    lines += [f"    {let.name} = {let.value!r}" for let in block.lets]
+    lines += [f"    -> {let.name} = {let.value!r}" for let in block.results]
+    return "\n".join(lines)
+
+
+def verify(block: Block) -> None:
+    """Raise ``AssertionError`` unless every name is defined once, and before its use."""
+    known = set(block.inputs)
+    assert len(known) == len(block.inputs), f"an input is declared twice: {block.inputs}"
+    assert block.results, "a block without results"
+    for let in block.lets:
+        _verify_value(let, known)
+        assert let.name not in known, f"{let.name} is defined twice"
+        known.add(let.name)
+    for let in block.results:
+        _verify_value(let, known)
+
+
+def _verify_value(let: Let, known: set[str]) -> None:
+    arities = {**ARITHMETIC, **dict.fromkeys(COMPARISONS, 2), **LOGIC, "where": 3}
+    for node in postorder([let.value]):
+        assert node.op != "name" or node.datum in known, f"{node.datum} is not defined"
+        arity = 0 if node.op in LEAVES else arities.get(node.op, len(node.args))
+        assert len(node.args) == arity, f"{node.op} with {len(node.args)} arguments"
+        wanted = [True, False, False] if node.op == "where" else [node.op in LOGIC] * 3
+        for arg, condition in zip(node.args, wanted, strict=False):
+            assert (arg.op in CONDITIONS) == condition or arg.op == "name", (
+                f"{node.op} of {arg.op}"
+            )

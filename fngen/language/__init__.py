@@ -1,0 +1,1 @@
+"""The formula language: text to graph and back. Nothing here evaluates text."""

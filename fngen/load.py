@@ -1,0 +1,54 @@
+"""Source to module: imported from memory, with its lines in every traceback."""
+
+from __future__ import annotations
+
+import importlib.util
+import linecache
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from fngen.errors import FileError
+from fngen.source import Source
+
+
+def load(source: Source) -> ModuleType:
+    """Return the module of a Source, without a file.
+
+    It is found by debuggers, ``inspect.getsource`` and pickle under ``fngen.compiled.<name>``
+    as long as the process lives.
+    """
+    filename = f"<fngen {source.name}>"
+    return execute(source.text, f"fngen.compiled.{source.name}", filename)
+
+
+def load_file(path: Path) -> ModuleType:
+    """Return the module of an emitted file, whatever is on ``sys.path``.
+
+    Raises:
+        FileError: If the file does not import.
+    """
+    spec = importlib.util.spec_from_file_location(f"fngen.verified.{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise FileError(f"{path} does not import: {type(error).__name__}: {error}", path=str(path)) from error
+    return module
+
+
+def execute(text: str, module_name: str, filename: str) -> ModuleType:
+    """Run emitted source as a module.
+
+    The text is what the templates made of a checked formula; a formula's own text never
+    gets here except inside comments and strings.
+    """
+    module = ModuleType(module_name)
+    module.__file__ = filename
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    sys.modules[module_name] = module
+    exec(compile(text, filename, "exec"), module.__dict__)  # noqa: S102
+    return module

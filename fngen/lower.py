@@ -1,0 +1,187 @@
+"""Graph to statements: shared parts named, each statement within the line.
+
+The generator never wraps a line, so it needs no formatter: a subterm gets a name before a
+statement passes the margin, which also reads better.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from fngen.ir import CONDITIONS, Let, Value, name, postorder, substitute
+from fngen.naming import free_name
+from fngen.numeric import apply
+from fngen.printing.infix import Printer, Text
+
+MARGIN = 88
+STEMS = ("u", "v", "w", "s", "p", "q", "h", "z")
+_POWERS = {2: "squared", 3: "cubed"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A value that a statement needs, and the columns that the statement leaves for it."""
+
+    value: Value
+    room: int
+
+
+@dataclass(frozen=True)
+class Body:
+    """Statements for all targets, statements for one target each, and the targets' texts."""
+
+    shared: tuple[Let, ...]
+    local: tuple[tuple[Let, ...], ...]
+    texts: tuple[Text, ...]
+    printed: Mapping[Value, str]
+
+    def lines(self, lets: Sequence[Let]) -> list[str]:
+        """Return one assignment a line."""
+        return [f"{let.name} = {self.printed[let.value]}" for let in lets]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A module-level constant: its name, its value rounded once, and what it is."""
+
+    name: str
+    literal: str
+    meaning: str
+
+
+def hoist_constants(roots: Sequence[Value], taken: set[str], spell: Callable[[Value], str]) -> tuple[list[Value], list[Constant]]:
+    """Replace irrational constants by names; return the new roots and the constants.
+
+    Folding at generation time rounds once, where ``math.sqrt(2 / math.pi)`` rounds twice.
+    """
+    order = postorder(roots)
+    numbers: dict[Value, object] = {}
+    for node in order:
+        if node.op not in ("name", "nan") and all(a in numbers for a in node.args):
+            numbers[node] = apply(node, [numbers[a] for a in node.args])
+    irrational = {n for n in numbers if n.args and not isinstance(numbers[n], Fraction | bool)}
+    used = {a for n in order if n not in irrational for a in n.args} | set(roots)
+    outer = [n for n in order if n in irrational and n in used]
+    constants: dict[Value, Constant] = {}
+    for node in outer:
+        meaning = spell(node)
+        label = free_name(_constant_name(meaning), taken)
+        taken.add(label)
+        constants[node] = Constant(label, repr(float(numbers[node])), meaning)  # type: ignore[arg-type]
+    images = {node: name(c.name) for node, c in constants.items()}
+    return [substitute(root, images) for root in roots], list(constants.values())
+
+
+def _constant_name(meaning: str) -> str:
+    slug = re.sub(r"\W+", "_", meaning).strip("_").upper()
+    return f"_{slug}" if 0 < len(slug) <= 24 else "_C"
+
+
+def lower(targets: Sequence[Target], printer: Printer, taken: set[str], named: Mapping[Value, str], indent: int) -> Body:
+    """Return the statements that compute ``targets``.
+
+    Args:
+        targets: What to compute, with the room that each has in its own statement.
+        printer: The printer of the language.
+        taken: Identifiers that are in use; the names chosen here are added.
+        named: Names that the user gave to intermediates.
+        indent: The column at which statements start.
+    """
+    return _Lowering(targets, printer, taken, named, indent).body()
+
+
+class _Lowering:
+    def __init__(
+        self, targets: Sequence[Target], printer: Printer, taken: set[str], named: Mapping[Value, str], indent: int
+    ) -> None:
+        self.targets, self.printer, self.taken, self.wanted = targets, printer, taken, named
+        self.room = MARGIN - indent - len("term_1000 = ")
+        self.order = postorder([t.value for t in targets])
+        self.texts: dict[Value, Text] = {}
+        self.printed: dict[Value, str] = {}
+        self.names: dict[Value, str] = {}
+
+    def body(self) -> Body:
+        uses = self.uses()
+        for node in self.order:
+            self.print(node, self.room)
+            if node.args and (node in self.wanted or uses[node] > 1):
+                self.name(node)
+        texts = []
+        for target in self.targets:
+            if target.value not in self.names:
+                self.print(target.value, target.room)
+                if len(self.texts[target.value].text) > target.room:
+                    self.name(target.value)
+            texts.append(self.texts[target.value])
+        reach = self.reach()
+        lets = [(reach[n], Let(self.names[n], n)) for n in self.order if n in self.names]
+        local = tuple(tuple(let for mask, let in lets if mask == 1 << i) for i in range(len(self.targets)))
+        shared = tuple(let for mask, let in lets if mask & (mask - 1))
+        return Body(shared, local, tuple(texts), self.printed)
+
+    def uses(self) -> dict[Value, int]:
+        counts = dict.fromkeys(self.order, 0)
+        for node in [t.value for t in self.targets] + [a for n in self.order for a in n.args]:
+            counts[node] += 1
+        return counts
+
+    def reach(self) -> dict[Value, int]:
+        """Return for each node a bit mask of the targets that it is computed for."""
+        masks = dict.fromkeys(self.order, 0)
+        for i, target in enumerate(self.targets):
+            masks[target.value] |= 1 << i
+        for node in reversed(self.order):
+            for arg in node.args:
+                masks[arg] |= masks[node]
+        return masks
+
+    def print(self, node: Value, room: int) -> None:
+        """Print a node into ``room`` columns, naming its longest argument until it fits."""
+        while True:
+            text = self.printer.visit(node, [self.texts[a] for a in node.args])
+            longest = max(
+                (a for a in node.args if a.args and a not in self.names),
+                key=lambda a: len(self.texts[a].text),
+                default=None,
+            )
+            if len(text.text) <= room or longest is None:
+                break
+            self.name(longest)
+        self.texts[node], self.printed[node] = text, text.text
+
+    def name(self, node: Value) -> None:
+        """Give a node a name: from here on it prints as that."""
+        label = self.wanted.get(node) or self.free(node)
+        self.taken.add(label)
+        self.names[node] = label
+        self.texts[node] = Text(label, negative=f"-{label}")
+
+    def free(self, node: Value) -> str:
+        described = self.describe(node)
+        if described:
+            return free_name(described, self.taken)
+        free = [stem for stem in STEMS if stem not in self.taken]
+        return free[0] if free else free_name("term", self.taken)
+
+    def describe(self, node: Value) -> str:
+        """Return ``exp_x`` for ``exp(x)``, ``x_squared`` for ``x**2``, or nothing."""
+        if node.op in CONDITIONS:
+            return "mask"
+        first = node.args[0]
+        if first.op == "neg":
+            first = first.args[0]
+        plain = self.texts[first].text if first.op == "name" else self.names.get(first, "")
+        if not plain or plain.startswith("_"):
+            return ""
+        if node.op == "pow" and node.args[1].op == "number":
+            return f"{plain}_{_POWERS[int(node.args[1].datum)]}" if node.args[1].datum in _POWERS else ""  # type: ignore[arg-type]
+        if len(node.args) > 1:
+            return ""
+        sign = "neg_" if first is not node.args[0] else ""
+        return f"{node.op}_{sign}{plain}"
+
+

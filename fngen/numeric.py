@@ -1,0 +1,180 @@
+"""Numbers of constant subexpressions: exact where they are rational, else by mpmath.
+
+mpmath is imported on first use: a formula of rational numbers needs none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from fngen.functions import TABLE, special
+from fngen.ir import COMPARISONS, Value, fold
+
+if TYPE_CHECKING:
+    from mpmath import mpf
+
+Real = Any
+"""A Fraction, an mpf, or for a condition a bool."""
+
+DIGITS = 60
+MAX_BITS = 4096
+"""Size of a numerator or denominator: no float64 needs more than 2 * 1074."""
+_SPECIAL = frozenset(row.name for row in special.ROWS)
+_SPECIAL_LIMIT = 10**5
+"""Series for the special functions take for ever at larger arguments."""
+
+
+class NotReal(ArithmeticError):
+    """A constant that has no value: not a real number, or far too large."""
+
+
+def exact_power(base: Fraction, exponent: Fraction) -> Fraction | None:
+    """Return ``base**exponent``, or None where that is not rational."""
+    if exponent.denominator != 1:
+        return None
+    if base == 0 and exponent < 0:
+        raise NotReal("a division by zero")
+    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+    if abs(base) not in (0, 1) and (bits - 1) * abs(exponent) > MAX_BITS:
+        raise NotReal("far beyond float64")
+    return Fraction(base ** int(exponent if abs(base) not in (0, 1) else exponent % 2 or 2 * (exponent != 0)))
+
+
+def _quotient(a: Fraction, b: Fraction) -> Fraction:
+    if b == 0:
+        raise NotReal("a division by zero")
+    return a / b
+
+
+RATIONAL: dict[str, Callable[..., Fraction | None]] = {
+    "neg": lambda a: -a,
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": _quotient,
+    "pow": exact_power,
+}
+_COMPARE: dict[str, Callable[[Real, Real], bool]] = {
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+    "eq": lambda a, b: a == b,
+    "ne": lambda a, b: a != b,
+}
+
+
+def apply(node: Value, args: list[Real]) -> Real:
+    """Return the number that ``node`` makes of these numbers.
+
+    Raises:
+        NotReal: If there is none, or if it does not fit in a float64.
+    """
+    if node.op in COMPARISONS:
+        a, b = args if all(isinstance(a, Fraction) for a in args) else map(to_mpf, args)
+        return _COMPARE[node.op](a, b)
+    if node.op in ("and", "or", "not", "true", "false"):
+        return {"and": all(args), "or": any(args), "not": not all(args), "true": True, "false": False}[node.op]
+    if node.op == "where":
+        return args[1] if args[0] else args[2]
+    if node.op == "number":
+        assert node.datum is not None
+        return _bounded(Fraction(node.datum))
+    result = None
+    if node.op in RATIONAL and all(isinstance(a, Fraction) for a in args):
+        result = RATIONAL[node.op](*args)
+    return _bounded(_by_mpmath(node.op, args) if result is None else result)
+
+
+def _bounded(x: Real) -> Real:
+    if abs(x) > sys.float_info.max:
+        raise NotReal("beyond float64")
+    if isinstance(x, Fraction) and x.denominator.bit_length() > MAX_BITS:
+        raise NotReal("too small for float64")
+    return x
+
+
+def to_mpf(x: Real) -> mpf:
+    """Return a Fraction or mpf as an mpf."""
+    from mpmath import mp
+
+    return mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else x
+
+
+def _by_mpmath(op: str, args: list[Real]) -> mpf:
+    from mpmath import mp
+
+    with mp.workdps(DIGITS):
+        values = [to_mpf(a) for a in args]
+        if op in _SPECIAL and any(abs(v) > _SPECIAL_LIMIT for v in values):
+            raise NotReal("too large an argument for a constant")
+        try:
+            result = mp_function(op)(*values)
+        except (ValueError, ZeroDivisionError, ArithmeticError, TypeError) as error:
+            raise NotReal("not a real number") from error
+        if not isinstance(result, mp.mpf) or not mp.isfinite(result):
+            raise NotReal("not a real number")
+        return result
+
+
+def mp_function(op: str) -> Callable[..., Any]:
+    """Return the function of real numbers, in mpmath, that an operator stands for."""
+    from mpmath import mp
+
+    arithmetic: dict[str, Callable[..., Any]] = {
+        "pi": lambda: +mp.pi,
+        "neg": lambda a: -a,
+        "add": lambda a, b: a + b,
+        "sub": lambda a, b: a - b,
+        "mul": lambda a, b: a * b,
+        "div": lambda a, b: a / b,
+        "where": lambda c, a, b: a if c else b,
+        **_COMPARE,
+    }
+    if op in arithmetic:
+        return arithmetic[op]
+    row = TABLE[op]
+    if not row.mpmath:
+        return _mp_definition(op)
+    name, _, first = row.mpmath.partition(" ")
+    function: Callable[..., Any] = getattr(mp, name)
+    return (lambda x: function(int(first), x)) if first else function
+
+
+def _mp_definition(op: str) -> Callable[..., Any]:
+    from fngen.language.rules import definition
+
+    body = definition(op)
+    parameters = TABLE[op].parameters
+
+    def function(*args: Any) -> Any:
+        return mp_evaluate([body], dict(zip(parameters, args, strict=True)))[body]
+
+    return function
+
+
+def mp_evaluate(roots: list[Value], variables: dict[str, Any]) -> dict[Value, Any]:
+    """Return the mpmath value of every node below ``roots``, NaN where there is none.
+
+    Works at mpmath's current precision. A value that is not real is NaN, as in torch.
+    """
+    from mpmath import mp
+
+    def visit(node: Value, args: list[Any]) -> Any:
+        if node.op == "name":
+            return variables[str(node.datum)]
+        if node.op == "number":
+            assert node.datum is not None
+            return to_mpf(Fraction(node.datum))
+        if node.op in ("and", "or", "not", "true", "false"):
+            return apply(node, args)
+        try:
+            result = mp_function(node.op)(*args)
+        except (ValueError, ZeroDivisionError, ArithmeticError, TypeError):
+            return mp.nan
+        return mp.nan if isinstance(result, mp.mpc) else result
+
+    return fold(roots, visit)

@@ -1,0 +1,35 @@
+"""The stages in a row; alone in importing them."""
+
+from __future__ import annotations
+
+from fngen import differentiate, layer, problem
+from fngen.ir import Value
+from fngen.naming import derived_name
+from fngen.problem import Problem
+from fngen.render import render
+from fngen.source import Source
+from fngen.spec import Spec
+from fngen.view import view
+
+
+def generate(spec: Spec) -> Source:
+    """Return the source of a differentiable torch layer."""
+    parsed = problem.read(spec)
+    partials = derive(parsed)
+    name = spec.name or derived_name(parsed.value, spec.formula)
+    built = layer.build(parsed, partials, name)
+    return Source(name, render(view(spec, parsed, partials, built)), spec)
+
+
+def derive(parsed: Problem) -> tuple[Value, ...]:
+    """Return the partial derivative by each input.
+
+    Raises:
+        FormulaError: If a function has no known derivative where one is needed.
+    """
+    try:
+        return differentiate.partials(parsed.value, parsed.inputs, parsed.named)
+    except differentiate.NoDerivative as error:
+        node = next((n for n in parsed.reading.places if n.op == error.op), parsed.value)
+        message = f"no derivative of {error.op} by its argument {error.parameter!r} is known"
+        raise parsed.reading.error(message, node, "That argument must be a constant.") from None

@@ -1,0 +1,1 @@
+"""Graph to text: one printer a language, over one notion of precedence."""

@@ -1,0 +1,97 @@
+"""Graph to Python with torch operators, spaced as Black would."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from fngen.functions import TABLE
+from fngen.ir import Value, is_number
+from fngen.printing import infix
+from fngen.printing.infix import SIGN, Text, float_text, is_exact_integer
+
+BIT_OR, BIT_AND = infix.SUM - 2, infix.SUM - 1
+"""Python's ``|`` and ``&`` bind tighter than comparisons, so those stand in brackets."""
+
+
+class TorchPrinter(infix.Printer):
+    """Prints graphs that the torch backend has made legal.
+
+    Args:
+        wrapped: Functions that the file wraps in a node of its own, called by ``_name``.
+    """
+
+    tight = False
+
+    def __init__(self, wrapped: Collection[str] = ()) -> None:
+        self.wrapped = wrapped
+
+    def number(self, x: Fraction | Decimal) -> Text:
+        """Return an int, a quotient of ints, or the nearest float64."""
+        if is_exact_integer(x) or (isinstance(x, Fraction) and _is_small(x)):
+            return super().number(x)
+        text = float_text(x)
+        return Text(text, SIGN) if x < 0 else Text(text, negative=f"-{text}")
+
+    def comparison(self, symbol: str, left: Text, right: Text) -> Text:
+        """Return ``left symbol right``."""
+        text = f"{left.inside(infix.SUM)} {symbol} {right.inside(infix.SUM)}"
+        return Text(text, infix.CHOICE)
+
+    def print_neg(self, node: Value, x: Text) -> Text:
+        """Return ``-x``, the sign in front of a product's first factor."""
+        if x.negative:
+            return Text(x.negative, min(x.binding, SIGN))
+        return Text(f"-({x.text})", SIGN)
+
+    def print_and(self, node: Value, a: Text, b: Text) -> Text:
+        """Return the elementwise conjunction."""
+        return Text(f"{a.inside(BIT_AND)} & {b.inside(BIT_AND + 1)}", BIT_AND)
+
+    def print_or(self, node: Value, a: Text, b: Text) -> Text:
+        """Return the elementwise disjunction."""
+        return Text(f"{a.inside(BIT_OR)} | {b.inside(BIT_OR + 1)}", BIT_OR)
+
+    def print_not(self, node: Value, a: Text) -> Text:
+        """Return the elementwise negation."""
+        return Text(f"~{a.inside(SIGN)}", SIGN)
+
+    def print_where(self, node: Value, c: Text, a: Text, b: Text) -> Text:
+        """Return an elementwise choice."""
+        return Text(f"torch.where({c.text}, {a.text}, {b.text})")
+
+    def print_clamp_min(self, node: Value, x: Text, bound: Text) -> Text:
+        """Return a lower bound."""
+        return Text(f"torch.clamp({x.text}, min={bound.text})")
+
+    def print_clamp_max(self, node: Value, x: Text, bound: Text) -> Text:
+        """Return an upper bound."""
+        return Text(f"torch.clamp({x.text}, max={bound.text})")
+
+    def print_full_like(self, node: Value, x: Text, fill: Text) -> Text:
+        """Return a tensor of one number, shaped and typed like ``x``."""
+        if is_number(node.args[1], 0):
+            return Text(f"torch.zeros_like({x.text})")
+        if is_number(node.args[1], 1):
+            return Text(f"torch.ones_like({x.text})")
+        return Text(f"torch.full_like({x.text}, {fill.text})")
+
+    def print_clone(self, node: Value, x: Text) -> Text:
+        """Return a copy."""
+        return Text(f"{x.inside(infix.ATOM)}.clone()")
+
+    def call(self, node: Value, args: Sequence[Text]) -> Text:
+        """Return a constant or a call; the sign of a call stands before it."""
+        text = super().call(node, args)
+        return Text(text.text, negative=f"-{text.text}")
+
+    def function(self, node: Value) -> str:
+        """Return the name under which the emitted file calls a function."""
+        if node.op in ("pi", "nan"):
+            return {"pi": "math.pi", "nan": "torch.nan"}[node.op]
+        return f"_{node.op}" if node.op in self.wrapped else TABLE[node.op].torch
+
+
+def _is_small(x: Fraction) -> bool:
+    return max(abs(x.numerator), x.denominator) <= 10**9

@@ -1,0 +1,125 @@
+"""Statements to a Problem: what is an input, an intermediate, the output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from fngen.algebra import fold_numbers
+from fngen.errors import FormulaError
+from fngen.ir import REDUCTIONS, Block, Kernel, Let, Pass, Value, name, names, postorder, substitute
+from fngen.language.parse import Reading, Statement, parse
+from fngen.naming import free_name
+from fngen.spec import Spec
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A formula as one graph.
+
+    Attributes:
+        reading: The text and the place of each node in it.
+        inputs: The variables, in order.
+        output: The name of the result.
+        value: The graph of the result at one point, in terms of the inputs.
+        named: The intermediates that the user named, as graphs in terms of the inputs.
+        reduction: ``"sum"`` or ``"mean"`` over all elements, or None.
+    """
+
+    reading: Reading
+    inputs: tuple[str, ...]
+    output: str
+    value: Value
+    named: dict[Value, str]
+    reduction: str | None
+
+    def kernel(self) -> Kernel:
+        """Return the forward computation."""
+        lets, seen = [], dict[Value, Value]()
+        for node, text in self.named.items():
+            lets.append(Let(text, substitute(node, seen)))
+            seen[node] = name(text)
+        result = Let(self.output, substitute(self.value, seen))
+        return Kernel((Pass(Block(self.inputs, tuple(lets), (result,)), self.reduction),))
+
+
+def read(spec: Spec) -> Problem:
+    """Parse the formula of a request and resolve its names.
+
+    Raises:
+        FormulaError: If the text is no formula, or its names do not fit together.
+    """
+    reading = parse(spec.formula)
+    *lets, last = _ordered(reading)
+    inputs = _inputs(reading, spec)
+    reduction, body = _reduction(reading, last)
+    images: dict[Value, Value] = {}
+    for let in lets:
+        images[name(let.name)] = substitute(let.value, images)
+    graph = substitute(body, images)
+    folded = fold_numbers([graph, *images.values()])
+    named = {folded[node]: str(leaf.datum) for leaf, node in images.items() if folded[node].args}
+    output = last.name or free_name("y", {*inputs, *named.values()})
+    return Problem(reading, inputs, output, folded[graph], named, reduction)
+
+
+def _error(reading: Reading, message: str, statement: Statement, hint: str = "") -> FormulaError:
+    return FormulaError(message, hint, reading.text, statement.start, statement.end)
+
+
+def _ordered(reading: Reading) -> list[Statement]:
+    """Return the statements, the output last; refuse names that do not fit together."""
+    assigned: set[str] = set()
+    everything = {s.name for s in reading.statements}
+    used: set[str] = set()
+    for statement in reading.statements:
+        for variable in names([statement.value]):
+            if variable in everything - assigned:
+                message = f"{variable!r} is used before it is assigned"
+                raise reading.error(message, name(variable), "Move its assignment to the front.")
+            used.add(variable)
+        if statement.name in assigned:
+            hint = "A name has one value: use a second name."
+            raise _error(reading, f"{statement.name!r} is assigned twice", statement, hint)
+        assigned |= {statement.name} - {""}
+    outputs = [s for s in reading.statements if s.name not in used]
+    if len(outputs) > 1:
+        listed = ", ".join(s.name or "an expression" for s in outputs)
+        message = f"there are {len(outputs)} results ({listed}); a layer has one"
+        raise _error(reading, message, outputs[0], "Use each intermediate in a later statement, or leave it out.")
+    rest = [s for s in reading.statements if s is not outputs[0]]
+    return [*rest, outputs[0]]
+
+
+def _inputs(reading: Reading, spec: Spec) -> tuple[str, ...]:
+    assigned = {s.name for s in reading.statements}
+    found = dict.fromkeys(v for s in reading.statements for v in names([s.value]) if v not in assigned)
+    if not found:
+        message = "the formula has no input"
+        raise FormulaError(message, "A layer needs a tensor: write for example 2*x.", reading.text, 0, len(reading.text))
+    if spec.inputs is None:
+        return tuple(found)
+    for variable in found:
+        if variable not in spec.inputs:
+            close = get_close_matches(variable, spec.inputs, 1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"The inputs are {', '.join(spec.inputs)}."
+            raise reading.error(f"{variable!r} is not among the inputs", name(variable), hint)
+    for variable in spec.inputs:
+        if variable not in found:
+            message = f"the input {variable!r} does not appear in the formula"
+            raise FormulaError(message, f"It has {', '.join(found)}.", reading.text, 0, len(reading.text))
+    return spec.inputs
+
+
+def _reduction(reading: Reading, last: Statement) -> tuple[str | None, Value]:
+    """Split a reduction over all elements from what it reduces."""
+    root = last.value
+    reduced = root.op in REDUCTIONS
+    inside = [s.value for s in reading.statements if s is not last]
+    inside += root.args if reduced else [root]
+    for node in postorder(inside):
+        if node.op in REDUCTIONS:
+            message = f"{node.op!r} must be the outermost call"
+            hint = f"Write {node.op}(...) around the whole formula, or apply torch's to the layer's result."
+            raise reading.error(message, node, hint)
+    return (root.op, root.args[0]) if reduced else (None, root)

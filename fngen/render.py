@@ -1,0 +1,36 @@
+"""View to text: the one place with Jinja."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from fngen.view import ModuleView
+
+
+def render(view: ModuleView) -> str:
+    """Return the text of the emitted file."""
+    return _environment().get_template(view.template).render(m=view)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_templates()),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  The output is Python; a view holds checked text only.
+    )
+    environment.filters["quote"] = lambda text: f'"{text}"'
+    return environment
+
+
+def _templates() -> Path:
+    """Return the folder of templates: inside an installed package, beside a checkout's."""
+    package = Path(__file__).parent
+    installed = package / "templates"
+    return installed if installed.is_dir() else package.parent / "templates"
