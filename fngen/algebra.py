@@ -29,6 +29,8 @@ def neg(a: Value) -> Value:
         return number(-a.datum)  # type: ignore[operator, arg-type]
     if a.op == "sub":
         return sub(a.args[1], a.args[0])
+    if a.op in ("mul", "div") and is_negative(a.args[0]):
+        return (mul if a.op == "mul" else div)(neg(a.args[0]), a.args[1])
     return value("neg", a)
 
 
@@ -36,7 +38,7 @@ def is_negative(node: Value) -> bool:
     """Say whether ``node`` is written with a minus."""
     if node.op == "number":
         return bool(node.datum < 0)  # type: ignore[operator]
-    return node.op == "neg"
+    return node.op == "neg" or (node.op in ("mul", "div") and is_negative(node.args[0]))
 
 
 def add(a: Value, b: Value) -> Value:
@@ -79,6 +81,8 @@ def mul(a: Value, b: Value) -> Value:
         return b
     if is_number(b, 1):
         return a
+    if is_number(a, -1):
+        return neg(b)
     if exact := _numbers(a, b):
         return number(exact[0] * exact[1])
     for factor, choice in ((a, b), (b, a)):
@@ -92,7 +96,9 @@ def mul(a: Value, b: Value) -> Value:
     if b.op == "div" and is_number(b.args[0], 1):
         return value("div", a, b.args[1])
     if b.op == "number":
-        return value("mul", b, a)
+        a, b = b, a
+    if isinstance(a.datum, Fraction) and a.datum.denominator != 1:
+        return div(mul(number(a.datum.numerator), b), number(a.datum.denominator))
     return value("mul", a, b)
 
 
@@ -150,7 +156,7 @@ def fold_numbers(roots: list[Value]) -> dict[Value, Value]:
 
     def rule(node: Value) -> Value:
         if node.op in ("name", "nan") or not all(a in constants for a in node.args):
-            return where(*node.args) if node.op == "where" else node
+            return {"where": where, "neg": neg}.get(node.op, lambda *_: node)(*node.args)
         result = constants[node] = numeric.apply(node, [constants[a] for a in node.args])
         if node.op in CONDITIONS:
             return remember(value("true" if result else "false"), result)

@@ -11,6 +11,7 @@ from sympy import Expr
 from fngen.algebra import ONE, ZERO, add, as_decimal, div, is_negative, neg, power, product_of, sub, where
 from fngen.ir import Value, fold, number, value
 
+_Power = tuple[Value, int]
 SMALL = 10**6
 """Numerators and denominators that are written as a quotient."""
 
@@ -87,7 +88,8 @@ class _Arranger:
 
     def product(self, expr: Expr) -> Value:
         """Arrange a product: sign, constants, then the factors over the divisors."""
-        exact, constants, over, under = Fraction(1), [], [], []
+        exact, constants = Fraction(1), list[_Power]()
+        over, under = list[_Power](), list[_Power]()
         for factor in expr.args if expr.is_Mul else (expr,):
             if factor.is_Rational:
                 exact *= Fraction(int(factor.p), int(factor.q))
@@ -98,20 +100,20 @@ class _Arranger:
             if not factor.free_symbols:
                 constants.append((base, exponent))
             else:
-                (over if exponent > 0 else under).append(power(base, number(abs(exponent))))
+                (over if exponent > 0 else under).append((base, abs(exponent)))
+        over, under = _paired(over, under)
         sign, exact = (-1, -exact) if exact < 0 else (1, exact)
-        over.sort(key=self.factor_key)
-        under.sort(key=self.factor_key)
+        top, bottom = (sorted((power(b, number(n)) for b, n in side), key=self.factor_key) for side in (over, under))
         front, back = self.coefficient(exact, constants)
-        result = div(product_of([front, *over]), product_of([back, *under]))
+        result = div(product_of([front, *top]), product_of([back, *bottom]))
         return neg(result) if sign < 0 else result
 
-    def base(self, factor: Expr) -> tuple[Value, int]:
+    def base(self, factor: Expr) -> _Power:
         if factor.is_Pow:
             return self.done[factor.base], int(factor.exp)
         return self.done[factor], 1
 
-    def coefficient(self, exact: Fraction, constants: list[tuple[Value, int]]) -> tuple[Value, Value]:
+    def coefficient(self, exact: Fraction, constants: list[_Power]) -> tuple[Value, Value]:
         """Return the constant factor of a product and the constant divisor."""
         if constants:
             over = [power(b, number(e)) for b, e in constants if e > 0]
@@ -130,8 +132,9 @@ class _Arranger:
             return int(term in self.order)
         if term.op == "neg" or (term.op == "div" and term.args[1].op == "number"):
             return self.degree(term.args[0])
-        if term.op == "pow" and term.args[0] in self.order:
-            return int(term.args[1].datum)  # type: ignore[arg-type]
+        if term.op == "pow" and term.args[0] in self.order and term.args[1].op == "number":
+            exponent = term.args[1].datum
+            return int(exponent) if exponent == int(exponent) else None  # type: ignore[arg-type]
         if term.op == "mul":
             parts = [self.degree(a) for a in term.args]
             return None if None in parts else sum(p or 0 for p in parts)
@@ -161,6 +164,16 @@ class _Arranger:
 
             self.memo[node] = fold([node], visit)[node]
         return self.memo[node]  # type: ignore[return-value]
+
+
+def _paired(over: list[_Power], under: list[_Power]) -> tuple[list[_Power], list[_Power]]:
+    """Write ``a**n/b**n`` as ``(a/b)**n``, which does not overflow where the powers do."""
+    for n in sorted({n for _, n in over if n > 1} & {n for _, n in under}):
+        top, bottom = ([b for b, m in side if m == n] for side in (over, under))
+        ratio = (div(product_of(top), product_of(bottom)), n)
+        over = [*(p for p in over if p[1] != n), ratio]
+        under = [p for p in under if p[1] != n]
+    return over, under
 
 
 def _parts(expr: Expr) -> list[Expr]:

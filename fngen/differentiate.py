@@ -48,7 +48,7 @@ def partials(root: Value, inputs: Iterable[str], named: Collection[Value] = ()) 
     cuts = _cuts(top, {images[n] for n in named})
     decimals = any(isinstance(n.datum, Decimal) for n in postorder([top]))
     adjoints: dict[Value, Value] = {top: ONE}
-    for piece in reversed([n for n in postorder([top]) if n in cuts]):
+    for piece in reversed([n for n in postorder([top]) if n in cuts and n.args]):
         seed = adjoints.get(piece)
         if seed is None:
             continue

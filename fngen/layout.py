@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from fngen.lower import MARGIN
@@ -20,12 +21,17 @@ def bracketed(head: str, items: Sequence[str], tail: str, indent: int) -> list[s
     return [f"{' ' * indent}{head}", *body, f"{' ' * indent}{tail}"]
 
 
-def filled(words: Sequence[str], width: int) -> list[str]:
-    """Return lines of at most ``width`` columns that hold ``words``, a space between."""
+def filled(words: Sequence[str], width: int, separator: str = " ") -> list[str]:
+    """Return lines of at most ``width`` columns that hold ``words``."""
     lines: list[str] = []
     for word in words:
-        if lines and len(lines[-1]) + 1 + len(word) <= width:
-            lines[-1] += f" {word}"
+        if lines and len(lines[-1]) + len(separator) + len(word) <= width:
+            lines[-1] += separator + word
         else:
             lines.append(word)
     return lines
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Return lines of at most ``width`` columns that make up ``text``, broken between words."""
+    return filled(re.findall(r"[\w.]+ ?|\W ?", text), width, "")

@@ -14,10 +14,11 @@ from fractions import Fraction
 from fngen.ir import CONDITIONS, Let, Value, name, postorder, substitute
 from fngen.naming import free_name
 from fngen.numeric import apply
-from fngen.printing.infix import Printer, Text
+from fngen.printing.infix import Printer, Text, float_text
 
 MARGIN = 88
 STEMS = ("u", "v", "w", "s", "p", "q", "h", "z")
+_LONGEST_NAME = 20
 _POWERS = {2: "squared", 3: "cubed"}
 
 
@@ -70,7 +71,7 @@ def hoist_constants(roots: Sequence[Value], taken: set[str], spell: Callable[[Va
         meaning = spell(node)
         label = free_name(_constant_name(meaning), taken)
         taken.add(label)
-        constants[node] = Constant(label, repr(float(numbers[node])), meaning)  # type: ignore[arg-type]
+        constants[node] = Constant(label, float_text(numbers[node]), meaning)  # type: ignore[arg-type]
     images = {node: name(c.name) for node, c in constants.items()}
     return [substitute(root, images) for root in roots], list(constants.values())
 
@@ -162,7 +163,7 @@ class _Lowering:
 
     def free(self, node: Value) -> str:
         described = self.describe(node)
-        if described:
+        if 0 < len(described) <= _LONGEST_NAME:
             return free_name(described, self.taken)
         free = [stem for stem in STEMS if stem not in self.taken]
         return free[0] if free else free_name("term", self.taken)

@@ -126,6 +126,7 @@ def mp_function(op: str) -> Callable[..., Any]:
 
     arithmetic: dict[str, Callable[..., Any]] = {
         "pi": lambda: +mp.pi,
+        "nan": lambda: mp.nan,
         "neg": lambda a: -a,
         "add": lambda a, b: a + b,
         "sub": lambda a, b: a - b,

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from fngen.errors import FileError
-from fngen.layout import filled
+from fngen.layout import folded
 from fngen.lower import MARGIN
 from fngen.spec import Spec
 
@@ -27,9 +27,9 @@ def command(spec: Spec) -> list[str]:
     line = " ".join([f'fngen "{spec.formula}"', *options])
     if len(line) <= MARGIN - len("#     "):
         return [line]
-    # In double quotes a shell drops a backslash and the line end after it.
-    lines = filled(line.split(" "), MARGIN - len("#     ") - len(" \\"))
-    return [f"{text} \\" for text in lines[:-1]] + lines[-1:]
+    # A shell drops a backslash and the line end after it, in double quotes too.
+    lines = folded(line, MARGIN - len("#     ") - len("\\"))
+    return [f"{text}\\" for text in lines[:-1]] + lines[-1:]
 
 
 def is_ours(text: str) -> bool:
@@ -51,7 +51,7 @@ def read(path: Path) -> Spec:
     match = re.match(re.escape(FIRST_LINE) + r"\n#\n((?:#     .*\n)+)#\n", text)
     if match is None:
         raise FileError(f"{path} was not written by fngen", "Its first lines hold no command.", path=str(path))
-    joined = " ".join(line[6:].removesuffix("\\").strip() for line in match.group(1).splitlines())
+    joined = "".join(line[6:].removesuffix("\\") for line in match.group(1).splitlines())
     try:
         return from_words(shlex.split(joined))
     except ValueError as error:

@@ -11,7 +11,7 @@ from fngen.example import Example, example
 from fngen.functions import TABLE
 from fngen.ir import Value, name, substitute
 from fngen.layer import Layer, Node
-from fngen.layout import bracketed, filled
+from fngen.layout import bracketed, filled, folded
 from fngen.lower import MARGIN, Constant
 from fngen.printing.infix import ATOM, Text
 from fngen.printing.latex import LatexPrinter, symbol
@@ -85,6 +85,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
     formula = spec.formula
     kind = "{}" if problem.reduction else "Elementwise {}"
     shown = kind.format(f"``{formula}``" if len(formula) <= 44 else f"layer ``{main.function}``")
+    shown = shown[:1].upper() + shown[1:]
     bodies = str([main, layer.helpers])
     constants = [_constant(c) for c in layer.constants]
     latex = LatexPrinter().print(_named_value(problem))
@@ -275,10 +276,11 @@ def _jvp_unpack(tensors: tuple[str, ...], numbers: list[str], used: set[str]) ->
     indent, primal = " " * 12, "forward_ad.unpack_dual({}).primal"
     lines = [f"{indent}{tensors[0]} = {primal.format('ctx.saved_tensors[0]')}"]
     if len(tensors) > 1:
+        wanted = [x if x in used else "_" for x in tensors]
         primals = f"({primal.format('x')} for x in ctx.saved_tensors)"
-        lines = [f"{indent}{', '.join(tensors)} = {primals}"]
+        lines = [f"{indent}{', '.join(wanted)} = {primals}"]
         if len(lines[0]) > MARGIN:
-            lines = [f"{indent}primals = {primals}", *_tuple(list(tensors), 12, tail=" = primals")]
+            lines = [f"{indent}primals = {primals}", *_tuple(wanted, 12, tail=" = primals")]
     return lines + [f"{indent}{x} = ctx.{x}" for x in numbers]
 
 
@@ -367,7 +369,6 @@ def _extra_repr(formula: str) -> list[str]:
         return [f'return "{formula}"']
     if len(formula) > _LONGEST_FORMULA:
         return []
-    parts = filled(formula.split(" "), MARGIN - 16)
-    quoted = [f'    "{p} "' for p in parts[:-1]] + [f'    "{parts[-1]}"']
-    return ["return (", *quoted, ")"]
+    parts = folded(formula, MARGIN - 16)
+    return ["return (", *(f'    "{part}"' for part in parts), ")"]
 

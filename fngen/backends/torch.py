@@ -11,6 +11,7 @@ from fngen.language.rules import definition, derivative, instantiate
 
 TEMPLATE = "torch.py.jinja"
 HALF = Fraction(1, 2)
+_MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
 def legalise(roots: Iterable[Value]) -> list[Value]:
@@ -36,10 +37,14 @@ class _Legaliser:
         """Return a node whose arguments are legal, made legal itself."""
         if node.op in ("pow", "where", "maximum", "minimum"):
             return getattr(self, f"legal_{node.op}")(*node.args)  # type: ignore[no-any-return]
+        if node.op in _MIRRORED and self.variable(node.args[0]) is None:
+            # A number on the left: 0 == x is a bool to a type checker, and 0 < x reads badly.
+            return value(_MIRRORED[node.op], *reversed(node.args))
         row = TABLE.get(node.op)
         if row is None:
             return node
-        if node.op == "clamp" and len({self.variable(a) is None for a in node.args[1:]}) > 1:
+        if node.op == "clamp" and any(self.variable(a) is not None for a in node.args[1:]):
+            # torch takes no tensor beside a number, and does not un-broadcast two tensors.
             x, low, high = node.args
             return value("clamp_max", value("clamp_min", x, low), high)
         if not row.torch:

@@ -13,7 +13,7 @@ ROWS = (
     F("round", derivative=("0",), torch="torch.round", mpmath="nint", parity=-1, note="halves go to the even neighbour"),
     F("trunc", derivative=("0",), torch="torch.trunc", definition="where(x < 0, ceil(x), floor(x))", parity=-1),
     F("frac", derivative=("1",), torch="torch.frac", definition="x - trunc(x)", parity=-1, note="has the sign of x"),
-    F("heaviside", "x, values=1/2", ("0", "where(x == 0, 1, 0)"), torch="torch.heaviside",
+    F("heaviside", "x, values=1/2", ("0", "where(x == 0, 1, 0)"),
       definition="where(x > 0, 1, where(x < 0, 0, values))", aliases=("Heaviside",), note="1/2 at 0 unless a second argument says otherwise"),
     # Selection: a tie is shared half and half, a bound of clamp passes the gradient.
     F("maximum", "x, y", ("where(x > y, 1, where(x == y, 1/2, 0))", "where(y > x, 1, where(x == y, 1/2, 0))"),

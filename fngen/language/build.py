@@ -57,6 +57,8 @@ class Builder:
     """Makes nodes out of operands; refuses what has no meaning, with its place."""
 
     text: str
+    rule: bool = False
+    """Reading a rule of the table: an integer parameter may be a variable there."""
     places: dict[Value, tuple[int, int]] = field(default_factory=dict)
     constants: dict[Value, numeric.Real] = field(default_factory=dict)
 
@@ -172,6 +174,8 @@ class Builder:
         return self.arithmetic(row.name, args, start, call.end)
 
     def _integer(self, row: Function, parameter: str, operand: Operand) -> Operand:
+        if self.rule:
+            return operand
         n = self.constants.get(operand.node)
         if not isinstance(n, Fraction) or n.denominator != 1 or not 0 <= n <= 100:
             message = f"{parameter!r} of {row.name} must be an integer constant from 0 to 100"

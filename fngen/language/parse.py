@@ -72,18 +72,18 @@ def parse(text: str) -> Reading:
     Raises:
         FormulaError: If the text is no formula; it marks the place.
     """
-    return _Parser(text).read()
+    return _Parser(Builder(text)).read()
 
 
-def parse_expression(text: str) -> Value:
-    """Return the graph of a single expression."""
-    return parse(text).statements[0].value
+def parse_expression(text: str, *, rule: bool = False) -> Value:
+    """Return the graph of a single expression, or of a rule of the function table."""
+    return _Parser(Builder(text, rule)).read().statements[0].value
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
-        self.builder = Builder(text)
-        self.tokens = list(tokens(text))
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self.tokens = list(tokens(builder.text))
         self.position = 0
         self.operands: list[Operand] = []
         self.pending: list[_Pending] = []

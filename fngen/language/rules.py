@@ -24,7 +24,7 @@ def derivative(function: str, index: int) -> Value | None:
 
 
 def _folded(text: str) -> Value:
-    root = parse_expression(text)
+    root = parse_expression(text, rule=True)
     return fold_numbers([root])[root]
 
 

@@ -106,7 +106,7 @@ def _signed(text: str) -> Text:
 
 def float_text(x: Fraction | Decimal) -> str:
     """Return the shortest literal that Python reads as the float64 nearest to ``x``."""
-    return repr(float(x))
+    return repr(float(x)).replace("e+", "e")
 
 
 def is_exact_integer(x: Fraction | Decimal) -> bool:

@@ -1,0 +1,91 @@
+"""Points inside a formula's domain, found by looking for them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fngen.ir import Value, fold, postorder
+from fngen.problem import Problem
+from fngen.verification.reference import evaluate, gradients, torch_differentiates
+
+POPULATION = 384
+WANTED = 96
+ROUNDS = 80
+LARGEST = 1e100
+"""Numbers beyond this, on the way too, say more about overflow than about a derivative."""
+
+
+def find_points(problem: Problem) -> Tensor:
+    """Return up to 96 points at which the formula and its gradient are finite.
+
+    A point that is outside is moved in the inputs that the first undefined subexpression
+    depends on, and in no others: a product of many restricted functions is found as fast
+    as one of them. The same formula always gives the same points.
+
+    Returns:
+        Shape ``(inputs, points)``, float64, on the CPU; no points if none were found.
+    """
+    generator = torch.Generator().manual_seed(0)
+    order = postorder([problem.value])
+    support = _support(problem, order)
+    points = _draw(len(problem.inputs), POPULATION, generator)
+    for _ in range(ROUNDS):
+        good = _is_good(problem, points)
+        if int(good.sum()) >= WANTED:
+            break
+        move = _to_move(problem, order, support, points, good)
+        keep = torch.rand(move.shape, generator=generator) < 0.25
+        points = torch.where(move & ~keep, _draw(*move.shape, generator), points)
+    return points[:, _is_good(problem, points)][:, :WANTED]
+
+
+def _draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Return coordinates on several scales: near 0, near 1, on both sides, far out."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        size = (rows, columns)
+        return low + (high - low) * torch.rand(size, generator=generator, dtype=torch.float64)
+
+    sign = torch.where(uniform(-1, 1) < 0, -1.0, 1.0)
+    scales = torch.stack([uniform(-1, 1), uniform(0, 1), uniform(-3, 3), uniform(0.5, 4), sign * 10 ** uniform(-2, 3)])
+    pick = torch.randint(len(scales), (1, rows, columns), generator=generator)
+    return scales.gather(0, pick)[0]
+
+
+def _support(problem: Problem, order: list[Value]) -> dict[Value, Tensor]:
+    """Return for each node which inputs it depends on."""
+    unit = torch.eye(len(problem.inputs), dtype=torch.bool)
+    own = dict(zip(problem.inputs, unit, strict=True))
+    nothing = torch.zeros(len(problem.inputs), dtype=torch.bool)
+
+    def visit(node: Value, args: list[Tensor]) -> Tensor:
+        if node.op == "name":
+            return own[str(node.datum)]
+        return torch.stack([nothing, *args]).any(0)
+
+    return fold(order, visit)
+
+
+def _is_good(problem: Problem, points: Tensor) -> Tensor:
+    value, grads = gradients(problem, points)
+    inside = value.isfinite()
+    for node in evaluate([problem.value], dict(zip(problem.inputs, points, strict=True))).values():
+        inside &= ~(node.abs() > LARGEST) if node.is_floating_point() else True
+    if not torch_differentiates(problem):
+        return inside
+    return inside & (grads.isfinite() & (grads.abs() < LARGEST)).all(0)
+
+
+def _to_move(
+    problem: Problem, order: list[Value], support: dict[Value, Tensor], points: Tensor, good: Tensor
+) -> Tensor:
+    """Return which coordinates the first undefined node of each bad point depends on."""
+    values = evaluate(order, dict(zip(problem.inputs, points, strict=True)))
+    pending, move = ~good, torch.zeros_like(points, dtype=torch.bool)
+    for node in order:
+        undefined = (~values[node].isfinite()).expand(good.shape) & pending
+        if undefined.any():
+            move |= support[node][:, None] & undefined
+            pending &= ~undefined
+    return move | pending

@@ -1,0 +1,120 @@
+"""The formula as typed, evaluated operator by operator: by torch, and to 60 digits by mpmath.
+
+Nothing here knows a derivative rule, SymPy or a printer: that is what makes it a reference.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+from mpmath import mp
+from torch import Tensor
+
+from fngen.functions import TABLE
+from fngen.ir import Value, fold, postorder
+from fngen.language.rules import definition
+from fngen.numeric import mp_evaluate
+from fngen.problem import Problem
+
+DIGITS = 60
+_STEP_DIGITS = 20
+
+_OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "neg": operator.neg,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "and": operator.and_,
+    "or": operator.or_,
+    "not": operator.invert,
+    "where": torch.where,
+}
+_CONSTANTS = {"pi": torch.pi, "nan": float("nan"), "true": True, "false": False}
+
+
+def evaluate(roots: Sequence[Value], variables: dict[str, Tensor]) -> dict[Value, Tensor]:
+    """Return the float64 value of every node below ``roots``."""
+
+    def visit(node: Value, args: list[Tensor]) -> Tensor:
+        if node.op == "name":
+            return variables[str(node.datum)]
+        if node.op == "number":
+            return torch.tensor(float(node.datum), dtype=torch.float64)  # type: ignore[arg-type]
+        if node.op in _CONSTANTS:
+            datum = _CONSTANTS[node.op]
+            return torch.tensor(datum, dtype=torch.bool if isinstance(datum, bool) else torch.float64)
+        return _function(node.op)(*args)
+
+    return fold(roots, visit)
+
+
+def _function(op: str) -> Callable[..., Tensor]:
+    if op in _OPERATORS:
+        return _OPERATORS[op]
+    row = TABLE[op]
+    if row.torch:
+        root: Any = torch
+        function: Callable[..., Tensor] = reduce(getattr, row.torch.removeprefix("torch.").split("."), root)
+        integers = [p in row.integers for p in row.parameters]
+        return lambda *args: function(*(int(a) if i else a for a, i in zip(args, integers, strict=True)))
+    body, parameters = definition(op), row.parameters
+    return lambda *args: evaluate([body], dict(zip(parameters, args, strict=True)))[body]
+
+
+def torch_differentiates(problem: Problem) -> bool:
+    """Say whether torch has the derivative of every function in the formula."""
+    ops = {node.op for node in postorder([problem.value])}
+    return all(TABLE[op].native for op in ops if op in TABLE)
+
+
+def gradients(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the value at each point, and the gradient by each input, by torch autograd.
+
+    Args:
+        problem: The formula.
+        points: Shape ``(inputs, points)``.
+
+    Returns:
+        Tensors of shape ``(points,)`` and ``(inputs, points)``.
+    """
+    leaves = [p.clone().requires_grad_() for p in points]
+    value = evaluate([problem.value], dict(zip(problem.inputs, leaves, strict=True)))[problem.value]
+    value = value.expand(points.shape[1:])
+    if not value.requires_grad:
+        return value.detach(), torch.zeros_like(points)
+    grads = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+    return value.detach(), torch.stack([torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)])
+
+
+def precise_value(problem: Problem, point: Sequence[float]) -> float:
+    """Return the value at a point, worked out to 60 digits."""
+    with mp.workdps(DIGITS):
+        return float(_mp_value(problem, [mp.mpf(x) for x in point]))
+
+
+def precise_partial(problem: Problem, point: Sequence[float], index: int) -> float:
+    """Return a partial derivative at a point, by central differences at 60 digits."""
+    with mp.workdps(DIGITS):
+        x = [mp.mpf(v) for v in point]
+        step = mp.mpf(10) ** -_STEP_DIGITS * max(1, abs(x[index]))
+        ahead, behind = list(x), list(x)
+        ahead[index] += step
+        behind[index] -= step
+        return float((_mp_value(problem, ahead) - _mp_value(problem, behind)) / (2 * step))
+
+
+def _mp_value(problem: Problem, point: Sequence[Any]) -> Any:
+    variables = dict(zip(problem.inputs, point, strict=True))
+    return mp_evaluate([problem.value], variables)[problem.value]

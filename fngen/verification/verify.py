@@ -1,0 +1,251 @@
+"""The checks, one function each."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import cycle
+from types import ModuleType
+
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+
+from fngen.errors import VerificationError
+from fngen.naming import class_name
+from fngen.problem import Problem
+from fngen.verification.points import find_points
+from fngen.verification.reference import (
+    evaluate,
+    gradients,
+    precise_partial,
+    precise_value,
+    torch_differentiates,
+)
+from fngen.verification.report import Check, Report
+
+TOLERANCE = 1e-9
+"""Relative difference from the reference beyond which 60 digits decide who is right."""
+DECIDED = 1e-6
+"""Relative error that is wrong, unless the reference itself is no better there."""
+_FLOOR = 1e-8
+"""Share of a typical size below which a difference counts as absolute."""
+_JUDGED = 3
+_FEW_INPUTS = 6
+_PRECISE_POINTS = 16
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A layer under test, beside its formula."""
+
+    problem: Problem
+    function: Callable[..., Tensor]
+    module: torch.nn.Module
+    points: Tensor
+
+
+def verify(problem: Problem, module: ModuleType, function: str) -> Report:
+    """Compare an imported layer with torch autograd of the plain formula.
+
+    Args:
+        problem: The formula, as parsed from the text that the user typed.
+        module: The emitted file, imported.
+        function: The name of its function.
+
+    Returns:
+        The report; a check that raises is a check that failed.
+
+    Raises:
+        VerificationError: If no point of the formula's domain was found, or the file has
+            no such function.
+    """
+    try:
+        apply, layer = getattr(module, function), getattr(module, class_name(function))()
+    except AttributeError as error:
+        raise VerificationError(f"the file has no layer {function!r}: {error}") from None
+    points = find_points(problem)
+    if not points.shape[1]:
+        hint = "It may be complex or undefined everywhere: nothing was verified."
+        raise VerificationError(f"no point found at which {function!r} is real and finite", hint)
+    native = torch_differentiates(problem)
+    subject = Subject(problem, apply, layer, points if native else points[:, :_PRECISE_POINTS])
+    # A layer may warn as torch does; a wrong one is a failed check, not a warning.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        checks = tuple(_checks(subject, native))
+    reference = "torch autograd of the formula" if native else "60-digit differences of the formula"
+    return Report(function, reference, checks)
+
+
+def _checks(subject: Subject, native: bool) -> Iterator[Check]:
+    value, grads = _reference(subject, native)
+    yield from _guarded("value", subject, lambda: _value(subject, value))
+    yield from _guarded("partials", subject, lambda: _partials(subject, grads))
+    yield from _guarded("forward mode", subject, lambda: [_forward_mode(subject, grads)])
+    if len(subject.problem.inputs) > 1:
+        yield from _guarded("broadcasting", subject, lambda: [_broadcasting(subject)])
+    judged = _well_conditioned(subject, native)
+    for name, judge in (("gradcheck", gradcheck), ("gradgradcheck", gradgradcheck)):
+        yield from _guarded(name, subject, lambda n=name, j=judge: [_judge(n, j, subject, judged)])  # type: ignore[misc]
+
+
+def _guarded(name: str, subject: Subject, check: Callable[[], list[Check]]) -> list[Check]:
+    try:
+        return check()
+    except Exception as error:  # Whatever a broken file raises is its failure, not ours.
+        first = str(error).strip().split("\n")[0]
+        return [Check(name, False, subject.points.shape[1], detail=f"{type(error).__name__}: {first}")]
+
+
+def _reference(subject: Subject, native: bool) -> tuple[Tensor, Tensor]:
+    problem, points = subject.problem, subject.points
+    if native:
+        return gradients(problem, points)
+    columns = points.T.tolist()
+    value = torch.tensor([precise_value(problem, p) for p in columns], dtype=torch.float64)
+    rows = [[precise_partial(problem, p, i) for p in columns] for i in range(len(problem.inputs))]
+    return value, torch.tensor(rows, dtype=torch.float64)
+
+
+def _weight(subject: Subject) -> float:
+    return 1 / subject.points.shape[1] if subject.problem.reduction == "mean" else 1.0
+
+
+def _value(subject: Subject, expected: Tensor) -> list[Check]:
+    problem, points = subject.problem, subject.points
+    got = subject.function(*points)
+    if not torch.equal(subject.module(*points), got):
+        return [Check("value", False, points.shape[1], detail="the module and the function differ")]
+    if problem.reduction:
+        total = expected.sum() * _weight(subject)
+        worst = float((got - total).abs() / expected.abs().sum().clamp(min=1e-300) / _weight(subject))
+        detail = "" if worst < TOLERANCE else f"the file gives {float(got)}, the formula {float(total)}"
+        return [Check("value", worst < TOLERANCE, points.shape[1], worst, detail)]
+    return [_compare("value", subject, got, expected, lambda p: precise_value(problem, p))]
+
+
+def _partials(subject: Subject, expected: Tensor) -> list[Check]:
+    problem = subject.problem
+    leaves = [p.clone().requires_grad_() for p in subject.points]
+    output = subject.function(*leaves)
+    grads = torch.autograd.grad(output.sum(), leaves, allow_unused=True)
+    checks = []
+    for i, (x, got) in enumerate(zip(problem.inputs, grads, strict=True)):
+        got = torch.zeros_like(leaves[i]) if got is None else got / _weight(subject)
+
+        def precise(p: list[float], index: int = i) -> float:
+            return precise_partial(problem, p, index)
+
+        checks.append(_compare(f"d/d{x}", subject, got, expected[i], precise))
+    return checks
+
+
+def _compare(
+    name: str, subject: Subject, got: Tensor, expected: Tensor, precise: Callable[[list[float]], float]
+) -> Check:
+    """Compare at every point; where file and reference differ, let 60 digits decide."""
+    got = got.detach()
+    if got.shape != expected.shape:
+        detail = f"shape {tuple(got.shape)} for {tuple(expected.shape)}"
+        return Check(name, False, expected.numel(), detail=detail)
+    floor = max(_FLOOR * float(expected.abs().median()), 1e-300)
+    errors = ((got - expected).abs() / expected.abs().clamp(min=floor)).nan_to_num(torch.inf, torch.inf)
+    for j in errors.gt(TOLERANCE).nonzero().flatten().tolist():
+        point = subject.points[:, j].tolist()
+        exact = precise(point)
+        mine, other = abs(float(got[j]) - exact), abs(float(expected[j]) - exact)
+        if not mine <= DECIDED * max(abs(exact), floor) + 8 * other:
+            worst = float(errors[j])
+            return Check(name, False, got.numel(), worst, _place(subject, point, float(got[j]), float(expected[j])))
+        errors[j] = min(mine / max(abs(exact), floor), float(errors[j]))
+    return Check(name, True, got.numel(), float(errors.max()))
+
+
+def _place(subject: Subject, point: list[float], got: float, expected: float) -> str:
+    inputs = zip(subject.problem.inputs, point, strict=True)
+    at = ", ".join(f"{x}={v!r}" for x, v in list(inputs)[:8])
+    return f"at {at} the file gives {got!r}, the formula {expected!r}"
+
+
+def _forward_mode(subject: Subject, grads: Tensor) -> Check:
+    points = subject.points
+    generator = torch.Generator().manual_seed(1)
+    tangents = torch.rand(points.shape, generator=generator, dtype=points.dtype) + 0.5
+    _, got = torch.func.jvp(subject.function, tuple(points), tuple(tangents))
+    floor = _FLOOR * grads.abs().median(dim=1, keepdim=True).values
+    expected, size = (grads * tangents).sum(0), (grads.abs().clamp(min=floor) * tangents).sum(0)
+    if subject.problem.reduction:
+        expected, size = expected.sum() * _weight(subject), size.sum() * _weight(subject)
+    if got.shape != expected.shape:
+        return Check("forward mode", False, points.shape[1], detail=f"shape {tuple(got.shape)}")
+    close = (got - expected).abs() <= DECIDED * size + 1e-300
+    detail = "" if bool(close.all()) else "the tangent is not the sum of partials times tangents"
+    return Check("forward mode", not detail, points.shape[1], detail=detail)
+
+
+def _broadcasting(subject: Subject) -> Check:
+    """Compare values and summed gradients for inputs of different shapes."""
+    problem, points = subject.problem, subject.points[:, :2]
+    n = points.shape[1]
+    shapes = cycle([(n, 1), (n,), ()])
+    leaves = [p.reshape(s) if s else p[0] for p, s in zip(points, shapes, strict=False)]
+    mine, plain = ([x.clone().requires_grad_() for x in leaves] for _ in range(2))
+    # Expanded first, so that it is the expansion that sums the gradients.
+    wide = torch.broadcast_tensors(*plain)
+    value = evaluate([problem.value], dict(zip(problem.inputs, wide, strict=True)))[problem.value]
+    expected = {"sum": value.sum(), "mean": value.mean()}.get(problem.reduction or "", value)
+    got = subject.function(*mine)
+    ok = got.shape == expected.shape and torch.allclose(got, expected, DECIDED, 1e-300, equal_nan=True)
+    if ok and torch_differentiates(problem) and expected.requires_grad:
+        pairs = zip(_grads(got, mine), _grads(expected, plain), strict=True)
+        ok = all(a.shape == b.shape and torch.allclose(a, b, DECIDED, 1e-9, equal_nan=True) for a, b in pairs)
+    return Check("broadcasting", ok, n, detail="" if ok else "shapes or sums differ from the formula's")
+
+
+def _grads(output: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    grads = torch.autograd.grad(output.sum(), leaves, allow_unused=True)
+    return [torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)]
+
+
+def _well_conditioned(subject: Subject, native: bool) -> Tensor:
+    """Return the few points at which finite differences of the formula itself are good.
+
+    gradcheck compares with finite differences of step 1e-6, which fail near a kink, a pole,
+    or where the third derivative is huge: that says nothing about a layer.
+    """
+    points = subject.points
+    order = points.abs().log().abs().amax(0).argsort()
+    points = points[:, order]
+    if native:
+        points = points[:, _smooth(subject.problem, points)]
+    return points[:, :_JUDGED]
+
+
+def _smooth(problem: Problem, points: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(2)
+    good = torch.ones(points.shape[1], dtype=torch.bool)
+    for _ in range(2):
+        direction = torch.rand(points.shape, generator=generator, dtype=points.dtype) - 0.5
+        for step in (1e-6, 1e-4):
+            (high, high_grad), (low, low_grad) = (gradients(problem, points + s * direction) for s in (step, -step))
+            _, grads = gradients(problem, points)
+            slope, wanted = (high - low) / (2 * step), (grads * direction).sum(0)
+            good &= (slope - wanted).abs() <= 1e-4 * wanted.abs() + 1e-6
+            middle = (high_grad + low_grad) / 2
+            good &= ((middle - grads).abs() <= 1e-3 * grads.abs() + 1e-6).all(0)
+            good &= (high_grad.abs() < 1e6).all(0)
+    return good
+
+
+def _judge(name: str, judge: Callable[..., bool], subject: Subject, points: Tensor) -> Check:
+    """Let torch's own judge compare the layer with finite differences."""
+    if not points.shape[1]:
+        return Check(name, True, 0, detail="no point is smooth enough for finite differences")
+    leaves = tuple(p.clone().requires_grad_() for p in points)
+    options = {"fast_mode": len(leaves) > _FEW_INPUTS}
+    if name == "gradcheck":
+        options["check_forward_ad"] = True
+    judge(subject.function, leaves, **options)
+    return Check(name, True, points.shape[1])
