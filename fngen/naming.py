@@ -5,18 +5,21 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Container
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain, count
 
 from fngen.errors import OptionError
-from fngen.ir import Value, fold
+from fngen.ir import CONDITIONS, Value, fold
+from fngen.printing.formula import FormulaPrinter
+from fngen.printing.infix import ATOM, POWER, PRODUCT, SUM
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 RESERVED = frozenset({"Any", "Tensor", "ctx", "forward_ad", "inputs", "math", "nn", "output", "self", "torch"})
 """Names that the code of an emitted file uses itself."""
 LONGEST = 40
 _SUFFIXES = {2: "squared", 3: "cubed"}
-_WORDS = {"add": "plus", "sub": "minus", "mul": "times", "div": "over", "pow": "to_the", "neg": "minus"}
+_WORDS = {"add": ("plus", SUM), "sub": ("minus", SUM), "mul": ("times", PRODUCT), "div": ("over", PRODUCT), "pow": ("to_the", POWER)}
 
 
 def free_name(stem: str, taken: Container[str]) -> str:
@@ -60,32 +63,59 @@ def check_layer_name(name: str) -> str:
     return snake
 
 
-def derived_name(root: Value, text: str) -> str:
-    """Return a readable name for a formula without one, the same on every machine."""
-    words = _words(root)
-    slug = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]+", "_", words.lower())).strip("_")
-    if not slug or not slug[0].isalpha():
-        slug = f"f_{slug}"
-    if len(slug) > LONGEST:
-        head = slug[:LONGEST].rsplit("_", 1)[0]
-        slug = f"{head}_{sha256(text.encode()).hexdigest()[:6]}"
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Words for a subexpression, and whether they can be read in one way only."""
+
+    slug: str
+    binding: int = ATOM
+    closed: bool = True
+    """Whether more words may follow; those after ``of`` run on to the end."""
+    faithful: bool = True
+
+
+def derived_name(root: Value, reduction: str | None) -> str:
+    """Return a readable name for a formula without one, the same on every machine.
+
+    Two formulas never share a name: where the words leave open how the formula groups, or
+    are too many, a few digits of its hash follow.
+    """
+    words = fold([root], _words)[root]
+    slug = f"{reduction}_of_{words.slug}" if reduction else words.slug
+    slug = slug if slug[:1].isalpha() else f"f_{slug}"
+    if not words.faithful or len(slug) > LONGEST:
+        text = f"{reduction} {FormulaPrinter().print(root)}"
+        slug = f"{slug[: LONGEST - 7].rsplit('_', 1)[0].strip('_')}_{sha256(text.encode()).hexdigest()[:6]}"
     taken = {class_name(slug), class_name(slug) + "Function", slug} & RESERVED
     return f"{slug}_layer" if taken or keyword.iskeyword(slug) else slug
 
 
-def _words(root: Value) -> str:
-    def visit(node: Value, args: list[str]) -> str:
-        if node.op == "number":
-            return str(node.datum).replace(".", "p").replace("/", "_over_").replace("-", "minus_")
-        if node.op == "name":
-            return snake_case(str(node.datum))
-        if node.op == "pow" and node.args[1].op == "number" and node.args[1].datum in _SUFFIXES:
-            return f"{args[0]}_{_SUFFIXES[int(node.args[1].datum)]}"  # type: ignore[arg-type]
-        if node.op in _WORDS and len(args) == 2:
-            return _clipped(f"{args[0]}_{_WORDS[node.op]}_{args[1]}")
-        return _clipped("_".join([_WORDS.get(node.op, node.op), *args]))
-
-    return fold([root], visit)[root]
+def _words(node: Value, args: list[_Words]) -> _Words:
+    """Return the words for a node from those for its arguments."""
+    if node.op == "number":
+        digits = str(node.datum).lower().replace(".", "p").replace("+", "")
+        return _Words(digits.replace("/", "_over_").replace("-", "minus_"), faithful="-" not in digits)
+    if not args:
+        text = str(node.datum or node.op)
+        plain = text.islower() and "_" not in text and text.isalnum()
+        return _Words(snake_case(text).strip("_"), faithful=plain)
+    faithful = all(a.faithful for a in args)
+    if node.op == "pow" and node.args[1].op == "number" and node.args[1].datum in _SUFFIXES:
+        base, suffix = args[0], _SUFFIXES[int(node.args[1].datum)]  # type: ignore[arg-type]
+        return _Words(_clipped(f"{base.slug}_{suffix}"), POWER, True, faithful and base.binding == ATOM and base.closed)
+    if node.op in _WORDS and len(args) == 2:
+        word, binding = _WORDS[node.op]
+        left, right = args
+        clear = left.closed and left.binding >= binding and right.binding > binding
+        return _Words(_clipped(f"{left.slug}_{word}_{right.slug}"), binding, right.closed, faithful and clear)
+    if node.op == "neg":
+        return _Words(_clipped(f"minus_{args[0].slug}"), SUM, args[0].closed, faithful and args[0].binding > SUM)
+    name = node.op.replace("maximum", "max").replace("minimum", "min")
+    atoms = all(a.binding == ATOM and a.closed for a in args)
+    if len(args) == 1 and not atoms:
+        return _Words(_clipped(f"{name}_of_{args[0].slug}"), ATOM, False, faithful)
+    clear = atoms and node.op not in CONDITIONS and node.op != "where"
+    return _Words(_clipped("_".join([name, *(a.slug for a in args)])), ATOM, True, faithful and clear)
 
 
 def _clipped(text: str) -> str:

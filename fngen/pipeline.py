@@ -16,7 +16,7 @@ def generate(spec: Spec) -> Source:
     """Return the source of a differentiable torch layer."""
     parsed = problem.read(spec)
     partials = derive(parsed)
-    name = spec.name or derived_name(parsed.value, spec.formula)
+    name = spec.name or derived_name(parsed.value, parsed.reduction)
     built = layer.build(parsed, partials, name)
     return Source(name, render(view(spec, parsed, partials, built)), spec)
 

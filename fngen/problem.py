@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from fngen.algebra import fold_numbers
 from fngen.errors import FormulaError
@@ -11,6 +10,7 @@ from fngen.ir import REDUCTIONS, Block, Kernel, Let, Pass, Value, name, names, p
 from fngen.language.parse import Reading, Statement, parse
 from fngen.naming import free_name
 from fngen.spec import Spec
+from fngen.suggest import closest
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def _inputs(reading: Reading, spec: Spec) -> tuple[str, ...]:
         return tuple(found)
     for variable in found:
         if variable not in spec.inputs:
-            close = get_close_matches(variable, spec.inputs, 1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"The inputs are {', '.join(spec.inputs)}."
+            close = closest(variable, spec.inputs)
+            hint = f"Did you mean {close!r}?" if close else f"The inputs are {', '.join(spec.inputs)}."
             raise reading.error(f"{variable!r} is not among the inputs", name(variable), hint)
     for variable in spec.inputs:
         if variable not in found:

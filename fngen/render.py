@@ -23,6 +23,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,
+        optimized=False,  # A template is rendered once a process: compiling it is the cost.
         autoescape=False,  # noqa: S701  The output is Python; a view holds checked text only.
     )
     environment.filters["quote"] = lambda text: f'"{text}"'

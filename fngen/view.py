@@ -24,7 +24,7 @@ _LONGEST_FORMULA = 400
 """Characters of a formula up to which it is shown where the module is printed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NodeView:
     """One autograd node and the function that applies it."""
 
@@ -55,7 +55,7 @@ class NodeView:
     eager_return: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ModuleView:
     """A whole emitted file."""
 

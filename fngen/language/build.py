@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from fractions import Fraction
 
 from fngen import numeric
@@ -12,6 +11,7 @@ from fngen.errors import FormulaError
 from fngen.functions import NAMES, Function
 from fngen.ir import CONDITIONS, REDUCTIONS, Value, value
 from fngen.language.tokens import Token
+from fngen.suggest import closest
 
 UNKNOWN_HINTS = {
     "factorial": "Write gamma(n + 1).",
@@ -214,6 +214,15 @@ _FORMS: dict[str, Callable[[Builder, Call], Operand]] = {
 }
 """The calls that are no plain function of numbers."""
 
+FORM_SIGNATURES = (
+    ("where(condition, x, y)", "also `x if condition else y`"),
+    ("Piecewise((x, condition), ..., (y, True))", "undefined where no condition holds"),
+    ("max(x, y, ...)", "also Max, maximum; a tie shares the gradient"),
+    ("min(x, y, ...)", "also Min, minimum; a tie shares the gradient"),
+    ("sum(x)", "over all elements, as the outermost call"),
+    ("mean(x)", "over all elements, as the outermost call"),
+)
+
 
 def _usage(rows: tuple[Function, ...]) -> str:
     counts = sorted({n for row in rows for n in row.arities})
@@ -227,7 +236,6 @@ def _signatures(name: str, rows: tuple[Function, ...]) -> str:
 def _unknown_hint(name: str) -> str:
     if name in UNKNOWN_HINTS:
         return UNKNOWN_HINTS[name]
-    known = [*NAMES, *_FORMS]
-    close = get_close_matches(name, known, 1) or get_close_matches(name.lower(), known, 1)
-    meant = f"Did you mean {close[0]!r}? " if close else f"A product is written with '*': {name}*(...). "
+    close = closest(name, [*NAMES, *_FORMS])
+    meant = f"Did you mean {close!r}? " if close else f"A product is written with '*': {name}*(...). "
     return meant + "`fngen functions` lists them all."

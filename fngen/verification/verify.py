@@ -27,7 +27,7 @@ from fngen.verification.report import Check, Report
 
 TOLERANCE = 1e-9
 """Relative difference from the reference beyond which 60 digits decide who is right."""
-DECIDED = 1e-6
+DECIDED = 1e-7
 """Relative error that is wrong, unless the reference itself is no better there."""
 _FLOOR = 1e-8
 """Share of a typical size below which a difference counts as absolute."""

@@ -1,0 +1,33 @@
+"""fngen: a formula in, a tested, standalone PyTorch layer out."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fngen.api import compile, generate, verify
+    from fngen.errors import FngenError, FormulaError
+    from fngen.source import Source
+    from fngen.verification.report import Check, Report
+
+__all__ = ["Check", "FngenError", "FormulaError", "Report", "Source", "compile", "generate", "verify"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "compile": "fngen.api",
+    "generate": "fngen.api",
+    "verify": "fngen.api",
+    "FngenError": "fngen.errors",
+    "FormulaError": "fngen.errors",
+    "Source": "fngen.source",
+    "Check": "fngen.verification.report",
+    "Report": "fngen.verification.report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use: `import fngen` itself loads neither torch nor SymPy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fngen' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,91 @@
+"""The library: the command's verbs as functions, its options as keywords."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from fngen import pipeline
+from fngen.source import Source
+from fngen.spec import Spec
+from fngen.verification.report import Report
+
+if TYPE_CHECKING:
+    from sympy import Expr
+
+
+def generate(
+    expr: str | Expr,
+    *,
+    name: str | None = None,
+    inputs: Iterable[str] | None = None,
+    backend: str | Iterable[str] = "torch",
+) -> Source:
+    """Return the source of a layer.
+
+    Args:
+        expr: A formula in fngen's language, or a SymPy expression.
+        name: Name of the file, the function and (in CamelCase) the class. Default: derived
+            from the formula, always the same one.
+        inputs: The inputs in order. Default: order of first appearance.
+        backend: What the file contains.
+
+    Returns:
+        The source: ``.text``, ``.name``, ``.write(path)``.
+
+    Raises:
+        FormulaError: If the formula cannot be read or differentiated.
+        OptionError: If a keyword has a value that it cannot have.
+    """
+    return pipeline.generate(spec(expr, name, inputs, backend))
+
+
+def compile(
+    expr: str | Expr,
+    *,
+    name: str | None = None,
+    inputs: Iterable[str] | None = None,
+    backend: str | Iterable[str] = "torch",
+) -> ModuleType:
+    """Return the module of a layer, imported from memory.
+
+    Takes the arguments of :func:`generate` and raises what it raises. The module holds the
+    function, the ``nn.Module`` and the autograd node, as the written file would.
+    """
+    from fngen.load import load
+
+    return load(generate(expr, name=name, inputs=inputs, backend=backend))
+
+
+def verify(source: Source | str | Path) -> Report:
+    """Test a layer against torch autograd of its plain formula.
+
+    Args:
+        source: What :func:`generate` returned, or the path of an emitted file.
+
+    Returns:
+        The report: ``.ok``, ``.checks``, and a table as its text.
+
+    Raises:
+        FileError: If the file cannot be read or imported, or is not one of fngen's.
+        VerificationError: If there is no point at which the formula can be tested.
+    """
+    from fngen.verification.subject import verify_file, verify_source
+
+    return verify_source(source) if isinstance(source, Source) else verify_file(Path(source))
+
+
+def spec(
+    expr: str | Expr,
+    name: str | None = None,
+    inputs: Iterable[str] | None = None,
+    backend: str | Iterable[str] = "torch",
+) -> Spec:
+    """Return the checked request of these arguments."""
+    if not isinstance(expr, str):
+        from fngen.from_sympy import formula
+
+        expr = formula(expr)
+    return Spec.create(expr, name=name, inputs=inputs, backend=backend)

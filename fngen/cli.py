@@ -1,0 +1,222 @@
+"""The command: click verbs that parse options, call the library and print."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from fngen.errors import FngenError
+from fngen.suggest import closest
+
+STAGES = ("parse", "derivatives", "ir", "source")
+_OPTIONAL_TORCH = "torch is not installed: the layer was written, but not verified"
+
+
+class _Group(click.Group):
+    """A group whose default verb is ``generate``: ``fngen EXPR``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "-h", "--version"}
+        if args and args[0] not in self.commands and args[0] not in own:
+            args = ["generate", *args]
+        return super().parse_args(ctx, args)
+
+
+def _reporting(verb: Callable[..., None]) -> Callable[..., None]:
+    """Print an error of fngen's as one message, exit code 2, no traceback."""
+
+    @wraps(verb)
+    def wrapped(*args: Any, **options: Any) -> None:
+        try:
+            verb(*args, **options)
+        except FngenError as error:
+            _fail(str(error))
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return wrapped
+
+
+def _fail(message: str) -> NoReturn:
+    head, _, rest = message.partition("\n")
+    click.echo(click.style("fngen: ", fg="red", bold=True) + head + (f"\n{rest}" if rest else ""), err=True)
+    sys.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fngen")
+def main() -> None:
+    """Write a PyTorch layer for a formula: `fngen "x1**3 + x2**2" --name square`."""
+    # A short process that builds graphs: collecting garbage would only cost time.
+    gc.disable()
+    # Plain ints, whatever else is installed: the same file everywhere, and a faster start.
+    os.environ.setdefault("SYMPY_GROUND_TYPES", "python")
+
+
+def _request(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that make up a request."""
+    for option in (
+        click.option("--backend", default="torch", metavar="LIST", help="What the file contains."),
+        click.option("--inputs", metavar="A,B,C", help="The inputs and their order."),
+        click.option("--name", metavar="NAME", help="Name of file and function; the class is in CamelCase."),
+        click.argument("words", nargs=-1, metavar="EXPR", type=click.UNPROCESSED),
+    ):
+        verb = option(verb)
+    return verb
+
+
+_UNKNOWN_OPTIONS_ARE_WORDS = {"ignore_unknown_options": True}
+"""A formula may begin with a minus, which looks like an option."""
+
+
+@main.command(context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
+@_request
+@click.option("-o", "--output", metavar="PATH", help="A file, a folder, or - for standard output.")
+@click.option("--verify/--no-verify", default=True, help="Test the file against torch autograd.")
+@click.option("--force", is_flag=True, help="Overwrite a file that fngen did not write.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@_reporting
+def generate(words: tuple[str, ...], output: str | None, verify: bool, force: bool, as_json: bool, **request: Any) -> None:
+    """Write a layer for the formula EXPR and test it."""
+    from fngen.api import generate as make
+
+    source = make(_formula(words), **_keywords(request))
+    if output == "-":
+        click.echo(source.text, nl=False)
+        return
+    path = source.write(output, force=force)
+    report, note = _verified(path) if verify else (None, "not verified (--no-verify)")
+    if as_json:
+        outcome = {"path": str(path), "name": source.name, "verified": report.to_dict() if report else None}
+        _echo_json({**outcome, "note": note} if note else outcome)
+    else:
+        click.echo(f"wrote {path}")
+        _print_verdict(report, note)
+    if report is not None and not report.ok:
+        sys.exit(1)
+
+
+def _formula(words: tuple[str, ...]) -> str:
+    """Return the one formula among the words of a command line."""
+    for word in words[1:] if words and not words[0].startswith("--") else words:
+        if word.startswith("-"):
+            close = closest(word, [o for p in generate.params for o in p.opts + p.secondary_opts])
+            _fail(f"no such option: {word}" + (f"\nDid you mean {close}?" if close else ""))
+    if len(words) > 1:
+        _fail(f"one formula is wanted, not {len(words)}\nQuote it: fngen \"{' '.join(words)[:60]}\"")
+    if not words:
+        _fail('a formula is missing\nWrite for example: fngen "x1**3 + x2**2" --name square')
+    return words[0]
+
+
+def _keywords(request: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in request.items() if value is not None}
+
+
+def _verified(path: Path) -> tuple[Any, str]:
+    """Return the report of a file, or None and why there is none."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        return None, _OPTIONAL_TORCH
+    from fngen.api import verify
+
+    return verify(path), ""
+
+
+def _echo_json(data: object) -> None:
+    import json
+
+    click.echo(json.dumps(data))
+
+
+def _print_verdict(report: Any, note: str) -> None:
+    if report is None:
+        click.secho(note, fg="yellow")
+    elif report.ok:
+        click.echo(click.style("verified: ", fg="green") + report.line())
+    else:
+        click.echo(click.style("verification failed", fg="red", bold=True) + "\n" + str(report), err=True)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as a JSON list.")
+@_reporting
+def verify(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Test emitted files again, as they stand on disk. PATH is a file or a folder."""
+    from fngen.api import verify as test
+
+    reports = {path: test(path) for path in _layers(paths)}
+    if as_json:
+        _echo_json([{"path": str(p), **r.to_dict()} for p, r in reports.items()])
+    else:
+        for path, report in reports.items():
+            click.echo(f"{path}\n{report}\n")
+    if not all(report.ok for report in reports.values()):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_reporting
+def check(paths: tuple[Path, ...]) -> None:
+    """Replay the command in each file's header and show how the file differs."""
+    from difflib import unified_diff
+
+    from fngen import recipe
+    from fngen.pipeline import generate as make
+
+    stale = 0
+    for path in _layers(paths):
+        fresh, old = make(recipe.read(path)).text, path.read_text(encoding="utf-8")
+        stale += fresh != old
+        diff = unified_diff(old.splitlines(True), fresh.splitlines(True), str(path), "regenerated")
+        click.echo("".join(diff) if fresh != old else f"{path}: up to date")
+    if stale:
+        sys.exit(1)
+
+
+def _layers(paths: Iterable[Path]) -> list[Path]:
+    """Return files as given, and of folders the files that fngen wrote."""
+    from fngen.recipe import is_ours
+
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        ours = [p for p in sorted(path.glob("*.py")) if is_ours(p.read_text(encoding="utf-8", errors="replace"))]
+        if not ours:
+            raise FngenError(f"no file of fngen's in {path}")
+        found += ours
+    return found
+
+
+@main.command(context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
+@_request
+@click.option("--stage", type=click.Choice(STAGES), default="source", help="What to show.")
+@_reporting
+def show(words: tuple[str, ...], stage: str, **request: Any) -> None:
+    """Show what a formula becomes on its way: parse, derivatives, ir or source."""
+    from fngen.api import spec
+    from fngen.show import show as text
+
+    click.echo(text(spec(_formula(words), **_keywords(request)), stage).rstrip("\n"))
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@_reporting
+def functions(names: tuple[str, ...]) -> None:
+    """List the functions of the formula language, or tell more about some."""
+    from fngen.show import function_details, function_table
+
+    click.echo(function_details(names) if names else function_table())

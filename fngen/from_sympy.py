@@ -1,0 +1,149 @@
+"""A SymPy expression to a formula, so that it passes the same checks as typed text."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import sympy
+from sympy import Basic
+
+from fngen.arrange import to_value
+from fngen.errors import FngenError, OptionError
+from fngen.ir import COMPARISONS, Value, name, names, number, postorder, value
+from fngen.naming import IDENTIFIER
+from fngen.printing.formula import FormulaPrinter
+from fngen.symbolic import to_sympy
+
+_FUNCTIONS = {
+    "Abs": "abs", "sign": "sign", "floor": "floor", "ceiling": "ceil", "frac": "frac",
+    "exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tan": "tan", "sec": "sec", "csc": "csc",
+    "cot": "cot", "asin": "asin", "acos": "acos", "atan": "atan", "acot": "acot", "asec": "asec",
+    "acsc": "acsc", "atan2": "atan2", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "sech": "sech",
+    "csch": "csch", "coth": "coth", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh", "acoth": "acoth",
+    "asech": "asech", "acsch": "acsch", "erf": "erf", "erfc": "erfc", "erfinv": "erfinv",
+    "gamma": "gamma", "loggamma": "lgamma", "digamma": "digamma", "polygamma": "polygamma", "beta": "beta",
+    "zeta": "zeta", "Mod": "remainder", "Max": "maximum", "Min": "minimum", "expm1": "expm1", "log1p": "log1p",
+    "log2": "log2", "log10": "log10", "exp2": "exp2", "hypot": "hypot", "Sqrt": "sqrt", "Cbrt": "cbrt",
+}  # fmt: skip
+_BESSEL = {"besselj": "j", "bessely": "y", "besseli": "i", "besselk": "k"}
+_RELATIONS = {symbol: op for op, symbol in COMPARISONS.items()}
+_LOGIC = {"And": "and", "Or": "or"}
+MAX_NODES = 100_000
+
+
+def formula(expr: Any) -> str:
+    """Return the formula that a SymPy expression stands for.
+
+    Raises:
+        FngenError: If it holds something that no formula can.
+    """
+    if not isinstance(expr, Basic):
+        hint = "Pass a formula as text, or a SymPy expression."
+        raise OptionError(f"a {type(expr).__name__} is no formula", hint, option="expr")
+    done: dict[Basic, Value] = {}
+    stack: list[Basic] = [expr]
+    while stack:
+        node = stack[-1]
+        missing = [a for a in node.args if a not in done] if node not in done else []
+        if missing:
+            stack.extend(missing)
+            if len(done) > MAX_NODES:
+                raise FngenError(f"the expression has more than {MAX_NODES:,} nodes")
+            continue
+        stack.pop()
+        if node not in done:
+            done[node] = _convert(node, [done[a] for a in node.args])
+    return FormulaPrinter().print(_arranged(done[expr]))
+
+
+def _arranged(root: Value) -> Value:
+    """Return a graph in the order in which a person writes it; SymPy's own is for machines."""
+    symbols = {x: sympy.Symbol(x) for x in sorted(names([root]))}
+    decimals = any(isinstance(n.datum, Decimal) for n in postorder([root]))
+    return to_value(to_sympy(root, symbols), {s: name(x) for x, s in symbols.items()}, decimals=decimals)
+
+
+def _convert(node: Any, args: list[Value]) -> Value:
+    if node.is_Symbol:
+        return _symbol(node)
+    if isinstance(node, sympy.Number | sympy.NumberSymbol):
+        return _number(node)
+    if node.is_Add:
+        return _chain("add", args)
+    if node.is_Mul:
+        return _chain("mul", args)
+    if node.is_Pow:
+        return value("div", number(1), args[0]) if node.exp == -1 else value("pow", *args)
+    kind = type(node).__name__
+    if node in (sympy.true, sympy.false):
+        return value("true" if node else "false")
+    if isinstance(node, sympy.core.relational.Relational):
+        return value(_RELATIONS[node.rel_op], *args)
+    if kind in _LOGIC:
+        return _chain(_LOGIC[kind], args)
+    if kind == "Not":
+        return value("not", *args)
+    if kind in ("ExprCondPair", "Tuple"):
+        return value("pair", *args)
+    if kind in ("Piecewise", "ITE"):
+        return _cases(kind, args)
+    return _function(node, kind, args)
+
+
+def _symbol(node: Any) -> Value:
+    text = node.name
+    if not IDENTIFIER.fullmatch(text) or text.startswith("__") or text in ("pi", "True", "False"):
+        hint = "A symbol becomes a name in Python source: use letters, digits and '_'."
+        raise FngenError(f"the symbol {text[:60]!r} cannot be a name in a formula", hint)
+    return name(text)
+
+
+def _number(node: Any) -> Value:
+    if node.is_Rational:
+        exact = Fraction(int(node.p), int(node.q))
+        return value("div", number(exact.numerator), number(exact.denominator)) if exact.denominator != 1 else number(exact)
+    if node.is_Float and node.is_finite:
+        return number(Decimal(repr(float(node))))
+    if node is sympy.pi:
+        return value("pi")
+    if node is sympy.E:
+        return value("exp", number(1))
+    if node is sympy.nan:
+        return value("nan")
+    raise FngenError(f"{node} is not a number that a layer can hold")
+
+
+def _chain(op: str, args: list[Value]) -> Value:
+    result = args[0]
+    for arg in args[1:]:
+        result = value(op, result, arg)
+    return result
+
+
+def _cases(kind: str, args: list[Value]) -> Value:
+    if kind == "ITE":
+        return value("where", *args)
+    result = value("nan")
+    for pair in reversed(args):
+        chosen, condition = pair.args
+        result = chosen if condition.op == "true" else value("where", condition, chosen, result)
+    return result
+
+
+def _function(node: Any, kind: str, args: list[Value]) -> Value:
+    if kind in _BESSEL and node.args[0] in (0, 1):
+        return value(f"{_BESSEL[kind]}{node.args[0]}", args[1])
+    if kind == "Heaviside":
+        return value("heaviside", *args)
+    if kind == "sinc":
+        return value("sinc", value("div", args[0], value("pi")))
+    if kind == "zeta" and len(args) == 1:
+        args = [*args, number(1)]
+    if kind == "log" and len(args) == 2:
+        return value("log_base", *args)
+    op = _FUNCTIONS.get(kind)
+    if op is None:
+        raise FngenError(f"{kind} of SymPy has no counterpart in a formula", "`fngen functions` lists what there is.")
+    return _chain(op, args) if op in ("maximum", "minimum") else value(op, *args)

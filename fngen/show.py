@@ -1,0 +1,85 @@
+"""Texts for people who look inside: the stages of a formula, and the function table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fngen import pipeline, problem
+from fngen.errors import OptionError
+from fngen.functions import NAMES, TABLE, Function
+from fngen.ir import Block, Let, dump_block, name, substitute
+from fngen.language.build import FORM_SIGNATURES
+from fngen.printing.formula import FormulaPrinter
+from fngen.spec import Spec
+from fngen.suggest import closest
+
+
+def show(spec: Spec, stage: str) -> str:
+    """Return what a request has become after ``stage``."""
+    if stage == "source":
+        return pipeline.generate(spec).text
+    parsed = problem.read(spec)
+    forward = parsed.kernel().passes[0]
+    if stage == "parse":
+        return dump_block(forward.block) + (f"\n    reduce {forward.reduction}" if forward.reduction else "")
+    partials = pipeline.derive(parsed)
+    if stage == "derivatives":
+        spell = FormulaPrinter().print
+        known = {node: name(text) for node, text in parsed.named.items()}
+        lines = [f"{let.name} = {spell(let.value)}" for let in (*forward.block.lets, *forward.block.results)]
+        lines += [
+            f"d{parsed.output}/d{x} = {spell(substitute(p, known))}"
+            for x, p in zip(parsed.inputs, partials, strict=True)
+        ]
+        return "\n".join(lines)
+    backward = Block(
+        parsed.inputs, (), tuple(Let(f"d_{x}", p) for x, p in zip(parsed.inputs, partials, strict=True))
+    )
+    return f"{dump_block(forward.block)}\n{dump_block(backward)}"
+
+
+def function_table() -> str:
+    """Return a line for each function: how it is called, where it is real, what to know."""
+    rows = [(f"{row.name}({row.signature})", _aliases(row), row.domain, row.note) for row in TABLE.values()]
+    rows += [(signature, "", "", note) for signature, note in FORM_SIGNATURES]
+    rows.sort(key=lambda r: r[0].lower())
+    widths = [max(len(r[i]) for r in rows) for i in range(3)]
+    head = ("function", "also", "domain", "note")
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, [*widths, 0], strict=True)).rstrip() for r in [head, *rows]]
+    return "\n".join(lines)
+
+
+def _aliases(row: Function) -> str:
+    return " ".join(row.aliases)
+
+
+def function_details(wanted: Iterable[str]) -> str:
+    """Return all that the table knows about some functions.
+
+    Raises:
+        OptionError: If there is no such function.
+    """
+    return "\n\n".join(_details(row) for text in wanted for row in _rows(text))
+
+
+def _rows(text: str) -> tuple[Function, ...]:
+    if text not in NAMES:
+        close = closest(text, NAMES)
+        hint = f"Did you mean {close!r}?" if close else "`fngen functions` lists them all."
+        raise OptionError(f"unknown function {text!r}", hint, option="names")
+    return NAMES[text]
+
+
+def _details(row: Function) -> str:
+    lines = [f"{row.name}({row.signature})"]
+    facts = {
+        "also": _aliases(row),
+        "domain": row.domain,
+        "definition": row.definition,
+        "torch": row.torch,
+        "note": row.note,
+    }
+    lines += [f"    {key}: {text}" for key, text in facts.items() if text]
+    for parameter, rule in zip(row.parameters, row.derivative, strict=False):
+        lines.append(f"    d/d{parameter}: {rule or 'not known: a constant is wanted'}")
+    return "\n".join(lines)
