@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from fngen.source import Source
     from fngen.verification.report import Check, Report
 
-__all__ = ["Check", "FngenError", "FormulaError", "Report", "Source", "compile", "generate", "verify"]
+__all__ = [
+    "Check",
+    "FngenError",
+    "FormulaError",
+    "Report",
+    "Source",
+    "compile",
+    "generate",
+    "verify",
+]
 __version__ = "0.1.0"
 
 _HOMES = {

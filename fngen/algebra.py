@@ -14,11 +14,17 @@ from fngen.ir import CONDITIONS, Value, is_number, number, rewrite, value
 ZERO, ONE = number(0), number(1)
 
 
+def exact(node: Value) -> Fraction:
+    """Return the exact value of a number node."""
+    assert node.datum is not None
+    return Fraction(node.datum)
+
+
 def _numbers(*nodes: Value) -> list[Fraction] | None:
     """Return the exact values of number nodes, or None if one is something else."""
     if not all(n.op == "number" for n in nodes):
         return None
-    return [Fraction(n.datum) for n in nodes]  # type: ignore[arg-type]
+    return [exact(n) for n in nodes]
 
 
 def neg(a: Value) -> Value:
@@ -26,7 +32,7 @@ def neg(a: Value) -> Value:
     if a.op == "neg":
         return a.args[0]
     if a.op == "number":
-        return number(-a.datum)  # type: ignore[operator, arg-type]
+        return number(-a.datum)  # type: ignore[operator]
     if a.op == "sub":
         return sub(a.args[1], a.args[0])
     if a.op in ("mul", "div") and is_negative(a.args[0]):
@@ -37,7 +43,7 @@ def neg(a: Value) -> Value:
 def is_negative(node: Value) -> bool:
     """Say whether ``node`` is written with a minus."""
     if node.op == "number":
-        return bool(node.datum < 0)  # type: ignore[operator]
+        return exact(node) < 0
     return node.op == "neg" or (node.op in ("mul", "div") and is_negative(node.args[0]))
 
 
@@ -47,8 +53,8 @@ def add(a: Value, b: Value) -> Value:
         return b
     if is_number(b, 0):
         return a
-    if exact := _numbers(a, b):
-        return number(exact[0] + exact[1])
+    if both := _numbers(a, b):
+        return number(both[0] + both[1])
     if is_negative(b):
         return sub(a, neg(b))
     if a.op == "neg":
@@ -62,8 +68,8 @@ def sub(a: Value, b: Value) -> Value:
         return a
     if is_number(a, 0):
         return neg(b)
-    if exact := _numbers(a, b):
-        return number(exact[0] - exact[1])
+    if both := _numbers(a, b):
+        return number(both[0] - both[1])
     if is_negative(b):
         return add(a, neg(b))
     return value("sub", a, b)
@@ -83,8 +89,8 @@ def mul(a: Value, b: Value) -> Value:
         return a
     if is_number(a, -1):
         return neg(b)
-    if exact := _numbers(a, b):
-        return number(exact[0] * exact[1])
+    if both := _numbers(a, b):
+        return number(both[0] * both[1])
     for factor, choice in ((a, b), (b, a)):
         if is_gate(choice):
             condition, x, y = choice.args
@@ -113,8 +119,8 @@ def div(a: Value, b: Value) -> Value:
         return ZERO
     if is_number(b, 1):
         return a
-    if exact := _numbers(a, b):
-        return number(exact[0] / exact[1])
+    if both := _numbers(a, b):
+        return number(both[0] / both[1])
     if a.op == "neg":
         return neg(div(a.args[0], b))
     return value("div", a, b)
@@ -156,7 +162,7 @@ def fold_numbers(roots: list[Value]) -> dict[Value, Value]:
 
     def rule(node: Value) -> Value:
         if node.op in ("name", "nan") or not all(a in constants for a in node.args):
-            return {"where": where, "neg": neg}.get(node.op, lambda *_: node)(*node.args)
+            return tidy(node)
         result = constants[node] = numeric.apply(node, [constants[a] for a in node.args])
         if node.op in CONDITIONS:
             return remember(value("true" if result else "false"), result)
@@ -166,6 +172,11 @@ def fold_numbers(roots: list[Value]) -> dict[Value, Value]:
             return node
         decimal = any(isinstance(a.datum, Decimal) for a in node.args)
         return remember(number(as_decimal(result) if decimal else result), result)
+
+    def tidy(node: Value) -> Value:
+        if node.op == "where":
+            return where(*node.args)
+        return neg(node.args[0]) if node.op == "neg" else node
 
     def remember(node: Value, result: object) -> Value:
         constants[node] = result

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from fngen import pipeline
 from fngen.source import Source
 from fngen.spec import Spec
-from fngen.verification.report import Report
 
 if TYPE_CHECKING:
     from sympy import Expr
+
+    from fngen.verification.report import Report
 
 
 def generate(

@@ -8,7 +8,20 @@ from typing import Any
 
 from sympy import Expr
 
-from fngen.algebra import ONE, ZERO, add, as_decimal, div, is_negative, neg, power, product_of, sub, where
+from fngen.algebra import (
+    ONE,
+    ZERO,
+    add,
+    as_decimal,
+    div,
+    exact,
+    is_negative,
+    neg,
+    power,
+    product_of,
+    sub,
+    where,
+)
 from fngen.ir import Value, fold, number, value
 
 _Power = tuple[Value, int]
@@ -35,7 +48,7 @@ class _Arranger:
         self.done: dict[Expr, Value] = dict(leaves)
         names = [node for node in leaves.values() if node.op == "name"]
         self.order = {node: i for i, node in enumerate(names)}
-        self.memo: dict[Value, tuple[Any, ...]] = {}
+        self.memo: dict[Value, tuple[int, str]] = {}
 
     def convert(self, root: Expr) -> Value:
         stack = [root]
@@ -76,7 +89,7 @@ class _Arranger:
         negative = sorted((neg(t) for t in terms if is_negative(t)), key=self.term_key)
         # A polynomial goes by falling powers, and the sign of a term does not move it.
         if all(self.degree(t) is not None for t in terms):
-            ordered = sorted(terms, key=lambda t: (-(self.degree(t) or 0), self.term_key(neg(t) if is_negative(t) else t)))
+            ordered = sorted(terms, key=self.degree_key)
             if not is_negative(ordered[0]):
                 positive, negative = ordered, []
         total = ZERO
@@ -88,43 +101,45 @@ class _Arranger:
 
     def product(self, expr: Expr) -> Value:
         """Arrange a product: sign, constants, then the factors over the divisors."""
-        exact, constants = Fraction(1), list[_Power]()
+        coefficient, constants = Fraction(1), list[_Power]()
         over, under = list[_Power](), list[_Power]()
         for factor in expr.args if expr.is_Mul else (expr,):
             if factor.is_Rational:
-                exact *= Fraction(int(factor.p), int(factor.q))
+                coefficient *= Fraction(int(factor.p), int(factor.q))
                 continue
             base, exponent = self.base(factor)
             if factor.is_Add and factor not in self.leaves and -factor in self.leaves:
-                exact, base = -exact, self.leaves[-factor]
+                coefficient, base = -coefficient, self.leaves[-factor]
             if not factor.free_symbols:
                 constants.append((base, exponent))
             else:
                 (over if exponent > 0 else under).append((base, abs(exponent)))
         over, under = _paired(over, under)
-        sign, exact = (-1, -exact) if exact < 0 else (1, exact)
-        top, bottom = (sorted((power(b, number(n)) for b, n in side), key=self.factor_key) for side in (over, under))
-        front, back = self.coefficient(exact, constants)
+        front, back = self.coefficient(abs(coefficient), constants)
+        top, bottom = self.factors(over), self.factors(under)
         result = div(product_of([front, *top]), product_of([back, *bottom]))
-        return neg(result) if sign < 0 else result
+        return neg(result) if coefficient < 0 else result
+
+    def factors(self, powers: list[_Power]) -> list[Value]:
+        return sorted((power(b, number(n)) for b, n in powers), key=self.factor_key)
 
     def base(self, factor: Expr) -> _Power:
         if factor.is_Pow:
             return self.done[factor.base], int(factor.exp)
         return self.done[factor], 1
 
-    def coefficient(self, exact: Fraction, constants: list[_Power]) -> tuple[Value, Value]:
+    def coefficient(self, x: Fraction, constants: list[_Power]) -> tuple[Value, Value]:
         """Return the constant factor of a product and the constant divisor."""
         if constants:
             over = [power(b, number(e)) for b, e in constants if e > 0]
             under = [power(b, number(-e)) for b, e in constants if e < 0]
-            top = product_of([number(exact.numerator), *over])
-            return div(top, product_of([number(exact.denominator), *under])), ONE
-        if exact.denominator == 1 or (self.decimals and as_decimal(exact) is not exact):
-            return self.rational(exact), ONE
-        if max(exact.numerator, exact.denominator) > SMALL:
-            return number(exact), ONE
-        return number(exact.numerator), number(exact.denominator)
+            top = product_of([number(x.numerator), *over])
+            return div(top, product_of([number(x.denominator), *under])), ONE
+        if x.denominator == 1 or (self.decimals and as_decimal(x) is not x):
+            return self.rational(x), ONE
+        if max(x.numerator, x.denominator) > SMALL:
+            return number(x), ONE
+        return number(x.numerator), number(x.denominator)
 
     def degree(self, term: Value) -> int | None:
         """Return the degree of a monomial in plain names, or None for anything else."""
@@ -133,8 +148,8 @@ class _Arranger:
         if term.op == "neg" or (term.op == "div" and term.args[1].op == "number"):
             return self.degree(term.args[0])
         if term.op == "pow" and term.args[0] in self.order and term.args[1].op == "number":
-            exponent = term.args[1].datum
-            return int(exponent) if exponent == int(exponent) else None  # type: ignore[arg-type]
+            exponent = exact(term.args[1])
+            return int(exponent) if exponent.denominator == 1 else None
         if term.op == "mul":
             parts = [self.degree(a) for a in term.args]
             return None if None in parts else sum(p or 0 for p in parts)
@@ -153,6 +168,10 @@ class _Arranger:
             return (0,)
         return (1, self.order[node]) if node in self.order else (2, *self.size_key(node))
 
+    def degree_key(self, term: Value) -> tuple[Any, ...]:
+        """Sort by falling degree, whatever the sign."""
+        return (-(self.degree(term) or 0), *self.term_key(neg(term) if is_negative(term) else term))
+
     def size_key(self, node: Value) -> tuple[int, str]:
         """Sort by the number of operations, then by text: the same on every machine."""
         if node not in self.memo:
@@ -163,7 +182,7 @@ class _Arranger:
                 return 1 + sum(a[0] for a in args), own + "(" + ",".join(a[1] for a in args) + ")"
 
             self.memo[node] = fold([node], visit)[node]
-        return self.memo[node]  # type: ignore[return-value]
+        return self.memo[node]
 
 
 def _paired(over: list[_Power], under: list[_Power]) -> tuple[list[_Power], list[_Power]]:

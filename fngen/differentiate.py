@@ -17,7 +17,17 @@ from sympy import Symbol
 from fngen.algebra import ONE, ZERO, add, mul
 from fngen.arrange import to_value
 from fngen.functions import TABLE
-from fngen.ir import CONDITIONS, LEAVES, Value, fold, is_number, name, postorder, rewrite, substitute
+from fngen.ir import (
+    CONDITIONS,
+    LEAVES,
+    Value,
+    fold,
+    is_number,
+    name,
+    postorder,
+    rewrite,
+    substitute,
+)
 from fngen.language.rules import definition, instantiate
 from fngen.symbolic import NoDerivative, simplest_forms, to_sympy_all
 
@@ -106,7 +116,9 @@ def _local_partials(piece: Value, cuts: set[Value], decimals: bool) -> list[tupl
     holes = {leaf: name(f"_{i}") for i, leaf in enumerate(leaves)}
     slopes = _slopes(substitute(piece, holes), len(leaves), decimals)
     actual = {hole: leaf for leaf, hole in holes.items()}
-    return [(leaf, substitute(s, actual)) for leaf, s in zip(leaves, slopes, strict=True) if not is_number(s, 0)]
+    return [
+        (leaf, substitute(s, actual)) for leaf, s in zip(leaves, slopes, strict=True) if not is_number(s, 0)
+    ]
 
 
 def _leaves(piece: Value, cuts: set[Value]) -> list[Value]:
@@ -145,5 +157,3 @@ def _slopes(piece: Value, count: int, decimals: bool) -> tuple[Value, ...]:
 def cost(root: Value) -> int:
     """Return the work of evaluating each node of a graph once."""
     return sum(_WEIGHT.get(n.op, _CALL) for n in postorder([root]) if n.op not in LEAVES)
-
-

@@ -24,8 +24,8 @@ _FUNCTIONS = {
     "csch": "csch", "coth": "coth", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh", "acoth": "acoth",
     "asech": "asech", "acsch": "acsch", "erf": "erf", "erfc": "erfc", "erfinv": "erfinv",
     "gamma": "gamma", "loggamma": "lgamma", "digamma": "digamma", "polygamma": "polygamma", "beta": "beta",
-    "zeta": "zeta", "Mod": "remainder", "Max": "maximum", "Min": "minimum", "expm1": "expm1", "log1p": "log1p",
-    "log2": "log2", "log10": "log10", "exp2": "exp2", "hypot": "hypot", "Sqrt": "sqrt", "Cbrt": "cbrt",
+    "zeta": "zeta", "Mod": "remainder", "Max": "maximum", "Min": "minimum", "expm1": "expm1", 
+    "log1p": "log1p", "log2": "log2", "log10": "log10", "exp2": "exp2", "hypot": "hypot", "Sqrt": "sqrt", "Cbrt": "cbrt",
 }  # fmt: skip
 _BESSEL = {"besselj": "j", "bessely": "y", "besseli": "i", "besselk": "k"}
 _RELATIONS = {symbol: op for op, symbol in COMPARISONS.items()}
@@ -103,7 +103,11 @@ def _symbol(node: Any) -> Value:
 def _number(node: Any) -> Value:
     if node.is_Rational:
         exact = Fraction(int(node.p), int(node.q))
-        return value("div", number(exact.numerator), number(exact.denominator)) if exact.denominator != 1 else number(exact)
+        return (
+            value("div", number(exact.numerator), number(exact.denominator))
+            if exact.denominator != 1
+            else number(exact)
+        )
     if node.is_Float and node.is_finite:
         return number(Decimal(repr(float(node))))
     if node is sympy.pi:
@@ -145,5 +149,8 @@ def _function(node: Any, kind: str, args: list[Value]) -> Value:
         return value("log_base", *args)
     op = _FUNCTIONS.get(kind)
     if op is None:
-        raise FngenError(f"{kind} of SymPy has no counterpart in a formula", "`fngen functions` lists what there is.")
+        raise FngenError(
+            f"{kind} of SymPy has no counterpart in a formula",
+            "`fngen functions` lists what there is.",
+        )
     return _chain(op, args) if op in ("maximum", "minimum") else value(op, *args)

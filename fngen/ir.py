@@ -83,7 +83,9 @@ def postorder(roots: Iterable[Value]) -> list[Value]:
 
 
 def fold(
-    roots: Iterable[Value], visit: Callable[[Value, list[T]], T], results: dict[Value, T] | None = None
+    roots: Iterable[Value],
+    visit: Callable[[Value, list[T]], T],
+    results: dict[Value, T] | None = None,
 ) -> dict[Value, T]:
     """Return ``visit(node, results of its arguments)`` for every node below ``roots``.
 
@@ -198,6 +200,4 @@ def _verify_value(let: Let, known: set[str]) -> None:
         assert len(node.args) == arity, f"{node.op} with {len(node.args)} arguments"
         wanted = [True, False, False] if node.op == "where" else [node.op in LOGIC] * 3
         for arg, condition in zip(node.args, wanted, strict=False):
-            assert (arg.op in CONDITIONS) == condition or arg.op == "name", (
-                f"{node.op} of {arg.op}"
-            )
+            assert (arg.op in CONDITIONS) == condition or arg.op == "name", f"{node.op} of {arg.op}"

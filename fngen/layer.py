@@ -82,7 +82,9 @@ def build(problem: Problem, partials: tuple[Value, ...], function: str) -> Layer
     roots = [plan.value, *plan.partials]
     helpers = [_helper_plan(op) for op in wrapped(roots)]
     plans = [plan, *helpers]
-    taken = {x for p in plans for x in (p.function, p.cls, *p.names.inputs, *p.names.tangents, *p.names.gradients)}
+    taken = {
+        x for p in plans for x in (p.function, p.cls, *p.names.inputs, *p.names.tangents, *p.names.gradients)
+    }
     taken |= set(plan.named.values())
     plans, constants = _hoist(plans, taken)
     printer = TorchPrinter(wrapped(roots))
@@ -99,7 +101,11 @@ def _main_plan(problem: Problem, partials: tuple[Value, ...], function: str) -> 
         aliases[variable] = python_name(variable, taken | set(aliases.values()))
     renamed = {name(old): name(new) for old, new in aliases.items()}
     values = legalise(substitute(v, renamed) for v in (problem.value, *partials, *problem.named))
-    root, slopes, intermediates = values[0], values[1 : 1 + len(partials)], values[1 + len(partials) :]
+    root, slopes, intermediates = (
+        values[0],
+        values[1 : 1 + len(partials)],
+        values[1 + len(partials) :],
+    )
     named = {node: aliases[text] for node, text in zip(intermediates, problem.named.values(), strict=True)}
     if root.op == "name":
         root = value("clone", root)
@@ -142,7 +148,14 @@ def _hoist(plans: Sequence[_Plan], taken: set[str]) -> tuple[list[_Plan], list[C
     for plan in plans:
         root = next(stream)
         partials = tuple(next(stream) for _ in plan.partials)
-        out.append(replace(plan, value=root, partials=partials, named={next(stream): n for n in plan.named.values()}))
+        out.append(
+            replace(
+                plan,
+                value=root,
+                partials=partials,
+                named={next(stream): n for n in plan.named.values()},
+            )
+        )
     return out, constants
 
 

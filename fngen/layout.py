@@ -35,3 +35,28 @@ def filled(words: Sequence[str], width: int, separator: str = " ") -> list[str]:
 def folded(text: str, width: int) -> list[str]:
     """Return lines of at most ``width`` columns that make up ``text``, broken between words."""
     return filled(re.findall(r"[\w.]+ ?|\W ?", text), width, "")
+
+
+def typed(inputs: tuple[str, ...], scalars: tuple[bool, ...] = ()) -> list[str]:
+    """Return parameters with their types: tensors, except where ``scalars`` says number."""
+    flags = scalars or (False,) * len(inputs)
+    return [f"{x}: {'float' if scalar else 'Tensor'}" for x, scalar in zip(inputs, flags, strict=True)]
+
+
+def tuple_lines(items: list[str], indent: int, head: str = "", tail: str = "") -> list[str]:
+    """Return ``head a, b, c tail``, in brackets where it does not fit in a line."""
+    flat = f"{' ' * indent}{head}{', '.join(items)}{',' * (len(items) == 1)}{tail}"
+    return [flat] if len(flat) <= MARGIN else bracketed(f"{head}(", items, f"){tail}", indent)
+
+
+def complex_test(tensors: tuple[str, ...]) -> list[str]:
+    """Return the condition that some tensor is complex."""
+    if len(tensors) == 1:
+        return [f"    if {tensors[0]}.is_complex():"]
+    line = f"    if any(map(torch.is_complex, ({', '.join(tensors)}))):"
+    if len(line) <= MARGIN:
+        return [line]
+    return [
+        *tuple_lines(list(tensors), 4, head="tensors = "),
+        "    if any(map(torch.is_complex, tensors)):",
+    ]

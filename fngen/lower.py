@@ -19,7 +19,7 @@ from fngen.printing.infix import Printer, Text, float_text
 MARGIN = 88
 STEMS = ("u", "v", "w", "s", "p", "q", "h", "z")
 _LONGEST_NAME = 20
-_POWERS = {2: "squared", 3: "cubed"}
+_POWERS: dict[object, str] = {2: "squared", 3: "cubed"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class Constant:
     meaning: str
 
 
-def hoist_constants(roots: Sequence[Value], taken: set[str], spell: Callable[[Value], str]) -> tuple[list[Value], list[Constant]]:
+def hoist_constants(
+    roots: Sequence[Value], taken: set[str], spell: Callable[[Value], str]
+) -> tuple[list[Value], list[Constant]]:
     """Replace irrational constants by names; return the new roots and the constants.
 
     Folding at generation time rounds once, where ``math.sqrt(2 / math.pi)`` rounds twice.
@@ -81,7 +83,13 @@ def _constant_name(meaning: str) -> str:
     return f"_{slug}" if 0 < len(slug) <= 24 else "_C"
 
 
-def lower(targets: Sequence[Target], printer: Printer, taken: set[str], named: Mapping[Value, str], indent: int) -> Body:
+def lower(
+    targets: Sequence[Target],
+    printer: Printer,
+    taken: set[str],
+    named: Mapping[Value, str],
+    indent: int,
+) -> Body:
     """Return the statements that compute ``targets``.
 
     Args:
@@ -96,7 +104,12 @@ def lower(targets: Sequence[Target], printer: Printer, taken: set[str], named: M
 
 class _Lowering:
     def __init__(
-        self, targets: Sequence[Target], printer: Printer, taken: set[str], named: Mapping[Value, str], indent: int
+        self,
+        targets: Sequence[Target],
+        printer: Printer,
+        taken: set[str],
+        named: Mapping[Value, str],
+        indent: int,
     ) -> None:
         self.targets, self.printer, self.taken, self.wanted = targets, printer, taken, named
         self.room = MARGIN - indent - len("term_1000 = ")
@@ -178,11 +191,9 @@ class _Lowering:
         plain = self.texts[first].text if first.op == "name" else self.names.get(first, "")
         if not plain or plain.startswith("_"):
             return ""
-        if node.op == "pow" and node.args[1].op == "number":
-            return f"{plain}_{_POWERS[int(node.args[1].datum)]}" if node.args[1].datum in _POWERS else ""  # type: ignore[arg-type]
+        if node.op == "pow" and node.args[1].datum in _POWERS:
+            return f"{plain}_{_POWERS[node.args[1].datum]}"
         if len(node.args) > 1:
             return ""
         sign = "neg_" if first is not node.args[0] else ""
         return f"{node.op}_{sign}{plain}"
-
-

@@ -15,11 +15,19 @@ from fngen.printing.formula import FormulaPrinter
 from fngen.printing.infix import ATOM, POWER, PRODUCT, SUM
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-RESERVED = frozenset({"Any", "Tensor", "ctx", "forward_ad", "inputs", "math", "nn", "output", "self", "torch"})
+RESERVED = frozenset(
+    {"Any", "Tensor", "ctx", "forward_ad", "inputs", "math", "nn", "output", "self", "torch"}
+)
 """Names that the code of an emitted file uses itself."""
 LONGEST = 40
 _SUFFIXES = {2: "squared", 3: "cubed"}
-_WORDS = {"add": ("plus", SUM), "sub": ("minus", SUM), "mul": ("times", PRODUCT), "div": ("over", PRODUCT), "pow": ("to_the", POWER)}
+_WORDS = {
+    "add": ("plus", SUM),
+    "sub": ("minus", SUM),
+    "mul": ("times", PRODUCT),
+    "div": ("over", PRODUCT),
+    "pow": ("to_the", POWER),
+}
 
 
 def free_name(stem: str, taken: Container[str]) -> str:
@@ -101,15 +109,25 @@ def _words(node: Value, args: list[_Words]) -> _Words:
         return _Words(snake_case(text).strip("_"), faithful=plain)
     faithful = all(a.faithful for a in args)
     if node.op == "pow" and node.args[1].op == "number" and node.args[1].datum in _SUFFIXES:
-        base, suffix = args[0], _SUFFIXES[int(node.args[1].datum)]  # type: ignore[arg-type]
-        return _Words(_clipped(f"{base.slug}_{suffix}"), POWER, True, faithful and base.binding == ATOM and base.closed)
+        base, suffix = args[0], _SUFFIXES[int(node.args[1].datum)]
+        return _Words(
+            _clipped(f"{base.slug}_{suffix}"),
+            POWER,
+            True,
+            faithful and base.binding == ATOM and base.closed,
+        )
     if node.op in _WORDS and len(args) == 2:
         word, binding = _WORDS[node.op]
         left, right = args
         clear = left.closed and left.binding >= binding and right.binding > binding
         return _Words(_clipped(f"{left.slug}_{word}_{right.slug}"), binding, right.closed, faithful and clear)
     if node.op == "neg":
-        return _Words(_clipped(f"minus_{args[0].slug}"), SUM, args[0].closed, faithful and args[0].binding > SUM)
+        return _Words(
+            _clipped(f"minus_{args[0].slug}"),
+            SUM,
+            args[0].closed,
+            faithful and args[0].binding > SUM,
+        )
     name = node.op.replace("maximum", "max").replace("minimum", "min")
     atoms = all(a.binding == ATOM and a.closed for a in args)
     if len(args) == 1 and not atoms:

@@ -77,7 +77,13 @@ def apply(node: Value, args: list[Real]) -> Real:
         a, b = args if all(isinstance(a, Fraction) for a in args) else map(to_mpf, args)
         return _COMPARE[node.op](a, b)
     if node.op in ("and", "or", "not", "true", "false"):
-        return {"and": all(args), "or": any(args), "not": not all(args), "true": True, "false": False}[node.op]
+        return {
+            "and": all(args),
+            "or": any(args),
+            "not": not all(args),
+            "true": True,
+            "false": False,
+        }[node.op]
     if node.op == "where":
         return args[1] if args[0] else args[2]
     if node.op == "number":

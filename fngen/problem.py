@@ -86,7 +86,12 @@ def _ordered(reading: Reading) -> list[Statement]:
     if len(outputs) > 1:
         listed = ", ".join(s.name or "an expression" for s in outputs)
         message = f"there are {len(outputs)} results ({listed}); a layer has one"
-        raise _error(reading, message, outputs[0], "Use each intermediate in a later statement, or leave it out.")
+        raise _error(
+            reading,
+            message,
+            outputs[0],
+            "Use each intermediate in a later statement, or leave it out.",
+        )
     rest = [s for s in reading.statements if s is not outputs[0]]
     return [*rest, outputs[0]]
 
@@ -96,7 +101,13 @@ def _inputs(reading: Reading, spec: Spec) -> tuple[str, ...]:
     found = dict.fromkeys(v for s in reading.statements for v in names([s.value]) if v not in assigned)
     if not found:
         message = "the formula has no input"
-        raise FormulaError(message, "A layer needs a tensor: write for example 2*x.", reading.text, 0, len(reading.text))
+        raise FormulaError(
+            message,
+            "A layer needs a tensor: write for example 2*x.",
+            reading.text,
+            0,
+            len(reading.text),
+        )
     if spec.inputs is None:
         return tuple(found)
     for variable in found:

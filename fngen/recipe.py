@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 from fngen.errors import FileError
 from fngen.layout import folded
@@ -50,7 +51,9 @@ def read(path: Path) -> Spec:
         raise FileError(f"cannot read {path}: {reason}", path=str(path)) from None
     match = re.match(re.escape(FIRST_LINE) + r"\n#\n((?:#     .*\n)+)#\n", text)
     if match is None:
-        raise FileError(f"{path} was not written by fngen", "Its first lines hold no command.", path=str(path))
+        raise FileError(
+            f"{path} was not written by fngen", "Its first lines hold no command.", path=str(path)
+        )
     joined = "".join(line[6:].removesuffix("\\") for line in match.group(1).splitlines())
     try:
         return from_words(shlex.split(joined))
@@ -65,4 +68,5 @@ def from_words(words: list[str]) -> Spec:
     options = dict(zip(words[2::2], words[3::2], strict=True))
     if unknown := set(options) - set(_OPTIONS):
         raise ValueError(f"unknown option {min(unknown)}")
-    return Spec.create(words[1], **{_OPTIONS[key]: text for key, text in options.items()})  # type: ignore[arg-type]
+    keywords: dict[str, Any] = {_OPTIONS[key]: text for key, text in options.items()}
+    return Spec.create(words[1], **keywords)

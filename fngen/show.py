@@ -33,7 +33,9 @@ def show(spec: Spec, stage: str) -> str:
         ]
         return "\n".join(lines)
     backward = Block(
-        parsed.inputs, (), tuple(Let(f"d_{x}", p) for x, p in zip(parsed.inputs, partials, strict=True))
+        parsed.inputs,
+        (),
+        tuple(Let(f"d_{x}", p) for x, p in zip(parsed.inputs, partials, strict=True)),
     )
     return f"{dump_block(forward.block)}\n{dump_block(backward)}"
 
@@ -45,7 +47,10 @@ def function_table() -> str:
     rows.sort(key=lambda r: r[0].lower())
     widths = [max(len(r[i]) for r in rows) for i in range(3)]
     head = ("function", "also", "domain", "note")
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, [*widths, 0], strict=True)).rstrip() for r in [head, *rows]]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(r, [*widths, 0], strict=True)).rstrip()
+        for r in [head, *rows]
+    ]
     return "\n".join(lines)
 
 

@@ -42,7 +42,10 @@ class Spec:
             OptionError: If an option has a value that it cannot have.
         """
         if not isinstance(formula, str):
-            raise OptionError(f"a formula is text or a SymPy expression, not {type(formula).__name__}", option="expr")
+            raise OptionError(
+                f"a formula is text or a SymPy expression, not {type(formula).__name__}",
+                option="expr",
+            )
         return cls(
             one_line(formula),
             None if name is None else check_layer_name(name),
@@ -67,7 +70,11 @@ def _inputs(inputs: Iterable[str]) -> tuple[str, ...]:
     names = tuple(x.strip() for x in (inputs.split(",") if isinstance(inputs, str) else inputs))
     for name in names:
         if not IDENTIFIER.fullmatch(name) or name.startswith("__") or name == "pi":
-            raise OptionError(f"the input {name!r} is not a name", "Write for example --inputs x,y.", option="inputs")
+            raise OptionError(
+                f"the input {name!r} is not a name",
+                "Write for example --inputs x,y.",
+                option="inputs",
+            )
         if names.count(name) > 1:
             raise OptionError(f"the input {name!r} is listed twice", option="inputs")
     return names

@@ -38,9 +38,17 @@ class NoDerivative(Exception):
 def function_class(op: str) -> Any:
     """Return the SymPy class of a function, comparison or choice."""
     if op == "where":
-        return type("where", (Function,), {"eval": classmethod(_where_eval), "_eval_derivative": _where_derivative})
+        return type(
+            "where",
+            (Function,),
+            {"eval": classmethod(_where_eval), "_eval_derivative": _where_derivative},
+        )
     if op in CONDITIONS:
-        return type(f"{op}_", (Function,), {"eval": classmethod(_condition_eval), "fngen_op": op, "fdiff": _flat})
+        return type(
+            f"{op}_",
+            (Function,),
+            {"eval": classmethod(_condition_eval), "fngen_op": op, "fdiff": _flat},
+        )
     members: dict[str, Any] = {"fngen_op": op, "fdiff": _fdiff}
     if parity := TABLE[op].parity:
         members["eval"] = classmethod(_parity_eval(parity))
@@ -188,7 +196,10 @@ def _common_factor(terms: list[Expr]) -> Expr:
         return Add(*terms, evaluate=False)
     front = Mul(*(b**e for b, e in shared.items()))
     rest = [
-        Mul(c / content, *(b ** (e - shared.get(b, 0)) for b, e in p.items() if e != shared.get(b, 0)))
+        Mul(
+            c / content,
+            *(b ** (e - shared.get(b, 0)) for b, e in p.items() if e != shared.get(b, 0)),
+        )
         for c, p in powers
     ]
     return Mul(*_flat_factors([content, front, Add(*rest)]), evaluate=False)

@@ -170,7 +170,10 @@ class Builder:
         if row is None:
             raise self.error(f"{_usage(rows)}, not {count}", start, call.end, _signatures(name, rows))
         args = self._arguments(call, row.parameters, row.defaults)
-        args = tuple(self._integer(row, p, a) if p in row.integers else a for p, a in zip(row.parameters, args, strict=True))
+        args = tuple(
+            self._integer(row, p, a) if p in row.integers else a
+            for p, a in zip(row.parameters, args, strict=True)
+        )
         return self.arithmetic(row.name, args, start, call.end)
 
     def _integer(self, row: Function, parameter: str, operand: Operand) -> Operand:
@@ -182,7 +185,9 @@ class Builder:
             raise self.error(message, operand.start, operand.end)
         return Operand(value("number", datum=n), operand.start, operand.end)
 
-    def _arguments(self, call: Call, parameters: tuple[str, ...], defaults: dict[str, str]) -> tuple[Operand, ...]:
+    def _arguments(
+        self, call: Call, parameters: tuple[str, ...], defaults: dict[str, str]
+    ) -> tuple[Operand, ...]:
         """Return one operand a parameter: by position, by keyword, or its default."""
         from fngen.language.parse import parse_expression
 
@@ -190,7 +195,12 @@ class Builder:
         for keyword, operand in call.keywords.items():
             if keyword not in parameters or keyword in bound:
                 hint = f"It takes {', '.join(parameters)}."
-                raise self.error(f"{call.token.text} got an unexpected argument {keyword!r}", operand.start, operand.end, hint)
+                raise self.error(
+                    f"{call.token.text} got an unexpected argument {keyword!r}",
+                    operand.start,
+                    operand.end,
+                    hint,
+                )
             bound[keyword] = operand
         for parameter, text in defaults.items():
             if parameter not in bound:
@@ -198,8 +208,14 @@ class Builder:
                 self.constants[node] = Fraction(text)
                 bound[parameter] = Operand(node, call.token.start, call.end)
         if len(call.args) > len(parameters) or len(bound) < len(parameters):
-            message = f"{call.token.text} takes {len(parameters)} argument{'s' * (len(parameters) != 1)}, not {len(call.args) + len(call.keywords)}"
-            raise self.error(message, call.token.start, call.end, f"Write {call.token.text}({', '.join(parameters)}).")
+            wanted, given = len(parameters), len(call.args) + len(call.keywords)
+            message = f"{call.token.text} takes {wanted} argument{'s' * (wanted != 1)}, not {given}"
+            raise self.error(
+                message,
+                call.token.start,
+                call.end,
+                f"Write {call.token.text}({', '.join(parameters)}).",
+            )
         return tuple(bound[p] for p in parameters)
 
 

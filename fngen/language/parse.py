@@ -6,40 +6,19 @@ general parser library costs a fifth of the time that a whole `fngen` run may ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
 from fngen.errors import FormulaError
-from fngen.ir import COMPARISONS, Value
-from fngen.language.build import Builder, Call, Operand
+from fngen.ir import Value
+from fngen.language.build import Builder, Operand
+from fngen.language.stack import BINARY, POWER, PREFIX, TERNARY, Pending, Stack
 from fngen.language.tokens import Token, tokens
 
 MAX_DEPTH = 2_500
 """Brackets, or operators that wait for their right side, inside each other."""
-
-_TERNARY, _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _SIGN, _POWER = range(9)
-_BINARY = {
-    "or": _OR, "and": _AND, "+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT,
-    "//": _PRODUCT, "%": _PRODUCT, "**": _POWER, **dict.fromkeys(COMPARISONS.values(), _COMPARE),
-}  # fmt: skip
-_OPS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "**": "pow", "%": "remainder"}
-_OPS |= {symbol: op for op, symbol in COMPARISONS.items()}
-_PREFIX = {"-": _SIGN, "+": _SIGN, "not": _NOT}
 _KEYWORDS = frozenset({"and", "or", "not", "if", "else"})
-_OPENING = ("(", "call")
-
-
-@dataclass(slots=True)
-class _Pending:
-    """An operator that waits for its right side, or an open bracket."""
-
-    kind: str  # binary, prefix, if, else, ( or call
-    token: Token
-    binding: int = -1
-    args: list[Operand] = field(default_factory=list)
-    keywords: dict[str, Operand] = field(default_factory=dict)
-    keyword: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,14 +59,11 @@ def parse_expression(text: str, *, rule: bool = False) -> Value:
     return _Parser(Builder(text, rule)).read().statements[0].value
 
 
-class _Parser:
+class _Parser(Stack):
     def __init__(self, builder: Builder) -> None:
-        self.builder = builder
+        super().__init__(builder)
         self.tokens = list(tokens(builder.text))
         self.position = 0
-        self.operands: list[Operand] = []
-        self.pending: list[_Pending] = []
-        self.brackets = 0
 
     def read(self) -> Reading:
         statements = []
@@ -111,9 +87,6 @@ class _Parser:
         self.position += 1
         return token
 
-    def error(self, message: str, token: Token, hint: str = "") -> FormulaError:
-        return self.builder.error(message, token.start, max(token.end, token.start + 1), hint)
-
     def statement(self) -> Statement:
         first, name = self.peek(), ""
         if first.kind == "name" and self.peek(1).text == "=":
@@ -133,7 +106,11 @@ class _Parser:
         while True:
             token = self.next()
             if len(self.pending) > MAX_DEPTH:
-                raise self.error(f"the formula nests deeper than {MAX_DEPTH:,}", token, "Name its parts: s = ...; y = ...")
+                raise self.error(
+                    f"the formula nests deeper than {MAX_DEPTH:,}",
+                    token,
+                    "Name its parts: s = ...; y = ...",
+                )
             if want_operand:
                 want_operand = self.operand(token)
             elif token.kind in ("end", "newline") or token.text == ";":
@@ -143,17 +120,22 @@ class _Parser:
 
     def operand(self, token: Token) -> bool:
         """Take a token where an operand may begin; return whether one is still wanted."""
-        if token.text in _PREFIX:
-            self.pending.append(_Pending("prefix", token, _PREFIX[token.text]))
+        if token.text in PREFIX:
+            self.pending.append(Pending("prefix", token, PREFIX[token.text]))
             return True
         if token.text == "(":
-            return self.open(_Pending("(", token))
+            return self.open(Pending("(", token))
         if token.kind == "number":
             self.operands.append(self.number(token))
             return False
         if token.kind == "name" and token.text not in _KEYWORDS:
             return self.name(token)
-        if token.text == ")" and self.pending and self.pending[-1].kind == "call" and not self.pending[-1].keyword:
+        if (
+            token.text == ")"
+            and self.pending
+            and self.pending[-1].kind == "call"
+            and not self.pending[-1].keyword
+        ):
             # f() and f(x,) close without a last argument.
             return self.close(token, empty=True)
         raise self.missing_operand(token)
@@ -168,28 +150,22 @@ class _Parser:
         shown = {"end": "the end", "newline": "the end of the line"}.get(token.kind, repr(token.text))
         return self.error(f"a number, name or bracket is missing before {shown}", token)
 
-    def never_closed(self) -> FormulaError:
-        bracket = next(p for p in reversed(self.pending) if p.kind in _OPENING)
-        at = bracket.token if bracket.kind == "(" else self.tokens[self.tokens.index(bracket.token) + 1]
-        return self.error("'(' was never closed", at)
-
-    def open(self, bracket: _Pending) -> bool:
-        self.pending.append(bracket)
-        self.brackets += 1
-        return True
-
     def number(self, token: Token) -> Operand:
         written = Decimal(token.text)
         datum = Fraction(token.text) if token.text.isdigit() and len(token.text) < 400 else written
         if written and not 0 < float(written) < float("inf"):
-            raise self.error("this number is beyond float64", token, "The largest is 1.8e308, the smallest 4.9e-324.")
+            raise self.error(
+                "this number is beyond float64",
+                token,
+                "The largest is 1.8e308, the smallest 4.9e-324.",
+            )
         return self.builder.make("number", (), token.start, token.end, datum)
 
     def name(self, token: Token) -> bool:
         call = self.peek(0).text == "("
         if call:
             self.position += 1
-            return self.open(_Pending("call", token))
+            return self.open(Pending("call", token))
         outer = self.pending[-1] if self.pending else None
         if self.peek().text == "=" and outer is not None and outer.kind == "call" and not outer.keyword:
             self.position += 1
@@ -205,15 +181,15 @@ class _Parser:
     def operator(self, token: Token) -> bool:
         """Take a token where an operand has ended; return whether another is wanted."""
         text = token.text
-        if text in _BINARY:
-            binding = _BINARY[text]
+        if text in BINARY:
+            binding = BINARY[text]
             # A power binds to the right: 2**3**2 is 2**(3**2).
-            self.reduce(binding + (binding == _POWER))
-            self.pending.append(_Pending("binary", token, binding))
+            self.reduce(binding + (binding == POWER))
+            self.pending.append(Pending("binary", token, binding))
             return True
         if text == "if":
-            self.reduce(_TERNARY + 1)
-            self.pending.append(_Pending("if", token, _TERNARY))
+            self.reduce(TERNARY + 1)
+            self.pending.append(Pending("if", token, TERNARY))
             return True
         if text == "else":
             return self.else_(token)
@@ -225,97 +201,22 @@ class _Parser:
 
     def unexpected(self, token: Token) -> FormulaError:
         if token.text == "=":
-            return self.error("'=' assigns a name at the start of a statement", token, "A comparison is written with '=='.")
+            return self.error(
+                "'=' assigns a name at the start of a statement",
+                token,
+                "A comparison is written with '=='.",
+            )
         before = self.operands[-1]
         product = f"{self.builder.text[before.start : before.end][-20:]}*{token.text}"
-        hint = f"A product is written with '*': {product}." if token.kind != "operator" or token.text == "(" else ""
+        hint = (
+            f"A product is written with '*': {product}."
+            if token.kind != "operator" or token.text == "("
+            else ""
+        )
         return self.error(f"an operator is missing before {token.text!r}", token, hint)
 
-    def else_(self, token: Token) -> bool:
-        self.reduce(_TERNARY + 1)
-        while self.pending and self.pending[-1].kind == "else":
-            self.apply(self.pending.pop())
-        if not self.pending or self.pending[-1].kind != "if":
-            raise self.error("'else' without 'if'", token, "Write a if condition else b.")
-        self.pending[-1] = _Pending("else", token, _TERNARY)
-        return True
-
-    def comma(self, token: Token) -> bool:
-        bracket = self.collect()
-        inside_piecewise = len(self.pending) > 1 and self.pending[-2].token.text == "Piecewise"
-        if bracket is None or (bracket.kind == "(" and not (inside_piecewise and len(bracket.args) == 1)):
-            raise self.error("a comma separates the arguments of a function, nothing else", token)
-        return True
-
-    def collect(self) -> _Pending | None:
-        """Finish the operand before a comma or bracket; return the bracket it is in."""
-        self.reduce(_TERNARY)
-        bracket = self.pending[-1] if self.pending else None
-        if bracket is not None:
-            operand = self.operands.pop()
-            if not bracket.keyword and bracket.keywords:
-                raise self.builder.error("arguments with a name come last", operand.start, operand.end)
-            if bracket.keyword in bracket.keywords:
-                raise self.builder.error(f"{bracket.keyword!r} is given twice", operand.start, operand.end)
-            if bracket.keyword:
-                bracket.keywords[bracket.keyword] = operand
-            else:
-                bracket.args.append(operand)
-            bracket.keyword = ""
-        return bracket
-
-    def close(self, token: Token, empty: bool = False) -> bool:
-        bracket = self.pending[-1] if empty else self.collect()
-        if bracket is None:
-            raise self.error("')' closes nothing", token)
-        self.pending.pop()
-        self.brackets -= 1
-        if bracket.kind == "call":
-            self.operands.append(self.builder.call(Call(bracket.token, tuple(bracket.args), bracket.keywords, token.end)))
-            return False
-        first = bracket.args[0]
-        pair = tuple(bracket.args) if len(bracket.args) == 2 else first.pair
-        self.operands.append(Operand(first.node, bracket.token.start, token.end, pair=pair))
-        return False
-
-    def reduce(self, binding: int) -> None:
-        """Apply the waiting operators that bind at least as tightly as ``binding``."""
-        while self.pending and self.pending[-1].binding >= binding:
-            self.apply(self.pending.pop())
-
-    def apply(self, pending: _Pending) -> None:
-        """Apply one operator to the operands on the stack."""
-        build, text, right = self.builder, pending.token.text, self.operands.pop()
-        if pending.kind == "if":
-            raise self.error("'if' without 'else'", pending.token, "Write a if condition else b.")
-        if pending.kind == "else":
-            condition, chosen = self.operands.pop(), self.operands.pop()
-            self.operands.append(build.where(condition, chosen, right))
-            return
-        if pending.kind == "prefix":
-            start = pending.token.start
-            if text == "not":
-                result = build.make("not", (build.as_condition(right),), start, right.end)
-            elif text == "-":
-                result = build.arithmetic("neg", (right,), start, right.end)
-            else:
-                result = Operand(build.as_number(right).node, start, right.end)
-            self.operands.append(result)
-            return
-        self.operands.append(self.binary(text, self.operands.pop(), right))
-
-    def binary(self, text: str, left: Operand, right: Operand) -> Operand:
-        build, start, end = self.builder, left.start, right.end
-        if text in ("and", "or"):
-            return build.make(text, (build.as_condition(left), build.as_condition(right)), start, end)
-        if text in COMPARISONS.values():
-            return build.compare(_OPS[text], left, right)
-        if text == "//":
-            return build.arithmetic("floor", (build.arithmetic("div", (left, right), start, end),), start, end)
-        return build.arithmetic(_OPS[text], (left, right), start, end)
-
     def finish(self) -> Operand:
-        self.reduce(_TERNARY)
+        self.reduce(TERNARY)
         if self.pending:
             raise self.never_closed()
         result = self.operands.pop()

@@ -36,7 +36,7 @@ def find_points(problem: Problem) -> Tensor:
             break
         move = _to_move(problem, order, support, points, good)
         keep = torch.rand(move.shape, generator=generator) < 0.25
-        points = torch.where(move & ~keep, _draw(*move.shape, generator), points)
+        points = torch.where(move & ~keep, _draw(len(points), POPULATION, generator), points)
     return points[:, _is_good(problem, points)][:, :WANTED]
 
 
@@ -48,9 +48,18 @@ def _draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:
         return low + (high - low) * torch.rand(size, generator=generator, dtype=torch.float64)
 
     sign = torch.where(uniform(-1, 1) < 0, -1.0, 1.0)
-    scales = torch.stack([uniform(-1, 1), uniform(0, 1), uniform(-3, 3), uniform(0.5, 4), sign * 10 ** uniform(-2, 3)])
+    scales = torch.stack(
+        [
+            uniform(-1, 1),
+            uniform(0, 1),
+            uniform(-3, 3),
+            uniform(0.5, 4),
+            sign * 10 ** uniform(-2, 3),
+        ]
+    )
     pick = torch.randint(len(scales), (1, rows, columns), generator=generator)
-    return scales.gather(0, pick)[0]
+    drawn: Tensor = scales.gather(0, pick)[0]
+    return drawn
 
 
 def _support(problem: Problem, order: list[Value]) -> dict[Value, Tensor]:
@@ -62,19 +71,20 @@ def _support(problem: Problem, order: list[Value]) -> dict[Value, Tensor]:
     def visit(node: Value, args: list[Tensor]) -> Tensor:
         if node.op == "name":
             return own[str(node.datum)]
-        return torch.stack([nothing, *args]).any(0)
+        depends: Tensor = torch.stack([nothing, *args]).any(0)
+        return depends
 
     return fold(order, visit)
 
 
 def _is_good(problem: Problem, points: Tensor) -> Tensor:
     value, grads = gradients(problem, points)
-    inside = value.isfinite()
+    inside: Tensor = value.isfinite()
     for node in evaluate([problem.value], dict(zip(problem.inputs, points, strict=True))).values():
         inside &= ~(node.abs() > LARGEST) if node.is_floating_point() else True
     if not torch_differentiates(problem):
         return inside
-    return inside & (grads.isfinite() & (grads.abs() < LARGEST)).all(0)
+    return inside & grads.isfinite().all(0) & (grads.abs() < LARGEST).all(0)
 
 
 def _to_move(

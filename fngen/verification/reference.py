@@ -95,7 +95,9 @@ def gradients(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     if not value.requires_grad:
         return value.detach(), torch.zeros_like(points)
     grads = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
-    return value.detach(), torch.stack([torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)])
+    return value.detach(), torch.stack(
+        [torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)]
+    )
 
 
 def precise_value(problem: Problem, point: Sequence[float]) -> float:

@@ -49,7 +49,9 @@ class Report:
         worst = max((c.worst or 0.0 for c in compared), default=0.0)
         partials = sum(c.name.startswith("d/d") for c in compared)
         points = max((c.points for c in self.checks), default=0)
-        what = f"value and {partials} partial{'s' * (partials != 1)} against {self.reference} at {points} points"
+        what = (
+            f"value and {partials} partial{'s' * (partials != 1)} against {self.reference} at {points} points"
+        )
         return f"{what}, worst relative error {worst:.1e}; {', '.join(others)}"
 
     def failures(self) -> list[str]:
@@ -62,6 +64,8 @@ class Report:
             worst = "" if c.worst is None else f"{c.worst:.1e}"
             rows.append((c.name, "ok" if c.ok else "FAILED", str(c.points), worst))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        ]
         title = f"{self.name}, against {self.reference}"
         return "\n".join([title, *lines, *self.failures()])

@@ -143,7 +143,11 @@ def _partials(subject: Subject, expected: Tensor) -> list[Check]:
 
 
 def _compare(
-    name: str, subject: Subject, got: Tensor, expected: Tensor, precise: Callable[[list[float]], float]
+    name: str,
+    subject: Subject,
+    got: Tensor,
+    expected: Tensor,
+    precise: Callable[[list[float]], float],
 ) -> Check:
     """Compare at every point; where file and reference differ, let 60 digits decide."""
     got = got.detach()
@@ -158,7 +162,13 @@ def _compare(
         mine, other = abs(float(got[j]) - exact), abs(float(expected[j]) - exact)
         if not mine <= DECIDED * max(abs(exact), floor) + 8 * other:
             worst = float(errors[j])
-            return Check(name, False, got.numel(), worst, _place(subject, point, float(got[j]), float(expected[j])))
+            return Check(
+                name,
+                False,
+                got.numel(),
+                worst,
+                _place(subject, point, float(got[j]), float(expected[j])),
+            )
         errors[j] = min(mine / max(abs(exact), floor), float(errors[j]))
     return Check(name, True, got.numel(), float(errors.max()))
 
@@ -173,7 +183,7 @@ def _forward_mode(subject: Subject, grads: Tensor) -> Check:
     points = subject.points
     generator = torch.Generator().manual_seed(1)
     tangents = torch.rand(points.shape, generator=generator, dtype=points.dtype) + 0.5
-    _, got = torch.func.jvp(subject.function, tuple(points), tuple(tangents))
+    got = torch.func.jvp(subject.function, tuple(points), tuple(tangents))[1]
     floor = _FLOOR * grads.abs().median(dim=1, keepdim=True).values
     expected, size = (grads * tangents).sum(0), (grads.abs().clamp(min=floor) * tangents).sum(0)
     if subject.problem.reduction:
@@ -189,11 +199,12 @@ def _broadcasting(subject: Subject) -> Check:
     """Compare values and summed gradients for inputs of different shapes."""
     problem, points = subject.problem, subject.points[:, :2]
     n = points.shape[1]
-    shapes = cycle([(n, 1), (n,), ()])
+    shapes: Iterator[tuple[int, ...]] = cycle([(n, 1), (n,), ()])
     leaves = [p.reshape(s) if s else p[0] for p, s in zip(points, shapes, strict=False)]
-    mine, plain = ([x.clone().requires_grad_() for x in leaves] for _ in range(2))
+    mine = [x.clone().requires_grad_() for x in leaves]
+    plain = [x.clone().requires_grad_() for x in leaves]
     # Expanded first, so that it is the expansion that sums the gradients.
-    wide = torch.broadcast_tensors(*plain)
+    wide = [x.expand(n, n) for x in plain]
     value = evaluate([problem.value], dict(zip(problem.inputs, wide, strict=True)))[problem.value]
     expected = {"sum": value.sum(), "mean": value.mean()}.get(problem.reduction or "", value)
     got = subject.function(*mine)
@@ -229,7 +240,9 @@ def _smooth(problem: Problem, points: Tensor) -> Tensor:
     for _ in range(2):
         direction = torch.rand(points.shape, generator=generator, dtype=points.dtype) - 0.5
         for step in (1e-6, 1e-4):
-            (high, high_grad), (low, low_grad) = (gradients(problem, points + s * direction) for s in (step, -step))
+            (high, high_grad), (low, low_grad) = (
+                gradients(problem, points + s * direction) for s in (step, -step)
+            )
             _, grads = gradients(problem, points)
             slope, wanted = (high - low) / (2 * step), (grads * direction).sum(0)
             good &= (slope - wanted).abs() <= 1e-4 * wanted.abs() + 1e-6

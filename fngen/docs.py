@@ -1,0 +1,119 @@
+"""What an emitted file says about itself: docstrings, equations, an example."""
+
+from __future__ import annotations
+
+from fngen.example import Example
+from fngen.ir import Value, name, substitute
+from fngen.layer import Node
+from fngen.layout import complex_test, filled, folded
+from fngen.lower import MARGIN
+from fngen.printing.latex import LatexPrinter, symbol
+from fngen.problem import Problem
+
+_LONGEST_PARTIAL = 160
+"""Characters of LaTeX up to which a partial derivative helps a reader of the docstring."""
+_LONGEST_FORMULA = 400
+"""Characters of a formula up to which it is shown where the module is printed."""
+
+
+def function_doc(problem: Problem, node: Node, formula: str) -> list[str]:
+    """Return the docstring of the function, and its refusal of complex tensors."""
+    inputs, over = (
+        node.names.inputs,
+        {None: " elementwise", "sum": "", "mean": ""}[problem.reduction],
+    )
+    what = f"``{formula}``{over}" if len(formula) <= 60 else "the value of the layer"
+    first = f"{inputs[0]}: Real floating-point tensor."
+    others = [f"{x}: Real floating-point tensor, broadcastable with ``{inputs[0]}``." for x in inputs[1:]]
+    result = "Tensor without dimensions." if problem.reduction else "Tensor of the broadcast shape."
+    if len(inputs) == 1 and not problem.reduction:
+        result = f"Tensor of the shape of ``{inputs[0]}``."
+    return [
+        f'"""Return {what}.',
+        *_section("Args", [first, *others]),
+        *_section("Returns", [result]),
+        *_section("Raises", ["TypeError: If a tensor is complex."]),
+        '"""',
+        *(line.removeprefix("    ") for line in complex_test(inputs)),
+        f'    raise TypeError("{node.function} is derived for real tensors, not for complex ones")',
+    ]
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", f"{title}:", *(f"    {line}" for line in lines)]
+
+
+def module_summary(problem: Problem, node: Node, equation: str) -> str:
+    """Return the first line of the module's docstring."""
+    what = f":math:`{equation}`" if len(equation) <= 60 else f":func:`{node.function}`"
+    return f"Apply {what}{'' if problem.reduction else ' elementwise'}."
+
+
+def shapes(problem: Problem) -> list[str]:
+    """Return the lines of the module's Shape section."""
+    several = len(problem.inputs) > 1
+    first = (
+        "Inputs: :math:`(*)`, any mutually broadcastable shapes."
+        if several
+        else "Input: :math:`(*)`, any shape."
+    )
+    last = "the broadcast shape." if several else "the same shape."
+    return [
+        f"- {first}",
+        "- Output: a scalar." if problem.reduction else f"- Output: :math:`(*)`, {last}",
+    ]
+
+
+def equation(problem: Problem) -> str:
+    """Return the layer's equation in LaTeX, in terms of the named intermediates."""
+    known = {node: name(text) for node, text in problem.named.items()}
+    latex = LatexPrinter().print(substitute(problem.value, known))
+    over = {None: "{}", "sum": r"\sum \left({}\right)", "mean": r"\operatorname{{mean}} \left({}\right)"}
+    return f"{symbol(problem.output)} = {over[problem.reduction].format(latex)}"
+
+
+def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
+    """Return the lines of the docstring's display: intermediates, result, partials.
+
+    A partial that is too long to help a reader is left out, and so is a whole display.
+    """
+    printer = LatexPrinter()
+    known: dict[Value, Value] = {}
+    rows = []
+    for node, text in problem.named.items():
+        rows.append(f"{symbol(text)} = {printer.print(substitute(node, known))}")
+        known[node] = name(text)
+    rows.append(equation(problem))
+    for x, slope in zip(problem.inputs, partials, strict=True):
+        text = printer.print(substitute(slope, known))
+        if problem.reduction != "mean" and len(text) <= _LONGEST_PARTIAL:
+            rows.append(rf"\frac{{\partial {symbol(problem.output)}}}{{\partial {symbol(x)}}} = {text}")
+    return [] if max(map(len, rows)) > 4 * _LONGEST_PARTIAL else _display(rows)
+
+
+def _display(rows: list[str]) -> list[str]:
+    lines: list[str] = []
+    for i, row in enumerate(rows):
+        first, *rest = filled(row.split(" "), MARGIN - 8)
+        lines += [first, *(f"    {line}" for line in rest)]
+        lines[-1] += r", \qquad" if i < len(rows) - 1 else ""
+    return lines
+
+
+def example_lines(cls: str, shown: Example | None) -> list[str]:
+    """Return the lines of the module's example, as at a prompt."""
+    if shown is None:
+        return []
+    call = filled([f"{a}," for a in shown.arguments[:-1]] + [f"{shown.arguments[-1]})"], MARGIN - 16)
+    lines = [f">>> m({call[0]}", *(f"...   {line}" for line in call[1:])]
+    return [f">>> m = {cls}()", *lines, shown.result]
+
+
+def extra_repr(formula: str) -> list[str]:
+    """Return the body of ``extra_repr``: the formula, if it is not too long to be seen."""
+    if len(formula) + len('        return ""') <= MARGIN:
+        return [f'return "{formula}"']
+    if len(formula) > _LONGEST_FORMULA:
+        return []
+    parts = folded(formula, MARGIN - 16)
+    return ["return (", *(f'    "{part}"' for part in parts), ")"]
