@@ -55,11 +55,16 @@ def _fail(message: str) -> NoReturn:
 @click.version_option(package_name="fngen")
 def main() -> None:
     """Write a PyTorch layer for a formula: `fngen "x1**3 + x2**2" --name square`."""
+
+
+def run() -> None:
+    """Run the command as a process of its own."""
     # A short process: collecting garbage only costs time, at the end (60 ms) most of all.
     gc.disable()
     atexit.register(gc.freeze)
     # Plain ints, whatever else is installed: the same file everywhere, and a faster start.
     os.environ.setdefault("SYMPY_GROUND_TYPES", "python")
+    main()
 
 
 def _request(verb: Callable[..., None]) -> Callable[..., None]:

@@ -16,17 +16,23 @@ from fngen.naming import IDENTIFIER
 from fngen.printing.formula import FormulaPrinter
 from fngen.symbolic import to_sympy
 
-_FUNCTIONS = {
-    "Abs": "abs", "sign": "sign", "floor": "floor", "ceiling": "ceil", "frac": "frac",
-    "exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tan": "tan", "sec": "sec", "csc": "csc",
-    "cot": "cot", "asin": "asin", "acos": "acos", "atan": "atan", "acot": "acot", "asec": "asec",
-    "acsc": "acsc", "atan2": "atan2", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "sech": "sech",
-    "csch": "csch", "coth": "coth", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh", "acoth": "acoth",
-    "asech": "asech", "acsch": "acsch", "erf": "erf", "erfc": "erfc", "erfinv": "erfinv",
-    "gamma": "gamma", "loggamma": "lgamma", "digamma": "digamma", "polygamma": "polygamma", "beta": "beta",
-    "zeta": "zeta", "Mod": "remainder", "Max": "maximum", "Min": "minimum", "expm1": "expm1", 
-    "log1p": "log1p", "log2": "log2", "log10": "log10", "exp2": "exp2", "hypot": "hypot", "Sqrt": "sqrt", "Cbrt": "cbrt",
-}  # fmt: skip
+_SAME = (
+    "sign floor frac exp log sin cos tan sec csc cot asin acos atan acot asec acsc atan2 sinh cosh tanh sech"
+    " csch coth asinh acosh atanh acoth asech acsch erf erfc erfinv gamma digamma polygamma beta zeta expm1"
+    " log1p log2 log10 exp2 hypot sinc"
+)
+_FUNCTIONS = dict.fromkeys(_SAME.split()) | {
+    "Abs": "abs",
+    "ceiling": "ceil",
+    "loggamma": "lgamma",
+    "Mod": "remainder",
+    "Max": "maximum",
+    "Min": "minimum",
+    "Sqrt": "sqrt",
+    "Cbrt": "cbrt",
+    "Heaviside": "heaviside",
+}
+"""SymPy's functions; those without an entry have the same name in a formula."""
 _BESSEL = {"besselj": "j", "bessely": "y", "besseli": "i", "besselk": "k"}
 _RELATIONS = {symbol: op for op, symbol in COMPARISONS.items()}
 _LOGIC = {"And": "and", "Or": "or"}
@@ -42,6 +48,7 @@ def formula(expr: Any) -> str:
     if not isinstance(expr, Basic):
         hint = "Pass a formula as text, or a SymPy expression."
         raise OptionError(f"a {type(expr).__name__} is no formula", hint, option="expr")
+    _check_symbols(expr)
     done: dict[Basic, Value] = {}
     stack: list[Basic] = [expr]
     while stack:
@@ -56,6 +63,16 @@ def formula(expr: Any) -> str:
         if node not in done:
             done[node] = _convert(node, [done[a] for a in node.args])
     return FormulaPrinter().print(_arranged(done[expr]))
+
+
+def _check_symbols(expr: Basic) -> None:
+    """Refuse two symbols of one name, say one real and one not: SymPy tells them apart."""
+    called = [symbol.name for symbol in expr.free_symbols]
+    for text in sorted(called):
+        if called.count(text) > 1:
+            raise FngenError(
+                f"two different symbols are called {text[:60]!r}", "Create a symbol once, and reuse it."
+            )
 
 
 def _arranged(root: Value) -> Value:
@@ -139,18 +156,14 @@ def _cases(kind: str, args: list[Value]) -> Value:
 def _function(node: Any, kind: str, args: list[Value]) -> Value:
     if kind in _BESSEL and node.args[0] in (0, 1):
         return value(f"{_BESSEL[kind]}{node.args[0]}", args[1])
-    if kind == "Heaviside":
-        return value("heaviside", *args)
-    if kind == "sinc":
-        return value("sinc", value("div", args[0], value("pi")))
+    if kind not in _FUNCTIONS:
+        hint = "`fngen functions` lists what there is."
+        raise FngenError(f"{kind} of SymPy has no counterpart in a formula", hint)
+    op = _FUNCTIONS[kind] or kind
+    if kind == "sinc":  # SymPy's has no pi in it.
+        args = [value("div", args[0], value("pi"))]
     if kind == "zeta" and len(args) == 1:
         args = [*args, number(1)]
     if kind == "log" and len(args) == 2:
-        return value("log_base", *args)
-    op = _FUNCTIONS.get(kind)
-    if op is None:
-        raise FngenError(
-            f"{kind} of SymPy has no counterpart in a formula",
-            "`fngen functions` lists what there is.",
-        )
+        op = "log_base"
     return _chain(op, args) if op in ("maximum", "minimum") else value(op, *args)

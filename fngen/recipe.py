@@ -49,6 +49,15 @@ def read(path: Path) -> Spec:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise FileError(f"cannot read {path}: {reason}", path=str(path)) from None
+    return parse_header(text, path)
+
+
+def parse_header(text: str, path: Path) -> Spec:
+    """Return the request in the header of a file's text; ``path`` is for messages.
+
+    Raises:
+        FileError: If the text has no such header.
+    """
     match = re.match(re.escape(FIRST_LINE) + r"\n#\n((?:#     .*\n)+)#\n", text)
     if match is None:
         raise FileError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from fngen.algebra import fold_numbers
 from fngen.functions import TABLE
 from fngen.ir import Value, fold, number, postorder, rewrite, value
 from fngen.language.rules import definition, derivative, instantiate
@@ -34,7 +35,9 @@ class _Legaliser:
         return fold([node], visit, self.variables)[node]
 
     def legal(self, node: Value) -> Value:
-        """Return a node whose arguments are legal, made legal itself."""
+        """Return a node whose arguments are legal, made legal itself; constants stay."""
+        if self.variable(node) is None:
+            return node
         if node.op in ("pow", "where", "maximum", "minimum"):
             return getattr(self, f"legal_{node.op}")(*node.args)  # type: ignore[no-any-return]
         if node.op in _MIRRORED and self.variable(node.args[0]) is None:
@@ -49,6 +52,7 @@ class _Legaliser:
             return value("clamp_max", value("clamp_min", x, low), high)
         if not row.torch:
             body = instantiate(definition(row.name), row.name, node.args)
+            body = fold_numbers([body])[body]
             return rewrite([body], self.legal)[body]
         tensors = [p not in row.scalars for p in row.parameters]
         return value(node.op, *map(self.spread, node.args, tensors, [node] * len(tensors)))

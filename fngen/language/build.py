@@ -95,6 +95,9 @@ class Builder:
         if not operand.is_condition:
             hint = "A condition is a comparison, for example x > 0."
             raise self.error("a condition is needed here, not a number", operand.start, operand.end, hint)
+        if operand.node in self.constants:
+            always = str(self.constants[operand.node]).lower()
+            raise self.error(f"this condition is always {always}: no input is in it", operand.start, operand.end)
         return operand
 
     def _no_pair(self, operand: Operand) -> None:
@@ -102,12 +105,16 @@ class Builder:
             hint = "A pair in brackets is a case of Piecewise((value, condition), ...)."
             raise self.error("a pair has no meaning here", operand.start, operand.end, hint)
 
+    def logic(self, op: str, args: tuple[Operand, ...], start: int, end: int) -> Operand:
+        """Return a condition made of conditions."""
+        return self.make(op, tuple(map(self.as_condition, args)), start, end)
+
     def compare(self, op: str, left: Operand, right: Operand) -> Operand:
         """Return a comparison; after another one, both must hold."""
         first = left if left.chain is None else Operand(left.chain, left.start, left.end)
         step = self.arithmetic(op, (first, right), left.start, right.end)
         if left.chain is not None:
-            step = self.make("and", (left, step), left.start, right.end)
+            step = self.logic("and", (left, step), left.start, right.end)
         return Operand(step.node, step.start, step.end, chain=right.node)
 
     def where(self, condition: Operand, chosen: Operand, other: Operand) -> Operand:

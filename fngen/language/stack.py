@@ -120,7 +120,7 @@ class Stack:
         if pending.kind == "prefix":
             start = pending.token.start
             if text == "not":
-                result = build.make("not", (build.as_condition(right),), start, right.end)
+                result = build.logic("not", (right,), start, right.end)
             elif text == "-":
                 result = build.arithmetic("neg", (right,), start, right.end)
             else:
@@ -133,7 +133,7 @@ class Stack:
         """Return the operand that a binary operator makes of two."""
         build, start, end = self.builder, left.start, right.end
         if text in ("and", "or"):
-            return build.make(text, (build.as_condition(left), build.as_condition(right)), start, end)
+            return build.logic(text, (left, right), start, end)
         if text in COMPARISONS.values():
             return build.compare(_OPS[text], left, right)
         if text == "//":

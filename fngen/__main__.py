@@ -1,0 +1,5 @@
+"""``python -m fngen`` is the command."""
+
+from fngen.cli import run
+
+run()

@@ -1,0 +1,120 @@
+"""Laws that hold for every formula of the grammar."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import black
+import pytest
+from hypothesis import assume, given, settings
+
+import fngen
+from fngen import FngenError, FormulaError
+from fngen.errors import VerificationError
+from fngen.language.parse import parse
+from fngen.printing.formula import FormulaPrinter
+from tests.strategies import SMOOTH, formulas, programs
+
+MODE = black.Mode(line_length=88)
+
+
+@given(formulas())
+@settings(max_examples=400)
+def test_parse_print_parse_is_the_identity(text: str) -> None:
+    try:
+        root = parse(text).statements[0].value
+    except FormulaError:
+        assume(False)
+    assert parse(FormulaPrinter().print(root)).statements[0].value is root
+
+
+def emitted(text: str) -> fngen.Source:
+    try:
+        return fngen.generate(text, name="layer")
+    except FormulaError:
+        assume(False)
+        raise
+
+
+@given(formulas(leaves=12))
+@settings(max_examples=100)
+def test_black_has_nothing_to_say(text: str) -> None:
+    source = emitted(text).text
+    assert black.format_str(source, mode=MODE) == source
+
+
+@given(programs())
+@settings(max_examples=40)
+def test_black_has_nothing_to_say_of_programs(text: str) -> None:
+    source = emitted(text).text
+    assert black.format_str(source, mode=MODE) == source
+
+
+@given(formulas())
+@settings(max_examples=60)
+def test_emitted_lines_fit(text: str) -> None:
+    code = [line for line in emitted(text).text.splitlines() if '"' not in line and "#" not in line]
+    assert max(map(len, code)) <= 88
+
+
+def verified(text: str) -> fngen.Report:
+    source = emitted(text)
+    try:
+        return fngen.verify(source)
+    except VerificationError:
+        assume(False)
+        raise
+
+
+@given(formulas(SMOOTH, (), 6))
+@settings(max_examples=150)
+def test_smooth_formulas_agree_with_the_reference(text: str) -> None:
+    report = verified(text)
+    assert report.ok, report
+
+
+@given(formulas(leaves=5))
+@settings(max_examples=150)
+def test_formulas_of_the_whole_grammar_agree_with_the_reference(text: str) -> None:
+    report = verified(text)
+    assert report.ok, report
+
+
+@given(programs())
+@settings(max_examples=60)
+def test_programs_agree_with_the_reference(text: str) -> None:
+    report = verified(text)
+    assert report.ok, report
+
+
+@given(formulas())
+@settings(max_examples=100)
+def test_the_header_is_the_recipe(text: str) -> None:
+    source = emitted(text)
+    path = Path("layer.py")
+    from fngen import recipe
+
+    assert recipe.parse_header(source.text, path) == source.spec
+
+
+@pytest.mark.slow
+def test_ruff_and_mypy_have_nothing_to_say(tmp_path: Path) -> None:
+    count = 0
+
+    @given(formulas(leaves=10))
+    @settings(max_examples=120)
+    def write(text: str) -> None:
+        nonlocal count
+        try:
+            (tmp_path / f"layer_{count}.py").write_text(fngen.generate(text, name=f"layer_{count}").text)
+        except FngenError:
+            return
+        count += 1
+
+    write()
+    assert count > 50
+    for command in (["ruff", "check", "--isolated"], ["ruff", "format", "--isolated", "--check"], ["mypy"]):
+        done = subprocess.run([sys.executable, "-m", *command, str(tmp_path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
