@@ -163,7 +163,10 @@ def fold_numbers(roots: list[Value]) -> dict[Value, Value]:
     def rule(node: Value) -> Value:
         if node.op in ("name", "nan") or not all(a in constants for a in node.args):
             return tidy(node)
-        result = constants[node] = numeric.apply(node, [constants[a] for a in node.args])
+        result = numeric.apply_or_none(node, [constants[a] for a in node.args])
+        if result is None:
+            return value("nan")
+        constants[node] = result
         if node.op in CONDITIONS:
             return remember(value("true" if result else "false"), result)
         if node.op == "where":
@@ -174,7 +177,8 @@ def fold_numbers(roots: list[Value]) -> dict[Value, Value]:
         return remember(number(as_decimal(result) if decimal else result), result)
 
     def tidy(node: Value) -> Value:
-        if node.op == "where":
+        # where(c, x, x) stays: an input in c has a say in the shape.
+        if node.op == "where" and node.args[0] in constants:
             return where(*node.args)
         return neg(node.args[0]) if node.op == "neg" else node
 

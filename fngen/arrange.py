@@ -76,6 +76,8 @@ class _Arranger:
             return self.product(expr)
         if expr.is_Symbol or expr.is_NumberSymbol:
             return value(str(expr).rstrip("!"))
+        if not expr.args:
+            return value("nan")  # SymPy's infinities: a division by zero.
         op = getattr(expr, "fngen_op", "where")
         args = [self.done[a] for a in expr.args]
         return where(*args) if op == "where" else value(op, *args)

@@ -94,7 +94,7 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
 def _display(rows: list[str]) -> list[str]:
     lines: list[str] = []
     for i, row in enumerate(rows):
-        first, *rest = filled(row.split(" "), MARGIN - 8)
+        first, *rest = filled(row.split(" "), MARGIN - 8 - len(r", \qquad"))
         lines += [first, *(f"    {line}" for line in rest)]
         lines[-1] += r", \qquad" if i < len(rows) - 1 else ""
     return lines

@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
-from fngen.ir import CONDITIONS, Let, Value, name, postorder, substitute
+from fngen.ir import CONDITIONS, Let, Value, name, postorder, substitute, value
 from fngen.naming import free_name
-from fngen.numeric import apply
+from fngen.numeric import apply_or_none
 from fngen.printing.infix import Printer, Text, float_text
 
 MARGIN = 88
@@ -61,21 +62,26 @@ def hoist_constants(
     Folding at generation time rounds once, where ``math.sqrt(2 / math.pi)`` rounds twice.
     """
     order = postorder(roots)
-    numbers: dict[Value, object] = {}
+    numbers: dict[Value, Any] = {}
+    images: dict[Value, Value] = {}
     for node in order:
-        if node.op not in ("name", "nan") and all(a in numbers for a in node.args):
-            numbers[node] = apply(node, [numbers[a] for a in node.args])
+        if node.op in ("name", "nan") or not all(a in numbers for a in node.args):
+            continue
+        number = apply_or_none(node, [numbers[a] for a in node.args])
+        if number is None:
+            images[node] = value("nan")
+        else:
+            numbers[node] = number
     irrational = {n for n in numbers if n.args and not isinstance(numbers[n], Fraction | bool)}
     used = {a for n in order if n not in irrational for a in n.args} | set(roots)
-    outer = [n for n in order if n in irrational and n in used]
-    constants: dict[Value, Constant] = {}
-    for node in outer:
+    constants = []
+    for node in (n for n in order if n in irrational and n in used):
         meaning = spell(node)
         label = free_name(_constant_name(meaning), taken)
         taken.add(label)
-        constants[node] = Constant(label, float_text(numbers[node]), meaning)  # type: ignore[arg-type]
-    images = {node: name(c.name) for node, c in constants.items()}
-    return [substitute(root, images) for root in roots], list(constants.values())
+        constants.append(Constant(label, float_text(numbers[node]), meaning))
+        images[node] = name(label)
+    return [substitute(root, images) for root in roots], constants
 
 
 def _constant_name(meaning: str) -> str:

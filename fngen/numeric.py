@@ -95,6 +95,17 @@ def apply(node: Value, args: list[Real]) -> Real:
     return _bounded(_by_mpmath(node.op, args) if result is None else result)
 
 
+def apply_or_none(node: Value, args: list[Real]) -> Real | None:
+    """Return the number that ``node`` makes, or None where there is none.
+
+    A derived constant may have none, the logarithm in the derivative of ``0**y`` say.
+    """
+    try:
+        return apply(node, args)
+    except NotReal:
+        return None
+
+
 def _bounded(x: Real) -> Real:
     if abs(x) > sys.float_info.max:
         raise NotReal("beyond float64")
@@ -119,7 +130,7 @@ def _by_mpmath(op: str, args: list[Real]) -> mpf:
             raise NotReal("too large an argument for a constant")
         try:
             result = mp_function(op)(*values)
-        except (ValueError, ZeroDivisionError, ArithmeticError, TypeError) as error:
+        except Exception as error:  # mpmath has no class for "has no value, or I cannot find it".
             raise NotReal("not a real number") from error
         if not isinstance(result, mp.mpf) or not mp.isfinite(result):
             raise NotReal("not a real number")
@@ -180,7 +191,7 @@ def mp_evaluate(roots: list[Value], variables: dict[str, Any]) -> dict[Value, An
             return apply(node, args)
         try:
             result = mp_function(node.op)(*args)
-        except (ValueError, ZeroDivisionError, ArithmeticError, TypeError):
+        except Exception:  # As above.
             return mp.nan
         return mp.nan if isinstance(result, mp.mpc) else result
 

@@ -11,7 +11,7 @@ from fngen.functions import TABLE
 from fngen.ir import Value
 from fngen.layer import Layer, Node
 from fngen.layout import bracketed, typed
-from fngen.lower import Constant
+from fngen.lower import MARGIN, Constant
 from fngen.node_view import NodeView, node_view
 from fngen.problem import Problem
 from fngen.spec import Spec
@@ -75,7 +75,9 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
 
 
 def _constant(constant: Constant) -> str:
-    return f"{constant.name} = {constant.literal}  # {constant.meaning}"
+    assignment = f"{constant.name} = {constant.literal}"
+    line = f"{assignment}  # {constant.meaning}"
+    return line if len(line) <= MARGIN else assignment
 
 
 def _helper_doc(node: Node) -> str:

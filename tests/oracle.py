@@ -27,6 +27,7 @@ BITS = 800
 STEP_BITS = 160
 """Differences of third order lose 3 * 160 of 800 bits; truncation leaves 320 right."""
 CENTRAL, RIGHT, LEFT = (-1, 1), (0, 1), (-1, 0)
+HALF, HUNDREDTH = fmpq(1, 2), fmpq(1, 100)
 
 
 class Reference(Protocol):
@@ -84,8 +85,9 @@ class BallReference:
     def is_smooth(self, point: Point, moving: Sequence[int], order: int = 2) -> bool:
         with ctx.workprec(BITS):
             x = list(map(arb, point))
+            steep = arb(2) ** 64 * (1 + abs(self.function(*x)))
             pairs = ([self._difference(x, k, side) for side in (LEFT, RIGHT)] for k in _orders(moving, order))
-            return all(_same(left, right) for left, right in pairs)
+            return all(_same(left, right) and abs(left) < steep for left, right in pairs)
 
     def _difference(self, x: list[arb], indices: tuple[int, ...], sides: tuple[int, int]) -> arb:
         if not indices:
@@ -121,7 +123,7 @@ class TorchReference:
 
     def derivative(self, point: Point, indices: tuple[int, ...] = ()) -> float:
         inputs = tensors(point)
-        return float(differentiate(self.operator(*inputs), inputs, indices))
+        return differentiate(self.operator(*inputs), inputs, indices).item()
 
     def is_smooth(self, point: Point, moving: Sequence[int], order: int = 2) -> bool:
         return all(self._is_continuous(point, i, k) for k in _orders(moving, order) for i in moving)
@@ -197,20 +199,20 @@ def _inside(condition: bool, function: Callable[[], arb]) -> arb:
 
 
 def _sign(x: arb) -> arb:
-    return arb((x > 0) - (x < 0))
+    return x.sgn()
 
 
 def _round(x: arb) -> arb:
-    below, half = x.floor(), fmpq(1, 2)
+    below = x.floor()
     odd = not (below / 2).is_integer()
-    return below + int(x - below > half or (x - below == half and odd))
+    return below + int(x - below > HALF or (x - below == HALF and odd))
 
 
 def _trunc(x: arb) -> arb:
     return x.ceil() if x < 0 else x.floor()
 
 
-def _heaviside(x: arb, at_zero: Exact = fmpq(1, 2)) -> arb:
+def _heaviside(x: arb, at_zero: Exact = HALF) -> arb:
     return _where(x == 0, at_zero, int(x > 0))
 
 
@@ -388,12 +390,12 @@ ORACLES: dict[str, Definition] = {
     "zeta": _zeta,
     "j0": lambda x: x.bessel_j(0),
     "j1": lambda x: x.bessel_j(1),
-    "j1_over_x": lambda x: arb(fmpq(1, 2)) if x == 0 else x.bessel_j(1) / x,
+    "j1_over_x": lambda x: arb(HALF) if x == 0 else x.bessel_j(1) / x,
     "y0": lambda x: _bessel_y(x, 0),
     "y1": lambda x: _bessel_y(x, 1),
     "i0": lambda x: x.bessel_i(0),
     "i1": lambda x: x.bessel_i(1),
-    "i1_over_x": lambda x: arb(fmpq(1, 2)) if x == 0 else x.bessel_i(1) / x,
+    "i1_over_x": lambda x: arb(HALF) if x == 0 else x.bessel_i(1) / x,
     "i0e": lambda x: (-abs(x)).exp() * x.bessel_i(0),
     "i1e": lambda x: (-abs(x)).exp() * x.bessel_i(1),
     "k0": lambda x: _bessel_k(x, 0),
@@ -416,7 +418,7 @@ ORACLES: dict[str, Definition] = {
     "selu": _selu,
     "relu": lambda x: _larger(x, 0),
     "relu6": lambda x: _clamp(x, 0, 6),
-    "leaky_relu": lambda x, slope=fmpq(1, 100): x if x > 0 else slope * x,
+    "leaky_relu": lambda x, slope=HUNDREDTH: x if x > 0 else slope * x,
     "hardtanh": lambda x, low=-1, high=1: _clamp(x, low, high),
     "hardsigmoid": _hard_sigmoid,
     "hardswish": lambda x: x * _hard_sigmoid(x),

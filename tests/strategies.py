@@ -9,7 +9,22 @@ from fngen.functions import TABLE
 VARIABLES = ("x", "y", "z", "beta", "lambda", "x_1")
 UNARY = sorted(n for n, row in TABLE.items() if len(row.parameters) == 1 and not row.integers)
 BINARY = sorted(n for n, row in TABLE.items() if len(row.parameters) == 2 and not row.integers)
-SMOOTH = ("sin", "cos", "tanh", "exp", "sigmoid", "erf", "atan", "softplus", "sqrt", "log", "cosh", "abs", "gelu", "log1p")
+SMOOTH = (
+    "sin",
+    "cos",
+    "tanh",
+    "exp",
+    "sigmoid",
+    "erf",
+    "atan",
+    "softplus",
+    "sqrt",
+    "log",
+    "cosh",
+    "abs",
+    "gelu",
+    "log1p",
+)
 CALLS = {"log_base": "log"}
 
 variables = st.sampled_from(VARIABLES)
@@ -29,10 +44,14 @@ def conditions(terms: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-def larger(terms: st.SearchStrategy[str], unary: tuple[str, ...], binary: tuple[str, ...]) -> st.SearchStrategy[str]:
+def larger(
+    terms: st.SearchStrategy[str], unary: tuple[str, ...], binary: tuple[str, ...]
+) -> st.SearchStrategy[str]:
     infix = st.tuples(terms, st.sampled_from([" + ", " - ", "*", "/"]), terms).map("".join)
     bracketed = infix.map(lambda t: f"({t})")
-    power = st.tuples(st.one_of(variables, bracketed), st.sampled_from(["2", "3", "-1", "-2", "0.5", "(1/3)", "y"]))
+    power = st.tuples(
+        st.one_of(variables, bracketed), st.sampled_from(["2", "3", "-1", "-2", "0.5", "(1/3)", "y"])
+    )
     call = st.tuples(st.sampled_from(unary), terms).map(lambda t: f"{t[0]}({t[1]})")
     options = [
         infix,
@@ -55,7 +74,9 @@ def formulas(
 ) -> st.SearchStrategy[str]:
     """Formulas that contain at least one variable."""
     tree = st.recursive(st.one_of(variables, numbers), lambda t: larger(t, unary, binary), max_leaves=leaves)
-    return st.tuples(variables, st.sampled_from([" + ", "*", " - "]), tree).map(lambda t: f"{t[0]}{t[1]}({t[2]})")
+    return st.tuples(variables, st.sampled_from([" + ", "*", " - "]), tree).map(
+        lambda t: f"{t[0]}{t[1]}({t[2]})"
+    )
 
 
 def programs() -> st.SearchStrategy[str]:

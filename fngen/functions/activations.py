@@ -32,7 +32,7 @@ ROWS = (
     F("leaky_relu", "x, negative_slope=0.01", ("where(x > 0, 1, negative_slope)", "where(x > 0, 0, x)"),
       definition="where(x > 0, x, negative_slope*x)"),
     F("hardtanh", "x, min_val=-1, max_val=1",
-      ("where(min_val < x and x < max_val, 1, 0)", "where(x <= min_val, 1, 0)", "where(x >= max_val, 1, 0)"),
+      ("where(min_val < x and x < max_val, 1, 0)", "where(x <= min_val and min_val < max_val, 1, 0)", "where(x >= max_val or min_val > max_val, 1, 0)"),
       definition="clamp(x, min_val, max_val)"),
     F("hardsigmoid", derivative=("where(-3 < x and x < 3, 1/6, 0)",), torch="nn.functional.hardsigmoid",
       definition="clamp(x/6 + 1/2, 0, 1)"),

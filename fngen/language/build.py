@@ -79,6 +79,8 @@ class Builder:
 
     def arithmetic(self, op: str, args: tuple[Operand, ...], start: int, end: int) -> Operand:
         """Return an operator or function of numbers."""
+        if op in ("div", "remainder") and self.constants.get(args[1].node) == 0:
+            raise self.error("this divides by zero", args[1].start, args[1].end)
         return self.make(op, tuple(map(self.as_number, args)), start, end)
 
     def as_number(self, operand: Operand) -> Operand:
@@ -97,7 +99,9 @@ class Builder:
             raise self.error("a condition is needed here, not a number", operand.start, operand.end, hint)
         if operand.node in self.constants:
             always = str(self.constants[operand.node]).lower()
-            raise self.error(f"this condition is always {always}: no input is in it", operand.start, operand.end)
+            raise self.error(
+                f"this condition is always {always}: no input is in it", operand.start, operand.end
+            )
         return operand
 
     def _no_pair(self, operand: Operand) -> None:

@@ -151,7 +151,8 @@ class _Parser(Stack):
         return self.error(f"a number, name or bracket is missing before {shown}", token)
 
     def number(self, token: Token) -> Operand:
-        written = Decimal(token.text)
+        # "2." keeps its point: it must read back as the decimal that it is.
+        written = Decimal(token.text + "0" if token.text.endswith(".") else token.text)
         datum = Fraction(token.text) if token.text.isdigit() and len(token.text) < 400 else written
         if written and not 0 < float(written) < float("inf"):
             raise self.error(
