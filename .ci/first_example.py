@@ -5,8 +5,9 @@ import sys
 sys.path.insert(0, ".")
 
 import torch
-from generated.square import Square
 from torch import nn
+
+from generated.square import Square
 
 
 class Net(nn.Module):

@@ -21,12 +21,12 @@ from fngen.ir import (
     CONDITIONS,
     LEAVES,
     Value,
-    fold,
     is_number,
     name,
     postorder,
     rewrite,
     substitute,
+    tree_size,
 )
 from fngen.language.rules import definition, instantiate
 from fngen.symbolic import NoDerivative, simplest_forms, to_sympy_all
@@ -82,7 +82,7 @@ def _cuts(top: Value, named: Collection[Value]) -> set[Value]:
     for node in order:
         for arg in node.args:
             uses[arg] = uses.get(arg, 0) + 1
-    limit = WHOLE if _tree_size(top) <= WHOLE else PIECE
+    limit = WHOLE if tree_size(top) <= 2 * WHOLE else PIECE  # Leaves count too.
     cuts, sizes = {top}, dict[Value, int]()
     constant = _constants(order)
     for node in order:
@@ -93,13 +93,6 @@ def _cuts(top: Value, named: Collection[Value]) -> set[Value]:
             size = 0
         sizes[node] = size
     return cuts
-
-
-def _tree_size(top: Value) -> int:
-    def visit(node: Value, args: list[int]) -> int:
-        return 0 if node.op in LEAVES else min(1 + sum(args), 10**9)
-
-    return fold([top], visit)[top]
 
 
 def _constants(order: list[Value]) -> set[Value]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fngen.example import Example
-from fngen.ir import Value, name, substitute
+from fngen.ir import Value, name, substitute, tree_size
 from fngen.layer import Node
 from fngen.layout import complex_test, filled, folded
 from fngen.lower import MARGIN
@@ -85,8 +85,11 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
         known[node] = name(text)
     rows.append(equation(problem))
     for x, slope in zip(problem.inputs, partials, strict=True):
-        text = printer.print(substitute(slope, known))
-        if problem.reduction != "mean" and len(text) <= _LONGEST_PARTIAL:
+        slope = substitute(slope, known)
+        if problem.reduction == "mean" or tree_size(slope) > _LONGEST_PARTIAL:
+            continue
+        text = printer.print(slope)
+        if len(text) <= _LONGEST_PARTIAL:
             rows.append(rf"\frac{{\partial {symbol(problem.output)}}}{{\partial {symbol(x)}}} = {text}")
     return [] if max(map(len, rows)) > 4 * _LONGEST_PARTIAL else _display(rows)
 

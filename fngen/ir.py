@@ -120,6 +120,18 @@ def substitute(root: Value, images: Mapping[Value, Value]) -> Value:
     return fold([root], lambda n, args: rebuild(n, args) if args else n, dict(images))[root]
 
 
+def substitute_all(roots: Iterable[Value], images: Mapping[Value, Value]) -> list[Value]:
+    """Return several graphs with nodes replaced, what they share visited once."""
+    roots = list(roots)
+    done = fold(roots, lambda n, args: rebuild(n, args) if args else n, dict(images))
+    return [done[root] for root in roots]
+
+
+def tree_size(root: Value) -> int:
+    """Return the number of nodes of the written-out expression, at most a billion."""
+    return fold([root], lambda _, args: min(1 + sum(args), 10**9))[root]
+
+
 def names(roots: Iterable[Value]) -> tuple[str, ...]:
     """Return the variables below ``roots`` in order of first appearance."""
     return tuple(str(n.datum) for n in postorder(roots) if n.op == "name")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from fngen.algebra import ZERO, mul, sum_of
 from fngen.backends.torch import legalise, wrapped
 from fngen.functions import TABLE
-from fngen.ir import Value, is_number, name, substitute, value
+from fngen.ir import Value, is_number, name, substitute_all, value
 from fngen.language.rules import derivative
 from fngen.lower import MARGIN, Body, Constant, Target, hoist_constants, lower
 from fngen.naming import class_name, free_name, python_name
@@ -59,7 +59,6 @@ class Layer:
     main: Node
     helpers: tuple[Node, ...]
     constants: tuple[Constant, ...]
-    aliases: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,29 +77,27 @@ class _Plan:
 
 def build(problem: Problem, partials: tuple[Value, ...], function: str) -> Layer:
     """Return the layer of a problem and its partial derivatives."""
-    plan, aliases = _main_plan(problem, partials, function)
-    roots = [plan.value, *plan.partials]
-    helpers = [_helper_plan(op) for op in wrapped(roots)]
-    plans = [plan, *helpers]
+    plan = _main_plan(problem, partials, function)
+    own_nodes = wrapped([plan.value, *plan.partials])
+    plans = [plan, *(_helper_plan(op) for op in own_nodes)]
     taken = {
         x for p in plans for x in (p.function, p.cls, *p.names.inputs, *p.names.tangents, *p.names.gradients)
     }
     taken |= set(plan.named.values())
     plans, constants = _hoist(plans, taken)
-    printer = TorchPrinter(wrapped(roots))
-    main = _node(plans[0], printer, taken, TorchPrinter(wrapped(roots)))
-    inside = TorchPrinter()
-    return Layer(main, tuple(_node(p, printer, taken, inside) for p in plans[1:]), tuple(constants), aliases)
+    printer, raw = TorchPrinter(own_nodes), TorchPrinter()
+    main, *helpers = (_node(p, printer, taken, raw if i else printer) for i, p in enumerate(plans))
+    return Layer(main, tuple(helpers), tuple(constants))
 
 
-def _main_plan(problem: Problem, partials: tuple[Value, ...], function: str) -> tuple[_Plan, dict[str, str]]:
+def _main_plan(problem: Problem, partials: tuple[Value, ...], function: str) -> _Plan:
     cls = class_name(function)
     taken = {function, cls, f"{cls}Function", f"_{cls}Reverse"}
     aliases: dict[str, str] = {}
     for variable in (*problem.inputs, *problem.named.values()):
         aliases[variable] = python_name(variable, taken | set(aliases.values()))
     renamed = {name(old): name(new) for old, new in aliases.items()}
-    values = legalise(substitute(v, renamed) for v in (problem.value, *partials, *problem.named))
+    values = legalise(substitute_all((problem.value, *partials, *problem.named), renamed))
     root, slopes, intermediates = (
         values[0],
         values[1 : 1 + len(partials)],
@@ -112,7 +109,7 @@ def _main_plan(problem: Problem, partials: tuple[Value, ...], function: str) -> 
     inputs = tuple(aliases[x] for x in problem.inputs)
     names_ = _names(inputs, problem.output, taken | set(aliases.values()))
     scalars = (False,) * len(inputs)
-    return _Plan(function, cls, names_, scalars, root, tuple(slopes), named, problem.reduction), aliases
+    return _Plan(function, cls, names_, scalars, root, tuple(slopes), named, problem.reduction)
 
 
 def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from typing import Any
 
-from fngen.ir import CONDITIONS, Let, Value, name, postorder, substitute, value
+from fngen.ir import CONDITIONS, Let, Value, name, postorder, substitute_all, tree_size, value
 from fngen.naming import free_name
 from fngen.numeric import apply_or_none
 from fngen.printing.infix import Printer, Text, float_text
@@ -20,6 +21,7 @@ from fngen.printing.infix import Printer, Text, float_text
 MARGIN = 88
 STEMS = ("u", "v", "w", "s", "p", "q", "h", "z")
 _LONGEST_NAME = 20
+_LONGEST_MEANING = 40
 _POWERS: dict[object, str] = {2: "squared", 3: "cubed"}
 
 
@@ -76,12 +78,12 @@ def hoist_constants(
     used = {a for n in order if n not in irrational for a in n.args} | set(roots)
     constants = []
     for node in (n for n in order if n in irrational and n in used):
-        meaning = spell(node)
+        meaning = spell(node) if tree_size(node) <= _LONGEST_MEANING else ""
         label = free_name(_constant_name(meaning), taken)
         taken.add(label)
         constants.append(Constant(label, float_text(numbers[node]), meaning))
         images[node] = name(label)
-    return [substitute(root, images) for root in roots], constants
+    return substitute_all(roots, images), constants
 
 
 def _constant_name(meaning: str) -> str:
@@ -123,6 +125,7 @@ class _Lowering:
         self.texts: dict[Value, Text] = {}
         self.printed: dict[Value, str] = {}
         self.names: dict[Value, str] = {}
+        self.terms = (f"term_{i}" for i in count(1))
 
     def body(self) -> Body:
         uses = self.uses()
@@ -185,7 +188,7 @@ class _Lowering:
         if 0 < len(described) <= _LONGEST_NAME:
             return free_name(described, self.taken)
         free = [stem for stem in STEMS if stem not in self.taken]
-        return free[0] if free else free_name("term", self.taken)
+        return free[0] if free else next(t for t in self.terms if t not in self.taken)
 
     def describe(self, node: Value) -> str:
         """Return ``exp_x`` for ``exp(x)``, ``x_squared`` for ``x**2``, or nothing."""

@@ -11,7 +11,6 @@ from itertools import chain, count
 
 from fngen.errors import OptionError
 from fngen.ir import CONDITIONS, Value, fold
-from fngen.printing.formula import FormulaPrinter
 from fngen.printing.infix import ATOM, POWER, PRODUCT, SUM
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -82,17 +81,16 @@ class _Words:
     faithful: bool = True
 
 
-def derived_name(root: Value, reduction: str | None) -> str:
+def derived_name(root: Value, reduction: str | None, text: str) -> str:
     """Return a readable name for a formula without one, the same on every machine.
 
     Two formulas never share a name: where the words leave open how the formula groups, or
-    are too many, a few digits of its hash follow.
+    are too many, a few digits of the hash of its text follow.
     """
     words = fold([root], _words)[root]
     slug = f"{reduction}_of_{words.slug}" if reduction else words.slug
     slug = slug if slug[:1].isalpha() else f"f_{slug}"
     if not words.faithful or len(slug) > LONGEST:
-        text = f"{reduction} {FormulaPrinter().print(root)}"
         slug = f"{slug[: LONGEST - 7].rsplit('_', 1)[0].strip('_')}_{sha256(text.encode()).hexdigest()[:6]}"
     taken = {class_name(slug), class_name(slug) + "Function", slug} & RESERVED
     return f"{slug}_layer" if taken or keyword.iskeyword(slug) else slug

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fngen import differentiate, layer, problem
 from fngen.ir import Value
-from fngen.naming import derived_name
 from fngen.problem import Problem
 from fngen.render import render
 from fngen.source import Source
@@ -16,7 +15,7 @@ def generate(spec: Spec) -> Source:
     """Return the source of a differentiable torch layer."""
     parsed = problem.read(spec)
     partials = derive(parsed)
-    name = spec.name or derived_name(parsed.value, parsed.reduction)
+    name = spec.name or parsed.name
     built = layer.build(parsed, partials, name)
     return Source(name, render(view(spec, parsed, partials, built)), spec)
 

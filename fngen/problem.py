@@ -8,7 +8,8 @@ from fngen.algebra import fold_numbers
 from fngen.errors import FormulaError
 from fngen.ir import REDUCTIONS, Block, Kernel, Let, Pass, Value, name, names, postorder, substitute
 from fngen.language.parse import Reading, Statement, parse
-from fngen.naming import free_name
+from fngen.naming import derived_name, free_name
+from fngen.printing.formula import FormulaPrinter
 from fngen.spec import Spec
 from fngen.suggest import closest
 
@@ -32,6 +33,13 @@ class Problem:
     value: Value
     named: dict[Value, str]
     reduction: str | None
+
+    @property
+    def name(self) -> str:
+        """A readable name, for a request without one."""
+        spell = FormulaPrinter().print
+        text = "; ".join(f"{s.name} = {spell(s.value)}" for s in self.reading.statements)
+        return derived_name(self.value, self.reduction, text)
 
     def kernel(self) -> Kernel:
         """Return the forward computation."""

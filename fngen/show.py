@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from fngen import pipeline, problem
 from fngen.errors import OptionError
 from fngen.functions import NAMES, TABLE, Function
-from fngen.ir import Block, Let, dump_block, name, substitute
+from fngen.ir import Block, Let, dump_block, name, substitute, tree_size
 from fngen.language.build import FORM_SIGNATURES
 from fngen.printing.formula import FormulaPrinter
 from fngen.spec import Spec
 from fngen.suggest import closest
+
+_LONGEST = 20_000
+"""Operations of a derivative that is still written out."""
 
 
 def show(spec: Spec, stage: str) -> str:
@@ -20,24 +23,20 @@ def show(spec: Spec, stage: str) -> str:
         return pipeline.generate(spec).text
     parsed = problem.read(spec)
     forward = parsed.kernel().passes[0]
+    block = forward.block
     if stage == "parse":
-        return dump_block(forward.block) + (f"\n    reduce {forward.reduction}" if forward.reduction else "")
+        return dump_block(block) + (f"\n    reduce {forward.reduction}" if forward.reduction else "")
     partials = pipeline.derive(parsed)
-    if stage == "derivatives":
-        spell = FormulaPrinter().print
-        known = {node: name(text) for node, text in parsed.named.items()}
-        lines = [f"{let.name} = {spell(let.value)}" for let in (*forward.block.lets, *forward.block.results)]
-        lines += [
-            f"d{parsed.output}/d{x} = {spell(substitute(p, known))}"
-            for x, p in zip(parsed.inputs, partials, strict=True)
-        ]
-        return "\n".join(lines)
-    backward = Block(
-        parsed.inputs,
-        (),
-        tuple(Let(f"d_{x}", p) for x, p in zip(parsed.inputs, partials, strict=True)),
-    )
-    return f"{dump_block(forward.block)}\n{dump_block(backward)}"
+    known = {node: name(text) for node, text in parsed.named.items()}
+    slopes = [(x, substitute(p, known)) for x, p in zip(parsed.inputs, partials, strict=True)]
+    if max(tree_size(slope) for _, slope in slopes) > _LONGEST:
+        raise OptionError("the derivatives are too long to write out", "Use --stage source.", option="stage")
+    if stage == "ir":
+        backward = Block(block.inputs, block.lets, tuple(Let(f"d_{x}", slope) for x, slope in slopes))
+        return f"{dump_block(block)}\n{dump_block(backward)}"
+    spell = FormulaPrinter().print
+    lines = [f"{let.name} = {spell(let.value)}" for let in (*block.lets, *block.results)]
+    return "\n".join(lines + [f"d{parsed.output}/d{x} = {spell(slope)}" for x, slope in slopes])
 
 
 def function_table() -> str:

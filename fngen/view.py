@@ -48,7 +48,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
     kind = "{}" if problem.reduction else "Elementwise {}"
     shown = kind.format(f"``{formula}``" if len(formula) <= 44 else f"layer ``{main.function}``")
     shown = shown[:1].upper() + shown[1:]
-    bodies = str([main, layer.helpers])
+    bodies = [b for n in (main, *layer.helpers) for b in (n.forward, n.backward, n.jvp)]
     constants = [_constant(c) for c in layer.constants]
     equation = docs.equation(problem)
     cls = main.cls
@@ -58,7 +58,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         command=recipe.command(spec),
         summary=f"{shown} with analytic derivatives.",
         math=docs.equations(problem, partials),
-        uses_math="math." in bodies,
+        uses_math=any("math." in text for body in bodies for text in body.printed.values()),
         exports=[cls, f"{cls}Function", main.function],
         constants=constants,
         main=node_view(main, ""),
@@ -77,7 +77,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
 def _constant(constant: Constant) -> str:
     assignment = f"{constant.name} = {constant.literal}"
     line = f"{assignment}  # {constant.meaning}"
-    return line if len(line) <= MARGIN else assignment
+    return line if constant.meaning and len(line) <= MARGIN else assignment
 
 
 def _helper_doc(node: Node) -> str:

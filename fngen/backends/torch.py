@@ -103,11 +103,9 @@ def wrapped(roots: Iterable[Value]) -> list[str]:
     found: dict[str, None] = {}
     pending = legalise(roots)
     while pending:
-        for node in postorder([pending.pop()]):
-            row = TABLE.get(node.op)
-            if row is None or row.native or node.op in found:
-                continue
-            found[node.op] = None
-            rules = (derivative(node.op, i) for i in range(len(row.parameters)))
+        nodes, pending = postorder(pending), []
+        for op in (n.op for n in nodes if n.op in TABLE and not TABLE[n.op].native and n.op not in found):
+            found[op] = None
+            rules = (derivative(op, i) for i in range(len(TABLE[op].parameters)))
             pending += legalise(rule for rule in rules if rule is not None)
     return list(found)

@@ -65,12 +65,11 @@ def _draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:
 def _support(problem: Problem, order: list[Value]) -> dict[Value, Tensor]:
     """Return for each node which inputs it depends on."""
     unit = torch.eye(len(problem.inputs), dtype=torch.bool)
-    own = dict(zip(problem.inputs, unit, strict=True))
     nothing = torch.zeros(len(problem.inputs), dtype=torch.bool)
 
     def visit(node: Value, args: list[Tensor]) -> Tensor:
         if node.op == "name":
-            return own[str(node.datum)]
+            return unit[problem.inputs.index(str(node.datum))]
         depends: Tensor = torch.stack([nothing, *args]).any(0)
         return depends
 
@@ -84,7 +83,8 @@ def _is_good(problem: Problem, points: Tensor) -> Tensor:
         inside &= ~(node.abs() > LARGEST) if node.is_floating_point() else True
     if not torch_differentiates(problem):
         return inside
-    return inside & grads.isfinite().all(0) & (grads.abs() < LARGEST).all(0)
+    inside &= grads.isfinite().all(0) & (grads.abs() < LARGEST).all(0)
+    return inside
 
 
 def _to_move(

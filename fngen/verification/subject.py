@@ -6,7 +6,6 @@ from pathlib import Path
 
 from fngen import problem, recipe
 from fngen.load import load, load_file
-from fngen.naming import derived_name
 from fngen.source import Source
 from fngen.verification.report import Report
 from fngen.verification.verify import verify
@@ -21,5 +20,5 @@ def verify_file(path: Path) -> Report:
     """Verify a file as it stands on disk, by the command in its header."""
     spec = recipe.read(path)
     parsed = problem.read(spec)
-    name = spec.name or derived_name(parsed.value, parsed.reduction)
+    name = spec.name or parsed.name
     return verify(parsed, load_file(path), name)
