@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -123,8 +124,9 @@ def generate(
 
 def _formula(words: tuple[str, ...]) -> str:
     """Return the one formula among the words of a command line."""
-    for word in words[1:] if words and not words[0].startswith("--") else words:
-        if word.startswith("-"):
+    for word in words:
+        # A formula may begin with minus signs; nothing but an option looks like --name.
+        if re.match(r"--[a-z]{2}", word) or (word.startswith("-") and word is not words[0]):
             close = closest(word, [o for p in generate.params for o in p.opts + p.secondary_opts])
             _fail(f"no such option: {word}" + (f"\nDid you mean {close}?" if close else ""))
     if len(words) > 1:
@@ -208,7 +210,7 @@ def _layers(paths: Iterable[Path]) -> list[Path]:
 
     found: list[Path] = []
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             found.append(path)
             continue
         ours = [

@@ -11,7 +11,7 @@ from sympy import Basic
 
 from fngen.arrange import to_value
 from fngen.errors import FngenError, OptionError
-from fngen.ir import COMPARISONS, Value, name, names, number, postorder, value
+from fngen.ir import COMPARISONS, CONDITIONS, Value, name, names, number, postorder, value
 from fngen.naming import IDENTIFIER
 from fngen.printing.formula import FormulaPrinter
 from fngen.symbolic import to_sympy
@@ -62,6 +62,8 @@ def formula(expr: Any) -> str:
         stack.pop()
         if node not in done:
             done[node] = _convert(node, [done[a] for a in node.args])
+    if done[expr].op == "pair" or done[expr].op in CONDITIONS:
+        raise FngenError(f"{type(expr).__name__} is no number at each point, and so no formula")
     return FormulaPrinter().print(_arranged(done[expr]))
 
 
@@ -131,8 +133,6 @@ def _number(node: Any) -> Value:
         return value("pi")
     if node is sympy.E:
         return value("exp", number(1))
-    if node is sympy.nan:
-        return value("nan")
     raise FngenError(f"{node} is not a number that a layer can hold")
 
 

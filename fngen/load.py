@@ -35,8 +35,9 @@ def load_file(path: Path) -> ModuleType:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise FileError(f"{path} does not import: {type(error).__name__}: {error}", path=str(path)) from error
+    except (Exception, SystemExit) as error:
+        reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        raise FileError(f"{path} does not import: {reason}", path=str(path)) from error
     return module
 
 

@@ -46,7 +46,7 @@ def read(path: Path) -> Spec:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise FileError(f"cannot read {path}: {reason}", path=str(path)) from None
     return parse_header(text, path)

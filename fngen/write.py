@@ -25,8 +25,9 @@ def write(text: str, name: str, path: str | Path | None, *, force: bool = False)
     Raises:
         FileError: If a foreign file is in the way, or the folder cannot be written.
     """
-    target = place(name, path)
+    target = Path(path or DEFAULT_FOLDER)
     try:
+        target = place(name, path)
         if not force:
             _check_foreign(target)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -35,8 +36,8 @@ def write(text: str, name: str, path: str | Path | None, *, force: bool = False)
             package = target.parent / "__init__.py"
             if not package.exists():
                 write_if_changed(package, PACKAGE_DOC)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise FileError(f"cannot write {target}: {reason}", path=str(target)) from None
     return target
 

@@ -27,6 +27,7 @@ from torch.autograd import forward_ad
 
 __all__ = ["BlackScholes", "BlackScholesFunction", "black_scholes"]
 
+_SQRT_2 = 1.4142135623730951  # sqrt(2)
 _1_SQRT_2_PI = 0.3989422804014327  # 1/sqrt(2*pi)
 
 
@@ -39,9 +40,8 @@ class _BlackScholesReverse(torch.autograd.Function):
     def forward(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> Tensor:
         u = sigma * torch.sqrt(T)
         d1 = (torch.log(S / K) + (r + sigma**2 / 2) * T) / u
-        d2 = d1 - u
-        v = K * torch.exp(-r * T) * torch.special.ndtr(d2)
-        return S * torch.special.ndtr(d1) - v
+        v = K * torch.exp(-r * T) * (torch.erfc((u - d1) / _SQRT_2) / 2)
+        return S * (torch.erfc(-d1 / _SQRT_2) / 2) - v
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -61,24 +61,23 @@ class _BlackScholesReverse(torch.autograd.Function):
         d2 = d1 - w
         p = _1_SQRT_2_PI * K * s * torch.exp(-(d2**2) / 2)
         q = _1_SQRT_2_PI * S * torch.exp(-(d1**2) / 2) - p
-        ndtr_d2 = torch.special.ndtr(d2)
+        z = torch.erfc((w - d1) / _SQRT_2) / 2
         grad_S = grad_K = grad_r = grad_sigma = grad_T = None
         if ctx.needs_input_grad[0]:
-            term = torch.special.ndtr(d1) + q / (S * sigma * sqrt_T)
-            grad_S = (grad_call * term).sum_to_size(S.shape)
+            h = torch.erfc(-d1 / _SQRT_2) / 2 + q / (S * sigma * sqrt_T)
+            grad_S = (grad_call * h).sum_to_size(S.shape)
         if ctx.needs_input_grad[1]:
-            term_1 = -ndtr_d2 * s - q / (K * sigma * sqrt_T)
-            grad_K = (grad_call * term_1).sum_to_size(K.shape)
+            term_3 = -z * s - q / (K * sigma * sqrt_T)
+            grad_K = (grad_call * term_3).sum_to_size(K.shape)
         if ctx.needs_input_grad[2]:
-            term_2 = K * T * ndtr_d2 * s + q * (T / w)
-            grad_r = (grad_call * term_2).sum_to_size(r.shape)
+            grad_r = (grad_call * (K * T * z * s + q * (T / w))).sum_to_size(r.shape)
         if ctx.needs_input_grad[3]:
-            h = p * sqrt_T + q * ((T - v / sigma_squared) / sqrt_T)
-            grad_sigma = (grad_call * h).sum_to_size(sigma.shape)
+            term_1 = p * sqrt_T + q * ((T - v / sigma_squared) / sqrt_T)
+            grad_sigma = (grad_call * term_1).sum_to_size(sigma.shape)
         if ctx.needs_input_grad[4]:
-            z = K * r * ndtr_d2 * s + p * (sigma / (2 * sqrt_T))
-            term_3 = z + q * ((u - v / (2 * T)) / w)
-            grad_T = (grad_call * term_3).sum_to_size(T.shape)
+            term_2 = K * r * z * s + p * (sigma / (2 * sqrt_T))
+            term_4 = term_2 + q * ((u - v / (2 * T)) / w)
+            grad_T = (grad_call * term_4).sum_to_size(T.shape)
         return grad_S, grad_K, grad_r, grad_sigma, grad_T
 
 
@@ -104,13 +103,13 @@ class BlackScholesFunction(_BlackScholesReverse):
             d2 = d1 - w
             p = _1_SQRT_2_PI * K * s * torch.exp(-(d2**2) / 2)
             q = _1_SQRT_2_PI * S * torch.exp(-(d1**2) / 2) - p
-            h = (torch.special.ndtr(d1) + q / (S * sigma * sqrt_T)) * S_t
-            ndtr_d2 = torch.special.ndtr(d2)
-            z = h + (-ndtr_d2 * s - q / (K * sigma * sqrt_T)) * K_t
-            term = (p * sqrt_T + q * ((T - v / sigma_squared) / sqrt_T)) * sigma_t
-            term_2 = z + (K * T * ndtr_d2 * s + q * (T / w)) * r_t + term
-            term_1 = K * r * ndtr_d2 * s + p * (sigma / (2 * sqrt_T))
-            return term_2 + (term_1 + q * ((u - v / (2 * T)) / w)) * T_t
+            z = (torch.erfc(-d1 / _SQRT_2) / 2 + q / (S * sigma * sqrt_T)) * S_t
+            h = torch.erfc((w - d1) / _SQRT_2) / 2
+            term_1 = z + (-h * s - q / (K * sigma * sqrt_T)) * K_t
+            term_2 = (p * sqrt_T + q * ((T - v / sigma_squared) / sqrt_T)) * sigma_t
+            term_4 = term_1 + (K * T * h * s + q * (T / w)) * r_t + term_2
+            term_3 = K * r * h * s + p * (sigma / (2 * sqrt_T))
+            return term_4 + (term_3 + q * ((u - v / (2 * T)) / w)) * T_t
 
 
 def black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from fngen.algebra import fold_numbers
 from fngen.functions import TABLE
-from fngen.ir import Value, fold, number, postorder, rewrite, value
+from fngen.ir import Value, fold, names, number, postorder, rewrite, value
 from fngen.language.rules import definition, derivative, instantiate
 
 TEMPLATE = "torch.py.jinja"
@@ -49,13 +49,21 @@ class _Legaliser:
         if node.op == "clamp" and any(self.variable(a) is not None for a in node.args[1:]):
             # torch takes no tensor beside a number, and does not un-broadcast two tensors.
             x, low, high = node.args
-            return value("clamp_max", value("clamp_min", x, low), high)
+            return self.legal(value("clamp_max", self.legal(value("clamp_min", x, low)), high))
         if not row.torch:
-            body = instantiate(definition(row.name), row.name, node.args)
-            body = fold_numbers([body])[body]
-            return rewrite([body], self.legal)[body]
+            return self.expand(node)
         tensors = [p not in row.scalars for p in row.parameters]
         return value(node.op, *map(self.spread, node.args, tensors, [node] * len(tensors)))
+
+    def expand(self, node: Value) -> Value:
+        """Return the definition of a function that torch does not have."""
+        body = instantiate(definition(node.op), node.op, node.args)
+        folded = fold_numbers([body])[body]
+        if set(names([folded])) != set(names(node.args)):
+            # A constant argument has decided a choice: as a tensor it decides at each element.
+            args = tuple(self.spread(a, True, node) for a in node.args)
+            folded = instantiate(definition(node.op), node.op, args)
+        return rewrite([folded], self.legal)[folded]
 
     def spread(self, arg: Value, tensor: bool, node: Value) -> Value:
         """Return a constant as a tensor, where torch takes no number."""

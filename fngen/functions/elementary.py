@@ -67,7 +67,7 @@ ROWS = (
     F("acos", derivative=("-1/sqrt(1 - x**2)",), torch="torch.acos", mpmath="acos", aliases=("arccos",),
       domain="-1 <= x <= 1", latex=r"\arccos"),
     F("atan", derivative=("1/(1 + x**2)",), torch="torch.atan", mpmath="atan", aliases=("arctan",), latex=r"\arctan", parity=-1),
-    F("atan2", "y, x", ("x/(x**2 + y**2)", "-y/(x**2 + y**2)"), torch="torch.atan2", mpmath="atan2", aliases=("arctan2",)),
+    F("atan2", "y, x", ("x/where(x == 0 and y == 0, 1, x**2 + y**2)", "-y/where(x == 0 and y == 0, 1, x**2 + y**2)"), torch="torch.atan2", mpmath="atan2", aliases=("arctan2",)),
     F("acot", definition="atan(1/x)", aliases=("arccot",), domain="x != 0", parity=-1, note="odd, as SymPy's"),
     F("asec", definition="acos(1/x)", aliases=("arcsec",), domain="x <= -1 or x >= 1"),
     F("acsc", definition="asin(1/x)", aliases=("arccsc",), domain="x <= -1 or x >= 1", parity=-1),

@@ -70,7 +70,11 @@ class Builder:
         """Return the node of an operator, its constant value checked if it has one."""
         node = value(op, *(a.node for a in args), datum=datum)  # type: ignore[arg-type]
         self.places.setdefault(node, (start, end))
-        if node not in self.constants and op != "name" and all(a.node in self.constants for a in args):
+        if (
+            node not in self.constants
+            and op not in ("name", *REDUCTIONS)
+            and all(a.node in self.constants for a in args)
+        ):
             try:
                 self.constants[node] = numeric.apply(node, [self.constants[a.node] for a in args])
             except numeric.NotReal as error:
@@ -148,7 +152,9 @@ class Builder:
     def _extremum(self, call: Call) -> Operand:
         if len(call.args) < 2 or call.keywords:
             message = f"{call.token.text} takes two arguments or more; as a reduction it is not available yet"
-            raise self.error(message, call.token.start, call.end, "Elementwise, write max(x, 0).")
+            raise self.error(
+                message, call.token.start, call.end, f"Elementwise, write {call.token.text}(x, 0)."
+            )
         op = "maximum" if "max" in call.token.text.lower() else "minimum"
         result = self.as_number(call.args[0])
         for arg in call.args[1:]:

@@ -6,6 +6,8 @@ general parser library costs a fifth of the time that a whole `fngen` run may ta
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -18,6 +20,8 @@ from fngen.language.tokens import Token, tokens
 
 MAX_DEPTH = 2_500
 """Brackets, or operators that wait for their right side, inside each other."""
+MAX_LITERAL = 400
+"""Characters of a number: float64 reaches to 309 digits."""
 _KEYWORDS = frozenset({"and", "or", "not", "if", "else"})
 
 
@@ -62,14 +66,15 @@ def parse_expression(text: str, *, rule: bool = False) -> Value:
 class _Parser(Stack):
     def __init__(self, builder: Builder) -> None:
         super().__init__(builder)
-        self.tokens = list(tokens(builder.text))
-        self.position = 0
+        self.stream = tokens(builder.text)
+        self.ahead: deque[Token] = deque()
+        self.last = Token("end", "", 0, 0)
 
     def read(self) -> Reading:
         statements = []
         while (token := self.peek()).kind != "end":
             if token.kind == "newline" or token.text == ";":
-                self.position += 1
+                self.skip()
                 continue
             statements.append(self.statement())
         if not statements:
@@ -78,20 +83,28 @@ class _Parser(Stack):
         return Reading(self.builder.text, tuple(statements), self.builder.places)
 
     def peek(self, ahead: int = 0) -> Token:
-        return self.tokens[min(self.position + ahead, len(self.tokens) - 1)]
+        while len(self.ahead) <= ahead:
+            self.last = next(self.stream, self.last)
+            self.ahead.append(self.last)
+        return self.ahead[ahead]
+
+    def skip(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.peek()
+            self.ahead.popleft()
 
     def next(self) -> Token:
         while self.brackets and self.peek().kind == "newline":
-            self.position += 1
+            self.skip()
         token = self.peek()
-        self.position += 1
+        self.skip()
         return token
 
     def statement(self) -> Statement:
         first, name = self.peek(), ""
         if first.kind == "name" and self.peek(1).text == "=":
             name = self.assignable(first)
-            self.position += 2
+            self.skip(2)
         result = self.expression()
         return Statement(name, result.node, first.start, first.end if name else result.end)
 
@@ -151,9 +164,11 @@ class _Parser(Stack):
         return self.error(f"a number, name or bracket is missing before {shown}", token)
 
     def number(self, token: Token) -> Operand:
+        if len(token.text) > MAX_LITERAL:
+            raise self.error("this number has digits beyond float64", token, f"At most {MAX_LITERAL}.")
         # "2." keeps its point: it must read back as the decimal that it is.
         written = Decimal(token.text + "0" if token.text.endswith(".") else token.text)
-        datum = Fraction(token.text) if token.text.isdigit() and len(token.text) < 400 else written
+        datum = Fraction(token.text) if token.text.isdigit() else written
         if written and not 0 < float(written) < float("inf"):
             raise self.error(
                 "this number is beyond float64",
@@ -165,11 +180,11 @@ class _Parser(Stack):
     def name(self, token: Token) -> bool:
         call = self.peek(0).text == "("
         if call:
-            self.position += 1
+            self.skip()
             return self.open(Pending("call", token))
         outer = self.pending[-1] if self.pending else None
         if self.peek().text == "=" and outer is not None and outer.kind == "call" and not outer.keyword:
-            self.position += 1
+            self.skip()
             outer.keyword = token.text
             return True
         if token.text.startswith("__"):
@@ -208,12 +223,13 @@ class _Parser(Stack):
                 "A comparison is written with '=='.",
             )
         before = self.operands[-1]
-        product = f"{self.builder.text[before.start : before.end][-20:]}*{token.text}"
-        hint = (
-            f"A product is written with '*': {product}."
-            if token.kind != "operator" or token.text == "("
-            else ""
-        )
+        left = self.builder.text[before.start : before.end][-20:]
+        hint = ""
+        if token.kind != "operator":
+            hint = f"A product is written with '*': {left}*{token.text}."
+        elif token.text == "(":
+            right = re.compile(r"\([^()]{0,20}\)").match(self.builder.text, token.start)
+            hint = f"A product is written with '*': {left}*{right.group() if right else '(...)'}."
         return self.error(f"an operator is missing before {token.text!r}", token, hint)
 
     def finish(self) -> Operand:

@@ -87,7 +87,8 @@ def _check_number_ends(text: str, start: int, end: int) -> None:
         return
     literal, rest = text[start:end], tail.group()
     hint = "Write digits only, for example 1000, 0.5 or 1e-6."
-    if re.fullmatch(r"[A-Za-z]\w*", rest) and not re.fullmatch(r"[jJxXoObB]\d*|[eE]", rest):
+    other_base = literal == "0" and rest[0] in "xXoObB"
+    if re.fullmatch(r"[A-Za-z]\w*", rest) and not other_base and not re.fullmatch(r"[jJ]\d*|[eE]", rest):
         hint = f"A product is written with '*': {literal}*{rest}."
     message = f"{literal + rest!r} is not a number"
     raise FormulaError(message, hint, text, start, tail.end())

@@ -13,7 +13,8 @@ POPULATION = 384
 WANTED = 96
 ROUNDS = 80
 LARGEST = 1e100
-"""Numbers beyond this, on the way too, say more about overflow than about a derivative."""
+"""Numbers beyond this, on the way too, say more about overflow than about a derivative:
+they are a last resort."""
 
 
 def find_points(problem: Problem) -> Tensor:
@@ -26,18 +27,26 @@ def find_points(problem: Problem) -> Tensor:
     Returns:
         Shape ``(inputs, points)``, float64, on the CPU; no points if none were found.
     """
+    for largest in (LARGEST, torch.inf):
+        points = _search(problem, largest)
+        if points.shape[1]:
+            break
+    return points
+
+
+def _search(problem: Problem, largest: float) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     order = postorder([problem.value])
     support = _support(problem, order)
     points = _draw(len(problem.inputs), POPULATION, generator)
     for _ in range(ROUNDS):
-        good = _is_good(problem, points)
+        good = _is_good(problem, points, largest)
         if int(good.sum()) >= WANTED:
             break
         move = _to_move(problem, order, support, points, good)
         keep = torch.rand(move.shape, generator=generator) < 0.25
         points = torch.where(move & ~keep, _draw(len(points), POPULATION, generator), points)
-    return points[:, _is_good(problem, points)][:, :WANTED]
+    return points[:, _is_good(problem, points, largest)][:, :WANTED]
 
 
 def _draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:
@@ -76,14 +85,14 @@ def _support(problem: Problem, order: list[Value]) -> dict[Value, Tensor]:
     return fold(order, visit)
 
 
-def _is_good(problem: Problem, points: Tensor) -> Tensor:
+def _is_good(problem: Problem, points: Tensor, largest: float) -> Tensor:
     value, grads = gradients(problem, points)
     inside: Tensor = value.isfinite()
     for node in evaluate([problem.value], dict(zip(problem.inputs, points, strict=True))).values():
-        inside &= ~(node.abs() > LARGEST) if node.is_floating_point() else True
+        inside &= ~(node.abs() > largest) if node.is_floating_point() else True
     if not torch_differentiates(problem):
         return inside
-    inside &= grads.isfinite().all(0) & (grads.abs() < LARGEST).all(0)
+    inside &= grads.isfinite().all(0) & (grads.abs() <= largest).all(0)
     return inside
 
 
