@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from fngen.layer import Node
-from fngen.layout import bracketed, complex_test, tuple_lines, typed
-from fngen.lower import MARGIN
-from fngen.printing.infix import ATOM, Text
+from fngen.layout import bracketed, tuple_lines, typed
+from fngen.lower import MARGIN, Body
+from fngen.printing.infix import ATOM
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -19,9 +19,7 @@ class NodeView:
     reverse: str
     forward_mode: str
     reverse_doc: str
-    inputs: tuple[str, ...]
     several: bool
-    parameters: list[str]
     forward_head: list[str]
     forward: list[str]
     setup_head: list[str]
@@ -37,70 +35,63 @@ class NodeView:
     jvp_unpack: list[str]
     jvp: list[str]
     function_head: list[str]
-    complex_test: list[str]
     compiling_return: list[str]
     eager_return: list[str]
 
 
 def node_view(node: Node, reverse_doc: str) -> NodeView:
     """Return the view of a node; ``reverse_doc`` describes a helper."""
-    ids, inputs = node.names, node.names.inputs
+    inputs = node.names.inputs
     tensors = tuple(x for x, scalar in zip(inputs, node.scalars, strict=True) if not scalar)
     numbers = [x for x in inputs if x not in tensors]
-    parameters = typed(inputs, node.scalars)
     several = len(tensors) > 1
-    reverse, forward_mode = f"_{node.cls}Reverse", f"{node.cls}Function"
-    if node.cls.startswith("_"):
-        reverse, forward_mode = f"{node.cls}Reverse", f"{node.cls}Function"
-    kinds = ["float" if scalar else "Tensor" for scalar in node.scalars]
-    gradient_kinds = ["None" if s else "Tensor | None" for s in node.scalars]
-    single = len(inputs) == 1
-    used = _used(node) or set(tensors if several or node.reduction else ())
+    private = "" if node.cls.startswith("_") else "_"
+    reverse, forward_mode = f"{private}{node.cls}Reverse", f"{node.cls}Function"
+    used = bool(_used(node) or several or node.reduction)
     return NodeView(
         function=node.function,
         reverse=reverse,
         forward_mode=forward_mode,
         reverse_doc=reverse_doc or "Value and reverse-mode rule: the part that torch.compile can trace.",
-        inputs=inputs,
         several=several,
-        parameters=parameters,
-        forward_head=bracketed("def forward(", parameters, ") -> Tensor:", 4),
-        forward=[
-            *node.forward.lines(node.forward.shared),
-            *node.forward.lines(node.forward.local[0]),
-            _result(node),
-        ],
-        setup_head=bracketed(
-            "def setup_context(",
-            ["ctx: Any", f"inputs: {_tuple_type(kinds)}", "output: Tensor"],
-            ") -> None:",
-            4,
-        ),
-        setup=_setup(inputs, tensors, numbers, bool(used)),
-        backward_head=bracketed(
-            "def backward(",
-            ["ctx: Any", f"{ids.cotangent}: Tensor"],
-            f") -> {'Tensor' if single else _tuple_type(gradient_kinds if several else ['None', 'Tensor'])}:",
-            4,
-        ),
+        **_heads(node, several),
+        forward=_statements(node, node.forward),
+        setup=_setup(inputs, tensors, numbers, used),
         unpack=_unpack(tensors, numbers, 8) if used else [],
         expand=_expand(node, tensors),
         shared=node.backward.lines(node.backward.shared),
-        declare=_declare(ids.gradients) if several else [],
+        declare=_declare(node.names.gradients) if several else [],
         gradients=_gradients(node, several),
-        backward_return=tuple_lines(list(ids.gradients), 8, "return ") if several else [],
-        jvp_head=bracketed("def jvp(", ["ctx: Any", *_jvp_parameters(node)], ") -> Tensor:", 4),
+        backward_return=tuple_lines(list(node.names.gradients), 8, "return ") if several else [],
         jvp_unpack=_jvp_unpack(tensors, numbers, _body_names(node.jvp)),
-        jvp=[
-            *node.jvp.lines(node.jvp.shared),
-            *node.jvp.lines(node.jvp.local[0]),
-            _reduce(node, node.jvp.texts[0]),
-        ],
-        function_head=bracketed(f"def {node.function}(", parameters, ") -> Tensor:", 0),
-        complex_test=complex_test(tensors),
+        jvp=_statements(node, node.jvp),
         compiling_return=bracketed(f"return {reverse}.apply(", list(inputs), ")", 8),
         eager_return=bracketed(f"return {forward_mode}.apply(", list(inputs), ")", 4),
     )
+
+
+def _heads(node: Node, several: bool) -> dict[str, list[str]]:
+    """Return the first lines of the functions, up to their colon."""
+    parameters = typed(node.names.inputs, node.scalars)
+    kinds = _tuple_type(["float" if scalar else "Tensor" for scalar in node.scalars])
+    gradients = _tuple_type(["None" if s else "Tensor | None" if several else "Tensor" for s in node.scalars])
+    result = "Tensor" if len(parameters) == 1 else gradients
+    context = ["ctx: Any", f"inputs: {kinds}", "output: Tensor"]
+    cotangent = ["ctx: Any", f"{node.names.cotangent}: Tensor"]
+    return {
+        "forward_head": bracketed("def forward(", parameters, ") -> Tensor:", 4),
+        "setup_head": bracketed("def setup_context(", context, ") -> None:", 4),
+        "backward_head": bracketed("def backward(", cotangent, f") -> {result}:", 4),
+        "jvp_head": bracketed("def jvp(", ["ctx: Any", *_jvp_parameters(node)], ") -> Tensor:", 4),
+        "function_head": bracketed(f"def {node.function}(", parameters, ") -> Tensor:", 0),
+    }
+
+
+def _statements(node: Node, body: Body) -> list[str]:
+    """Return the statements of a value or tangent, the return among them."""
+    text = body.texts[0]
+    result = f"{text.inside(ATOM)}.{node.reduction}()" if node.reduction else text.text
+    return [*body.lines(body.shared), *body.lines(body.local[0]), f"return {result}"]
 
 
 def _tuple_type(kinds: list[str]) -> str:
@@ -109,16 +100,8 @@ def _tuple_type(kinds: list[str]) -> str:
     return f"tuple[{', '.join(kinds)}]"
 
 
-def _reduce(node: Node, text: Text) -> str:
-    return f"return {text.inside(ATOM)}.{node.reduction}()" if node.reduction else f"return {text.text}"
-
-
-def _result(node: Node) -> str:
-    return _reduce(node, node.forward.texts[0])
-
-
-def _body_names(body: object) -> set[str]:
-    return set(re.findall(r"[A-Za-z_]\w*", " ".join(body.printed.values())))  # type: ignore[attr-defined]
+def _body_names(body: Body) -> set[str]:
+    return set(re.findall(r"[A-Za-z_]\w*", " ".join(body.printed.values())))
 
 
 def _used(node: Node) -> set[str]:

@@ -9,8 +9,8 @@ from fractions import Fraction
 from fngen import numeric
 from fngen.errors import FormulaError
 from fngen.functions import NAMES, Function
-from fngen.ir import CONDITIONS, REDUCTIONS, Value, value
-from fngen.language.tokens import Token
+from fngen.ir import REDUCTIONS, Value, value
+from fngen.language.operand import Call, Operand
 from fngen.suggest import closest
 
 UNKNOWN_HINTS = {
@@ -22,34 +22,6 @@ UNKNOWN_HINTS = {
     "besseli": "Orders 0 and 1 are i0(x) and i1(x).",
     "besselk": "Orders 0 and 1 are k0(x) and k1(x).",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """A node and the place in the text that it was read from."""
-
-    node: Value
-    start: int
-    end: int
-    chain: Value | None = None
-    """The right side of an unbracketed comparison, for ``a < b < c``."""
-    pair: tuple[Operand, ...] = ()
-    """The members of a bracketed pair, an argument of Piecewise."""
-
-    @property
-    def is_condition(self) -> bool:
-        """Whether this is a truth value and not a number."""
-        return self.node.op in CONDITIONS
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call as written, its arguments read."""
-
-    token: Token
-    args: tuple[Operand, ...]
-    keywords: dict[str, Operand]
-    end: int
 
 
 @dataclass

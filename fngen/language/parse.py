@@ -14,11 +14,12 @@ from fractions import Fraction
 
 from fngen.errors import FormulaError
 from fngen.ir import Value
-from fngen.language.build import Builder, Operand
+from fngen.language.build import Builder
+from fngen.language.operand import Operand
 from fngen.language.stack import BINARY, POWER, PREFIX, TERNARY, Pending, Stack
 from fngen.language.tokens import Token, tokens
 
-MAX_DEPTH = 2_500
+MAX_DEPTH = 2_000
 """Brackets, or operators that wait for their right side, inside each other."""
 MAX_LITERAL = 400
 """Characters of a number: float64 reaches to 309 digits."""
@@ -82,22 +83,26 @@ class _Parser(Stack):
             raise self.builder.error("the formula is empty", 0, len(text), "Write for example x1**3 + x2**2.")
         return Reading(self.builder.text, tuple(statements), self.builder.places)
 
+    def fetch(self) -> Token:
+        self.last = next(self.stream, self.last)
+        return self.last
+
     def peek(self, ahead: int = 0) -> Token:
         while len(self.ahead) <= ahead:
-            self.last = next(self.stream, self.last)
-            self.ahead.append(self.last)
+            self.ahead.append(self.fetch())
         return self.ahead[ahead]
 
     def skip(self, count: int = 1) -> None:
         for _ in range(count):
-            self.peek()
-            self.ahead.popleft()
+            self.take()
+
+    def take(self) -> Token:
+        return self.ahead.popleft() if self.ahead else self.fetch()
 
     def next(self) -> Token:
-        while self.brackets and self.peek().kind == "newline":
-            self.skip()
-        token = self.peek()
-        self.skip()
+        token = self.take()
+        while self.brackets and token.kind == "newline":
+            token = self.take()
         return token
 
     def statement(self) -> Statement:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from fngen.errors import FormulaError
 from fngen.ir import COMPARISONS
-from fngen.language.build import Builder, Call, Operand
+from fngen.language.build import Builder
+from fngen.language.operand import Call, Operand
 from fngen.language.tokens import Token
 
 TERNARY, OR, AND, NOT, COMPARE, SUM, PRODUCT, SIGN, POWER = range(9)
