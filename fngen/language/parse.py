@@ -19,7 +19,7 @@ from fngen.language.operand import Operand
 from fngen.language.stack import BINARY, POWER, PREFIX, TERNARY, Pending, Stack
 from fngen.language.tokens import Token, tokens
 
-MAX_DEPTH = 2_000
+MAX_DEPTH = 1_500
 """Brackets, or operators that wait for their right side, inside each other."""
 MAX_LITERAL = 400
 """Characters of a number: float64 reaches to 309 digits."""
