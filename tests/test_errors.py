@@ -162,8 +162,7 @@ def _warm() -> None:
 
 
 def invoke(args: list[str]) -> Result:
-    result = CliRunner().invoke(main, args)
-    return result
+    return CliRunner().invoke(main, args)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
