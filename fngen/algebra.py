@@ -180,6 +180,8 @@ def fold_numbers(roots: list[Value]) -> dict[Value, Value]:
         # where(c, x, x) stays: an input in c has a say in the shape.
         if node.op == "where" and node.args[0] in constants:
             return where(*node.args)
+        if node.op in ("add", "sub") and node.args[1].op == "neg":
+            return (add if node.op == "add" else sub)(*node.args)
         return neg(node.args[0]) if node.op == "neg" else node
 
     def remember(node: Value, result: object) -> Value:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from fngen.errors import FngenError
+from fngen.errors import FngenError, VerificationError
 from fngen.suggest import closest
 
 STAGES = ("parse", "derivatives", "ir", "source")
@@ -32,12 +32,14 @@ class _Group(click.Group):
 
 
 def _reporting(verb: Callable[..., None]) -> Callable[..., None]:
-    """Print an error of fngen's as one message, exit code 2, no traceback."""
+    """Print an error of fngen's as one message, exit code 2 (1: not verified), no traceback."""
 
     @wraps(verb)
     def wrapped(*args: Any, **options: Any) -> None:
         try:
             verb(*args, **options)
+        except VerificationError as error:
+            _fail(str(error), code=1)
         except FngenError as error:
             _fail(str(error))
         except KeyboardInterrupt:
@@ -46,10 +48,10 @@ def _reporting(verb: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = 2) -> NoReturn:
     head, _, rest = message.partition("\n")
     click.echo(click.style("fngen: ", fg="red", bold=True) + head + (f"\n{rest}" if rest else ""), err=True)
-    sys.exit(2)
+    sys.exit(code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from fngen.algebra import fold_numbers
 from fngen.functions import TABLE
-from fngen.ir import Value, fold, names, number, postorder, rewrite, value
+from fngen.ir import COMPARISONS, Value, fold, names, number, postorder, rewrite, value
 from fngen.language.rules import definition, derivative, instantiate
 
 TEMPLATE = "torch.py.jinja"
@@ -40,6 +40,8 @@ class _Legaliser:
             return node
         if node.op in ("pow", "where", "maximum", "minimum"):
             return getattr(self, f"legal_{node.op}")(*node.args)  # type: ignore[no-any-return]
+        if node.op in COMPARISONS and node.args[0] is node.args[1]:
+            return self.legal_tautology(node)
         if node.op in _MIRRORED and self.variable(node.args[0]) is None:
             # A number on the left: 0 == x is a bool to a type checker, and 0 < x reads badly.
             return value(_MIRRORED[node.op], *reversed(node.args))
@@ -54,6 +56,13 @@ class _Legaliser:
             return self.expand(node)
         tensors = [p not in row.scalars for p in row.parameters]
         return value(node.op, *map(self.spread, node.args, tensors, [node] * len(tensors)))
+
+    def legal_tautology(self, node: Value) -> Value:
+        """Return what a comparison of a value with itself asks: whether it is nan."""
+        unordered = value("isnan", node.args[0])
+        if node.op in ("lt", "gt"):
+            return value("and", unordered, value("not", unordered))
+        return unordered if node.op == "ne" else value("not", unordered)
 
     def expand(self, node: Value) -> Value:
         """Return the definition of a function that torch does not have."""

@@ -43,7 +43,7 @@ class TorchPrinter(infix.Printer):
         """Return ``-x``, the sign in front of a product's first factor."""
         if x.negative:
             return Text(x.negative, min(x.binding, SIGN))
-        return Text(f"-({x.text})", SIGN)
+        return Text(f"-{x.inside(infix.ATOM)}", SIGN)
 
     def print_and(self, node: Value, a: Text, b: Text) -> Text:
         """Return the elementwise conjunction."""
@@ -76,6 +76,10 @@ class TorchPrinter(infix.Printer):
         if is_number(node.args[1], 1):
             return Text(f"torch.ones_like({x.text})")
         return Text(f"torch.full_like({x.text}, {fill.text})")
+
+    def print_isnan(self, node: Value, x: Text) -> Text:
+        """Return the test for nan."""
+        return Text(f"torch.isnan({x.text})")
 
     def print_clone(self, node: Value, x: Text) -> Text:
         """Return a copy."""
