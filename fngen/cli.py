@@ -38,20 +38,23 @@ def _reporting(verb: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, **options: Any) -> None:
         try:
             verb(*args, **options)
-        except VerificationError as error:
-            _fail(str(error), code=1)
         except FngenError as error:
-            _fail(str(error))
+            sys.exit(_explain(error))
         except KeyboardInterrupt:
             sys.exit(130)
 
     return wrapped
 
 
-def _fail(message: str, code: int = 2) -> NoReturn:
-    head, _, rest = message.partition("\n")
+def _explain(error: FngenError) -> int:
+    """Print an error as a message; return the exit code that it stands for."""
+    head, _, rest = str(error).partition("\n")
     click.echo(click.style("fngen: ", fg="red", bold=True) + head + (f"\n{rest}" if rest else ""), err=True)
-    sys.exit(code)
+    return 1 if isinstance(error, VerificationError) else 2
+
+
+def _fail(message: str, hint: str = "") -> NoReturn:
+    sys.exit(_explain(FngenError(message, hint)))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -104,6 +107,8 @@ def generate(
     """Write a layer for the formula EXPR and test it."""
     from fngen.api import generate as make
 
+    if output == "-" and as_json:
+        _fail("--json and --output - both want standard output")
     source = make(_formula(words), **_keywords(request))
     if output == "-":
         click.echo(source.text, nl=False)
@@ -129,7 +134,10 @@ def _formula(words: tuple[str, ...]) -> str:
     for word in words:
         # A formula may begin with minus signs; nothing but an option looks like --name.
         if re.match(r"--[a-z]{2}", word) or (word.startswith("-") and word is not words[0]):
-            close = closest(word, [o for p in generate.params for o in p.opts + p.secondary_opts])
+            known = [o for p in generate.params for o in p.opts + p.secondary_opts]
+            if word in known:
+                _fail(f"{word} stands after '--', where options end\nWrite it before.")
+            close = closest(word, known)
             _fail(f"no such option: {word}" + (f"\nDid you mean {close}?" if close else ""))
     if len(words) > 1:
         _fail(f'one formula is wanted, not {len(words)}\nQuote it: fngen "{" ".join(words)[:60]}"')
@@ -176,14 +184,19 @@ def verify(paths: tuple[Path, ...], as_json: bool) -> None:
     """Test emitted files again, as they stand on disk. PATH is a file or a folder."""
     from fngen.api import verify as test
 
-    reports = {path: test(path) for path in _layers(paths)}
+    reports, codes = {}, {0}
+    for path in _layers(paths):
+        try:
+            reports[path] = test(path)
+            codes.add(int(not reports[path].ok))
+        except FngenError as error:
+            codes.add(_explain(error))
     if as_json:
         _echo_json([{"path": str(p), **r.to_dict()} for p, r in reports.items()])
     else:
         for path, report in reports.items():
             click.echo(f"{path}\n{report}\n")
-    if not all(report.ok for report in reports.values()):
-        sys.exit(1)
+    sys.exit(max(codes))
 
 
 @main.command()
@@ -209,15 +222,16 @@ def check(paths: tuple[Path, ...]) -> None:
 def _layers(paths: Iterable[Path]) -> list[Path]:
     """Return files as given, and of folders the files that fngen wrote."""
     from fngen.recipe import is_ours
+    from fngen.write import is_package_file
 
     found: list[Path] = []
     for path in paths:
         if not os.path.isdir(path):
-            found.append(path)
+            # `generated/*.py` names the package's own file too.
+            found += [] if path.name == "__init__.py" and is_package_file(path) else [path]
             continue
-        ours = [
-            p for p in sorted(path.glob("*.py")) if is_ours(p.read_text(encoding="utf-8", errors="replace"))
-        ]
+        files = (p for p in sorted(path.glob("*.py")) if p.is_file())
+        ours = [p for p in files if is_ours(p.read_text(encoding="utf-8", errors="replace"))]
         if not ours:
             raise FngenError(f"no file of fngen's in {path}")
         found += ours

@@ -35,7 +35,7 @@ def function_doc(problem: Problem, node: Node, formula: str) -> list[str]:
         *_section("Raises", ["TypeError: If a tensor is complex."]),
         '"""',
         *(line.removeprefix("    ") for line in complex_test(inputs)),
-        f'    raise TypeError("{node.function} is derived for real tensors, not for complex ones")',
+        '    raise TypeError("the derivatives hold for real tensors, not for complex ones")',
     ]
 
 
@@ -118,5 +118,5 @@ def extra_repr(formula: str) -> list[str]:
         return [f'return "{formula}"']
     if len(formula) > _LONGEST_FORMULA:
         return []
-    parts = folded(formula, MARGIN - 16)
+    parts = folded(formula, MARGIN - len('            ""'))
     return ["return (", *(f'    "{part}"' for part in parts), ")"]

@@ -34,7 +34,7 @@ def filled(words: Sequence[str], width: int, separator: str = " ") -> list[str]:
 
 def folded(text: str, width: int) -> list[str]:
     """Return lines of at most ``width`` columns that make up ``text``, broken between words."""
-    return filled(re.findall(r"[\w.]+ ?|\W ?", text), width, "")
+    return filled(re.findall(r"--\w+ ?|[\w.]+ ?|\W ?", text), width, "")
 
 
 def typed(inputs: tuple[str, ...], scalars: tuple[bool, ...] = ()) -> list[str]:
@@ -46,7 +46,10 @@ def typed(inputs: tuple[str, ...], scalars: tuple[bool, ...] = ()) -> list[str]:
 def tuple_lines(items: list[str], indent: int, head: str = "", tail: str = "") -> list[str]:
     """Return ``head a, b, c tail``, in brackets where it does not fit in a line."""
     flat = f"{' ' * indent}{head}{', '.join(items)}{',' * (len(items) == 1)}{tail}"
-    return [flat] if len(flat) <= MARGIN else bracketed(f"{head}(", items, f"){tail}", indent)
+    if len(flat) <= MARGIN:
+        return [flat]
+    pad = " " * indent
+    return [f"{pad}{head}(", *(f"{pad}    {item}," for item in items), f"{pad}){tail}"]
 
 
 def complex_test(tensors: tuple[str, ...]) -> list[str]:

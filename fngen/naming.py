@@ -14,9 +14,10 @@ from fngen.ir import CONDITIONS, Value, fold
 from fngen.printing.infix import ATOM, POWER, PRODUCT, SUM
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-RESERVED = frozenset(
-    {"Any", "Tensor", "ctx", "forward_ad", "inputs", "math", "nn", "output", "self", "torch"}
-)
+_HEAD = ("Any", "Tensor", "ctx", "forward_ad", "inputs", "math", "nn", "output", "self", "torch")
+_BUILTINS = ("any", "float", "map", "staticmethod", "str", "super", "tuple", "TypeError")
+_LOCALS = ("primals", "shape", "tensors")
+RESERVED = frozenset([*_HEAD, *_BUILTINS, *_LOCALS])
 """Names that the code of an emitted file uses itself."""
 LONGEST = 40
 _SUFFIXES = {2: "squared", 3: "cubed"}

@@ -140,7 +140,7 @@ def _jvp_unpack(tensors: tuple[str, ...], numbers: list[str], used: set[str]) ->
     lines = [f"{indent}{tensors[0]} = {primal.format('ctx.saved_tensors[0]')}"]
     if len(tensors) > 1:
         wanted = [x if x in used else "_" for x in tensors]
-        primals = f"({primal.format('x')} for x in ctx.saved_tensors)"
+        primals = f"({primal.format('t')} for t in ctx.saved_tensors)"
         lines = [f"{indent}{', '.join(wanted)} = {primals}"]
         if len(lines[0]) > MARGIN:
             lines = [f"{indent}primals = {primals}", *tuple_lines(wanted, 12, tail=" = primals")]
@@ -163,7 +163,7 @@ def _expand(node: Node, tensors: tuple[str, ...]) -> list[str]:
     if len(tensors) > 1:
         shapes = ", ".join(f"{x}.shape" for x in tensors)
         if len(shapes) > 40:
-            shapes = "*(x.shape for x in ctx.saved_tensors)"
+            shapes = "*(t.shape for t in ctx.saved_tensors)"
         lines = [f"shape = torch.broadcast_shapes({shapes})"]
         shape = "shape"
     if node.reduction == "sum":
@@ -183,6 +183,8 @@ def _gradients(node: Node, several: bool) -> list[tuple[int, list[str], str]]:
     for i, local, text in zip(indices, body.local, body.texts, strict=True):
         x, gradient = node.names.inputs[i], node.names.gradients[i]
         statement = f"{gradient} = {text.inside(ATOM)}.sum_to_size({x}.shape)"
+        if text.text == f"torch.zeros_like({x})":
+            statement = f"{gradient} = {text.text}"
         if not several:
             statement = f"return {'None, ' * (len(node.scalars) - 1)}{text.text}"
         rows.append((i, body.lines(local), statement))

@@ -46,7 +46,11 @@ def place(name: str, path: str | Path | None) -> Path:
     """Return the file that a layer goes to."""
     if path is None:
         return DEFAULT_FOLDER / f"{name}.py"
-    folder = Path(path).is_dir() or str(path).endswith(("/", os.sep)) or Path(path).suffix != ".py"
+    folder = Path(path).is_dir() or str(path).endswith(("/", os.sep)) or not Path(path).suffix
+    if not folder and Path(path).suffix != ".py":
+        raise FileError(
+            f"{path} is no Python file", "Give a file that ends in .py, or a folder.", path=str(path)
+        )
     return Path(path) / f"{name}.py" if folder else Path(path)
 
 
@@ -65,6 +69,7 @@ def _check_foreign(target: Path) -> None:
 def write_if_changed(target: Path, text: str) -> None:
     """Replace a file in one step; one that already has this content keeps its mtime."""
     content = text.encode("utf-8")
+    target = Path(os.path.realpath(target))  # A link stays a link.
     if target.exists() and target.read_bytes() == content:
         return
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -82,3 +87,8 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def is_package_file(path: Path) -> bool:
+    """Say whether this is the ``__init__.py`` that goes with the default folder."""
+    return path.is_file() and path.read_bytes() == PACKAGE_DOC.encode()

@@ -77,7 +77,7 @@ def airy_disk(r: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if r.is_complex():
-        raise TypeError("airy_disk is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _AiryDiskReverse.apply(r)
     return AiryDiskFunction.apply(r)

@@ -91,7 +91,7 @@ class BlackScholesFunction(_BlackScholesReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            primals = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             S, K, r, sigma, T = primals
             sigma_squared = sigma**2
             u = r + sigma_squared / 2
@@ -129,7 +129,7 @@ def black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> 
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (S, K, r, sigma, T))):
-        raise TypeError("black_scholes is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _BlackScholesReverse.apply(S, K, r, sigma, T)
     return BlackScholesFunction.apply(S, K, r, sigma, T)
@@ -157,6 +157,6 @@ class BlackScholes(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            "d1 = (log(S/K) + (r + sigma**2/2)*T)/(sigma*sqrt(T)); d2 = d1 - sigma*"
-            "sqrt(T); call = S*ndtr(d1) - K*exp(-r*T)*ndtr(d2)"
+            "d1 = (log(S/K) + (r + sigma**2/2)*T)/(sigma*sqrt(T)); d2 = d1 - sigma*sqrt"
+            "(T); call = S*ndtr(d1) - K*exp(-r*T)*ndtr(d2)"
         )

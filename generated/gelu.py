@@ -72,7 +72,7 @@ def gelu(x: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if x.is_complex():
-        raise TypeError("gelu is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _GeluReverse.apply(x)
     return GeluFunction.apply(x)

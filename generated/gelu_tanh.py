@@ -70,7 +70,7 @@ def gelu_tanh(x: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if x.is_complex():
-        raise TypeError("gelu_tanh is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _GeluTanhReverse.apply(x)
     return GeluTanhFunction.apply(x)

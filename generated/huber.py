@@ -62,7 +62,7 @@ class HuberFunction(_HuberReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            x, delta = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            x, delta = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             abs_x = torch.abs(x)
             mask = abs_x <= delta
             u = torch.where(mask, x, delta * torch.sign(x)) * x_t
@@ -83,7 +83,7 @@ def huber(x: Tensor, delta: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (x, delta))):
-        raise TypeError("huber is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _HuberReverse.apply(x, delta)
     return HuberFunction.apply(x, delta)

@@ -69,7 +69,7 @@ class LennardJonesFunction(_LennardJonesReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            primals = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             epsilon, sigma, r = primals
             u = (sigma / r) ** 6
             v = 24 * epsilon
@@ -94,7 +94,7 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (epsilon, sigma, r))):
-        raise TypeError("lennard_jones is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _LennardJonesReverse.apply(epsilon, sigma, r)
     return LennardJonesFunction.apply(epsilon, sigma, r)

@@ -71,7 +71,7 @@ def log_cosh(x: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if x.is_complex():
-        raise TypeError("log_cosh is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _LogCoshReverse.apply(x)
     return LogCoshFunction.apply(x)

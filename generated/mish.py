@@ -69,7 +69,7 @@ def mish(x: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if x.is_complex():
-        raise TypeError("mish is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _MishReverse.apply(x)
     return MishFunction.apply(x)

@@ -67,7 +67,7 @@ class MorseFunction(_MorseReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            D, a, r, r_e = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            D, a, r, r_e = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = r - r_e
             v = torch.exp(-a * u)
             w = 1 - v
@@ -92,7 +92,7 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (D, a, r, r_e))):
-        raise TypeError("morse is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _MorseReverse.apply(D, a, r, r_e)
     return MorseFunction.apply(D, a, r, r_e)

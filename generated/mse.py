@@ -54,7 +54,7 @@ class MseFunction(_MseReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            x, y = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = 2 * (x - y)
             return (u * x_t - u * y_t).mean()
 
@@ -73,7 +73,7 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (x, y))):
-        raise TypeError("mse is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _MseReverse.apply(x, y)
     return MseFunction.apply(x, y)

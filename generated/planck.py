@@ -67,7 +67,7 @@ def planck(x: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if x.is_complex():
-        raise TypeError("planck is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _PlanckReverse.apply(x)
     return PlanckFunction.apply(x)

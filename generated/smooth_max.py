@@ -66,7 +66,7 @@ class SmoothMaxFunction(_SmoothMaxReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            k, x, y = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = k * x
             v = k * y
             w = torch.sigmoid(u - v)
@@ -90,7 +90,7 @@ def smooth_max(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (k, x, y))):
-        raise TypeError("smooth_max is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _SmoothMaxReverse.apply(k, x, y)
     return SmoothMaxFunction.apply(k, x, y)

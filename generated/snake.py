@@ -58,7 +58,7 @@ class SnakeFunction(_SnakeReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            x, a = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            x, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = a * x
             cos_u = torch.cos(u)
             sin_u = torch.sin(u)
@@ -80,7 +80,7 @@ def snake(x: Tensor, a: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (x, a))):
-        raise TypeError("snake is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _SnakeReverse.apply(x, a)
     return SnakeFunction.apply(x, a)

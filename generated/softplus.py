@@ -57,7 +57,7 @@ class SoftplusFunction(_SoftplusReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            beta, x = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            beta, x = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = beta * x
             sigmoid_u = torch.sigmoid(u)
             v = (x * sigmoid_u - nn.functional.softplus(u) / beta) / beta
@@ -78,7 +78,7 @@ def softplus(beta: Tensor, x: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (beta, x))):
-        raise TypeError("softplus is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _SoftplusReverse.apply(beta, x)
     return SoftplusFunction.apply(beta, x)

@@ -53,7 +53,7 @@ class SquareFunction(_SquareReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            x1, x2 = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            x1, x2 = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             return 3 * x1**2 * x1_t + 2 * x2 * x2_t
 
 
@@ -71,7 +71,7 @@ def square(x1: Tensor, x2: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (x1, x2))):
-        raise TypeError("square is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _SquareReverse.apply(x1, x2)
     return SquareFunction.apply(x1, x2)

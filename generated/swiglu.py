@@ -55,7 +55,7 @@ class SwigluFunction(_SwigluReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            a, b = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            a, b = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             sigmoid_a = torch.sigmoid(a)
             u = b * sigmoid_a * (1 + a * torch.sigmoid(-a)) * a_t
             return u + a * sigmoid_a * b_t
@@ -75,7 +75,7 @@ def swiglu(a: Tensor, b: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (a, b))):
-        raise TypeError("swiglu is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _SwigluReverse.apply(a, b)
     return SwigluFunction.apply(a, b)

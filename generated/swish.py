@@ -59,7 +59,7 @@ class SwishFunction(_SwishReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            x, beta = (forward_ad.unpack_dual(x).primal for x in ctx.saved_tensors)
+            x, beta = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = beta * x
             sigmoid_u = torch.sigmoid(u)
             sigmoid_neg_u = torch.sigmoid(-u)
@@ -81,7 +81,7 @@ def swish(x: Tensor, beta: Tensor) -> Tensor:
         TypeError: If a tensor is complex.
     """
     if any(map(torch.is_complex, (x, beta))):
-        raise TypeError("swish is derived for real tensors, not for complex ones")
+        raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _SwishReverse.apply(x, beta)
     return SwishFunction.apply(x, beta)

@@ -327,6 +327,7 @@ ORACLES: dict[str, Definition] = {
     "clamp_min": _larger,
     "clamp_max": _smaller,
     "clamp": _clamp,
+    "floor_divide": lambda x, y: (x / y).floor(),
     "remainder": lambda x, y: x - y * (x / y).floor(),
     "fmod": lambda x, y: x - y * _trunc(x / y),
     "pow": _pow,

@@ -116,7 +116,6 @@ def test_ruff_and_mypy_have_nothing_to_say(tmp_path: Path) -> None:
     write()
     assert count > 50
     for command in (["ruff", "check", "--isolated"], ["ruff", "format", "--isolated", "--check"], ["mypy"]):
-        done = subprocess.run(
-            [sys.executable, "-m", *command, str(tmp_path)], capture_output=True, text=True, check=False
-        )
+        words = [sys.executable, "-m", *command, str(tmp_path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -140,6 +140,6 @@ def test_names_of_formulas_are_readable_and_differ() -> None:
         "any": "any_layer",
     }
     assert {f: fngen.generate(f).name for f in formulas} == formulas
-    pairs = [("(x+y)*z", "x+y*z"), ("X*y", "x*y"), ("max(x,y)+z", "max(x,y+z)"), ("a-(-b)", "a+b")]
+    pairs = [("(x+y)*z", "x+y*z"), ("X*y", "x*y"), ("max(x,y)+z", "max(x,y+z)")]
     for one, other in pairs:
         assert fngen.generate(one).name != fngen.generate(other).name

@@ -28,7 +28,9 @@ ROWS = (
       torch="torch.clamp", definition="where(x > max or min > max, max, where(x < min, min, x))",
       aliases=("clip",), scalars=frozenset({"min", "max"}), note="clamp(x, min=0) and clamp(x, max=1) bound one side"),
     # Remainders: the sign of the divisor (Mod, %) or of the dividend (fmod).
-    F("remainder", "x, y", ("1", "-floor(x/y)"), torch="torch.remainder", definition="x - y*floor(x/y)",
+    F("floor_divide", "x, y", ("0", "0"), torch="torch.floor_divide", definition="floor(x/y)", domain="y != 0",
+      scalars=frozenset({"y"}), note="x // y; not floor(x/y), whose quotient is rounded first"),
+    F("remainder", "x, y", ("1", "-floor_divide(x, y)"), torch="torch.remainder", definition="x - y*floor(x/y)",
       aliases=("Mod", "mod"), domain="y != 0", scalars=_PAIR, note="has the sign of y, as Python's %"),
     F("fmod", "x, y", ("1", "-trunc(x/y)"), torch="torch.fmod", definition="x - y*trunc(x/y)",
       domain="y != 0", scalars=frozenset({"y"}), note="has the sign of x, as C's fmod"),

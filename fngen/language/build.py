@@ -55,8 +55,12 @@ class Builder:
 
     def arithmetic(self, op: str, args: tuple[Operand, ...], start: int, end: int) -> Operand:
         """Return an operator or function of numbers."""
-        if op in ("div", "remainder") and self.constants.get(args[1].node) == 0:
+        if op in ("div", "remainder", "floor_divide") and self.constants.get(args[1].node) == 0:
             raise self.error("this divides by zero", args[1].start, args[1].end)
+        if op == "pow" and self.constants.get(args[0].node) == 0 and args[1].node not in self.constants:
+            raise self.error(
+                "a power of zero is a constant", start, end, "Write where(x == 0, 1, 0) for 0**x."
+            )
         return self.make(op, tuple(map(self.as_number, args)), start, end)
 
     def as_number(self, operand: Operand) -> Operand:
@@ -129,7 +133,7 @@ class Builder:
             )
         op = "maximum" if "max" in call.token.text.lower() else "minimum"
         result = self.as_number(call.args[0])
-        for arg in call.args[1:]:
+        for arg in (a for a in call.args[1:] if a.node is not result.node):
             result = self.arithmetic(op, (result, arg), call.token.start, call.end)
         return result
 

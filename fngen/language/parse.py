@@ -194,6 +194,8 @@ class _Parser(Stack):
             return True
         if token.text.startswith("__"):
             raise self.error("names that begin with two underscores belong to Python", token)
+        if token.text == "_":
+            raise self.error("a name needs a letter", token)
         op = {"pi": "pi", "True": "true", "False": "false"}.get(token.text, "name")
         datum = token.text if op == "name" else None
         self.operands.append(self.builder.make(op, (), token.start, token.end, datum))

@@ -16,7 +16,7 @@ BINARY = {
     "//": PRODUCT, "%": PRODUCT, "**": POWER, **dict.fromkeys(COMPARISONS.values(), COMPARE),
 }  # fmt: skip
 PREFIX = {"-": SIGN, "+": SIGN, "not": NOT}
-_OPS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "**": "pow", "%": "remainder"}
+_OPS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "**": "pow", "%": "remainder", "//": "floor_divide"}
 _OPS |= {symbol: op for op, symbol in COMPARISONS.items()}
 _OPENING = ("(", "call")
 
@@ -137,10 +137,6 @@ class Stack:
             return build.logic(text, (left, right), start, end)
         if text in COMPARISONS.values():
             return build.compare(_OPS[text], left, right)
-        if text == "//":
-            return build.arithmetic(
-                "floor", (build.arithmetic("div", (left, right), start, end),), start, end
-            )
         return build.arithmetic(_OPS[text], (left, right), start, end)
 
     def never_closed(self) -> FormulaError:

@@ -79,6 +79,8 @@ class LatexPrinter(Printer):
             first, second = _bracketed(left, PRODUCT), _bracketed(right, PRODUCT)
             # A number after a factor reads as part of it.
             dot = r" \cdot " if second[:1].isdigit() or second.startswith("-") else " "
+            if first.endswith("}") and second.startswith(r"\mathrm"):
+                dot = r" \, "
             return Text(first + dot + second, PRODUCT)
         sign = "+" if op == "add" else "-"
         return Text(f"{left.inside(SUM)} {sign} {_bracketed(right, SUM + 1)}", SUM)

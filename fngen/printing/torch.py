@@ -81,6 +81,10 @@ class TorchPrinter(infix.Printer):
         """Return the test for nan."""
         return Text(f"torch.isnan({x.text})")
 
+    def print_floor_divide(self, node: Value, x: Text, y: Text) -> Text:
+        """Return a floored quotient, in the form that autograd knows (torch.floor_divide is none)."""
+        return Text(f'torch.div({x.text}, {y.text}, rounding_mode="floor")')
+
     def print_clone(self, node: Value, x: Text) -> Text:
         """Return a copy."""
         return Text(f"{x.inside(infix.ATOM)}.clone()")

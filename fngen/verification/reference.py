@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -40,6 +40,7 @@ _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "or": operator.or_,
     "not": operator.invert,
     "where": torch.where,
+    "floor_divide": partial(torch.div, rounding_mode="floor"),
 }
 _CONSTANTS = {"pi": torch.pi, "nan": float("nan"), "true": True, "false": False}
 

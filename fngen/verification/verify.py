@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from fngen.errors import VerificationError
+from fngen.errors import FileError, VerificationError
 from fngen.naming import class_name
 from fngen.problem import Problem
 from fngen.verification.points import find_points
@@ -58,13 +58,13 @@ def verify(problem: Problem, module: ModuleType, function: str) -> Report:
         The report; a check that raises is a check that failed.
 
     Raises:
-        VerificationError: If no point of the formula's domain was found, or the file has
-            no such function.
+        VerificationError: If no point of the formula's domain was found.
+        FileError: If the file has no such function or module.
     """
     try:
         apply, layer = getattr(module, function), getattr(module, class_name(function))()
     except AttributeError as error:
-        raise VerificationError(f"the file has no layer {function!r}: {error}") from None
+        raise FileError(f"the file has no layer {function!r}: {error}") from None
     points = find_points(problem)
     if not points.shape[1]:
         hint = "It may be complex or undefined everywhere: nothing was verified."
