@@ -77,8 +77,8 @@ class _Plan:
 
 def build(problem: Problem, partials: tuple[Value, ...], function: str) -> Layer:
     """Return the layer of a problem and its partial derivatives."""
-    plan = _main_plan(problem, partials, function)
-    own_nodes = wrapped([plan.value, *plan.partials])
+    own_nodes = wrapped([problem.value, *partials])
+    plan = _main_plan(problem, partials, function, {f"_{op}" for op in own_nodes})
     plans = [plan, *(_helper_plan(op) for op in own_nodes)]
     taken = {
         x for p in plans for x in (p.function, p.cls, *p.names.inputs, *p.names.tangents, *p.names.gradients)
@@ -90,9 +90,9 @@ def build(problem: Problem, partials: tuple[Value, ...], function: str) -> Layer
     return Layer(main, tuple(helpers), tuple(constants))
 
 
-def _main_plan(problem: Problem, partials: tuple[Value, ...], function: str) -> _Plan:
+def _main_plan(problem: Problem, partials: tuple[Value, ...], function: str, helpers: set[str]) -> _Plan:
     cls = class_name(function)
-    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse"}
+    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", *helpers}
     aliases: dict[str, str] = {}
     for variable in (*problem.inputs, *problem.named.values()):
         aliases[variable] = python_name(variable, taken | set(aliases.values()))

@@ -10,14 +10,16 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 
+SCALE = int(os.environ.get("FNGEN_EXAMPLES", "1"))
+"""How many times the usual number of random formulas to try; then also with new ones each time."""
+
 settings.register_profile(
-    "default",
+    "fngen",
     deadline=None,
-    derandomize=True,
+    derandomize=SCALE == 1,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-settings.register_profile("long", settings.get_profile("default"), max_examples=2000, derandomize=False)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+settings.load_profile("fngen")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

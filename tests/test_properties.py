@@ -15,13 +15,14 @@ from fngen import FngenError, FormulaError
 from fngen.errors import VerificationError
 from fngen.language.parse import parse
 from fngen.printing.formula import FormulaPrinter
+from tests.conftest import SCALE
 from tests.strategies import SMOOTH, formulas, programs
 
 MODE = black.Mode(line_length=88)
 
 
 @given(formulas())
-@settings(max_examples=400)
+@settings(max_examples=400 * SCALE)
 def test_parse_print_parse_is_the_identity(text: str) -> None:
     try:
         root = parse(text).statements[0].value
@@ -39,21 +40,21 @@ def emitted(text: str) -> fngen.Source:
 
 
 @given(formulas(leaves=12))
-@settings(max_examples=100)
+@settings(max_examples=100 * SCALE)
 def test_black_has_nothing_to_say(text: str) -> None:
     source = emitted(text).text
     assert black.format_str(source, mode=MODE) == source
 
 
 @given(programs())
-@settings(max_examples=40)
+@settings(max_examples=40 * SCALE)
 def test_black_has_nothing_to_say_of_programs(text: str) -> None:
     source = emitted(text).text
     assert black.format_str(source, mode=MODE) == source
 
 
 @given(formulas())
-@settings(max_examples=60)
+@settings(max_examples=60 * SCALE)
 def test_emitted_lines_fit(text: str) -> None:
     code = [line for line in emitted(text).text.splitlines() if '"' not in line and "#" not in line]
     assert max(map(len, code)) <= 88
@@ -69,28 +70,28 @@ def verified(text: str) -> fngen.Report:
 
 
 @given(formulas(SMOOTH, (), 6))
-@settings(max_examples=150)
+@settings(max_examples=150 * SCALE)
 def test_smooth_formulas_agree_with_the_reference(text: str) -> None:
     report = verified(text)
     assert report.ok, report
 
 
 @given(formulas(leaves=5))
-@settings(max_examples=150)
+@settings(max_examples=150 * SCALE)
 def test_formulas_of_the_whole_grammar_agree_with_the_reference(text: str) -> None:
     report = verified(text)
     assert report.ok, report
 
 
 @given(programs())
-@settings(max_examples=60)
+@settings(max_examples=60 * SCALE)
 def test_programs_agree_with_the_reference(text: str) -> None:
     report = verified(text)
     assert report.ok, report
 
 
 @given(formulas())
-@settings(max_examples=100)
+@settings(max_examples=100 * SCALE)
 def test_the_header_is_the_recipe(text: str) -> None:
     source = emitted(text)
     path = Path("layer.py")
@@ -104,7 +105,7 @@ def test_ruff_and_mypy_have_nothing_to_say(tmp_path: Path) -> None:
     count = 0
 
     @given(formulas(leaves=10))
-    @settings(max_examples=120)
+    @settings(max_examples=120 * SCALE)
     def write(text: str) -> None:
         nonlocal count
         try:
