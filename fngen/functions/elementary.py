@@ -31,7 +31,7 @@ ROWS = (
     F("floor_divide", "x, y", ("0", "0"), torch="torch.floor_divide", definition="floor(x/y)", domain="y != 0",
       scalars=frozenset({"y"}), note="x // y; not floor(x/y), whose quotient is rounded first"),
     F("remainder", "x, y", ("1", "-floor_divide(x, y)"), torch="torch.remainder", definition="x - y*floor(x/y)",
-      aliases=("Mod", "mod"), domain="y != 0", scalars=_PAIR, note="has the sign of y, as Python's %"),
+      aliases=("Mod", "mod"), domain="y != 0", scalars=frozenset({"y"}), note="has the sign of y, as Python's %"),
     F("fmod", "x, y", ("1", "-trunc(x/y)"), torch="torch.fmod", definition="x - y*trunc(x/y)",
       domain="y != 0", scalars=frozenset({"y"}), note="has the sign of x, as C's fmod"),
     # Powers and roots.

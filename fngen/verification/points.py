@@ -12,6 +12,7 @@ from fngen.verification.reference import evaluate, gradients, torch_differentiat
 POPULATION = 384
 WANTED = 96
 ROUNDS = 80
+_SENSITIVE, _TYPICAL, _FEW = 1e-10, 1e-8, 8
 LARGEST = 1e100
 """Numbers beyond this, on the way too, say more about overflow than about a derivative:
 they are a last resort."""
@@ -47,6 +48,24 @@ def _search(problem: Problem, largest: float) -> Tensor:
         keep = torch.rand(move.shape, generator=generator) < 0.25
         points = torch.where(move & ~keep, _draw(len(points), POPULATION, generator), points)
     return points[:, _is_good(problem, points, largest)][:, :WANTED]
+
+
+def well_posed(problem: Problem, points: Tensor) -> Tensor:
+    """Return the points at which rounding the inputs says next to nothing of the result.
+
+    At 1e3, sin(x**3) is all rounding: no two ways of computing it agree there, and none is
+    wrong. If few points are better than that, all of them are returned.
+    """
+    generator = torch.Generator().manual_seed(3)
+    here = torch.cat([row.reshape(-1, points.shape[1]) for row in gradients(problem, points)])
+    floor = _TYPICAL * here.abs().median(dim=1, keepdim=True).values
+    good = torch.ones(points.shape[1], dtype=torch.bool)
+    for _ in range(3):
+        ulps = torch.randint(-4, 5, points.shape, generator=generator).to(points.dtype)
+        near = gradients(problem, points * (1 + ulps * torch.finfo(points.dtype).eps))
+        moved = torch.cat([row.reshape(-1, points.shape[1]) for row in near]) - here
+        good &= (moved.abs() <= _SENSITIVE * here.abs().maximum(floor)).all(0)
+    return points[:, good] if int(good.sum()) >= _FEW else points
 
 
 def _draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:

@@ -15,7 +15,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from fngen.errors import FileError, VerificationError
 from fngen.naming import class_name
 from fngen.problem import Problem
-from fngen.verification.points import find_points
+from fngen.verification.points import find_points, well_posed
 from fngen.verification.reference import (
     evaluate,
     gradients,
@@ -70,7 +70,8 @@ def verify(problem: Problem, module: ModuleType, function: str) -> Report:
         hint = "It may be complex or undefined everywhere: nothing was verified."
         raise VerificationError(f"no point found at which {function!r} is real and finite", hint)
     native = torch_differentiates(problem)
-    subject = Subject(problem, apply, layer, points if native else points[:, :_PRECISE_POINTS])
+    points = well_posed(problem, points) if native else points[:, :_PRECISE_POINTS]
+    subject = Subject(problem, apply, layer, points)
     # A layer may warn as torch does; a wrong one is a failed check, not a warning.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
