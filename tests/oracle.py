@@ -397,6 +397,7 @@ ORACLES: dict[str, Definition] = {
     "i0": lambda x: x.bessel_i(0),
     "i1": lambda x: x.bessel_i(1),
     "i1_over_x": lambda x: arb(HALF) if x == 0 else x.bessel_i(1) / x,
+    "i1e_over_x": lambda x: arb(HALF) if x == 0 else (-abs(x)).exp() * x.bessel_i(1) / x,
     "i0e": lambda x: (-abs(x)).exp() * x.bessel_i(0),
     "i1e": lambda x: (-abs(x)).exp() * x.bessel_i(1),
     "k0": lambda x: _bessel_k(x, 0),

@@ -78,6 +78,7 @@ FOLDED_DIGITS = {
     "sinc_slope": 17,
     "j1_over_x": 17,
     "i1_over_x": 17,
+    "i1e_over_x": 17,
 }
 DEPARTURES = {
     "hardsigmoid": (1e-7, "torch's slope is 1/6 rounded to float32, in float64 too"),

@@ -2,6 +2,9 @@
 
 from fngen.functions.row import Function as F
 
+_I1_SERIES = "1/2 + x**2/16 + x**4/384 + x**6/18432 + x**8/1474560 + x**10/176947200 + x**12/29727129600"
+"""i1(x)/x near 0."""
+
 ROWS = (
     # Error functions and the normal distribution.
     F("erf", derivative=("2*exp(-x**2)/sqrt(pi)",), torch="torch.erf", mpmath="erf", parity=-1),
@@ -46,10 +49,12 @@ ROWS = (
       latex="I_0", parity=1),
     F("i1", derivative=("i0(x) - i1_over_x(x)",), torch="torch.special.i1", mpmath="besseli 1",
       aliases=("modified_bessel_i1",), native=False, latex="I_1", parity=-1),
-    F("i1_over_x", definition="where(abs(x) < 1/2, 1/2 + x**2/16 + x**4/384 + x**6/18432 + x**8/1474560 + x**10/176947200"
-      " + x**12/29727129600, i1(x)/where(abs(x) < 1/2, 1, x))", parity=1),
+    F("i1_over_x", definition=f"where(abs(x) < 1/2, {_I1_SERIES}, i1(x)/where(abs(x) < 1/2, 1, x))", parity=1),
+    # Not exp(-abs(x))*i1_over_x(x), which is 0*inf for a large x.
+    F("i1e_over_x", parity=1,
+      definition=f"where(abs(x) < 1/2, exp(-abs(x))*({_I1_SERIES}), i1e(x)/where(abs(x) < 1/2, 1, x))"),
     F("i0e", derivative=("i1e(x) - sign(x)*i0e(x)",), torch="torch.special.i0e", definition="exp(-abs(x))*i0(x)", native=False, parity=1),
-    F("i1e", derivative=("i0e(x) - exp(-abs(x))*i1_over_x(x) - sign(x)*i1e(x)",), torch="torch.special.i1e",
+    F("i1e", derivative=("i0e(x) - i1e_over_x(x) - sign(x)*i1e(x)",), torch="torch.special.i1e",
       definition="exp(-abs(x))*i1(x)", native=False, parity=-1),
     F("k0", derivative=("-k1(x)",), torch="torch.special.modified_bessel_k0", mpmath="besselk 0",
       aliases=("modified_bessel_k0",), domain="x > 0", native=False, latex="K_0"),

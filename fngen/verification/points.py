@@ -127,3 +127,22 @@ def _to_move(
             move |= support[node][:, None] & undefined
             pending &= ~undefined
     return move | pending
+
+
+def smooth(problem: Problem, points: Tensor) -> Tensor:
+    """Say at which points finite differences of value and gradient of the formula are good."""
+    generator = torch.Generator().manual_seed(2)
+    good = torch.ones(points.shape[1], dtype=torch.bool)
+    for _ in range(2):
+        direction = torch.rand(points.shape, generator=generator, dtype=points.dtype) - 0.5
+        for step in (1e-6, 1e-4):
+            (high, high_grad), (low, low_grad) = (
+                gradients(problem, points + s * direction) for s in (step, -step)
+            )
+            _, grads = gradients(problem, points)
+            slope, wanted = (high - low) / (2 * step), (grads * direction).sum(0)
+            good &= (slope - wanted).abs() <= 1e-4 * wanted.abs() + 1e-6
+            middle = (high_grad + low_grad) / 2
+            good &= ((middle - grads).abs() <= 1e-3 * grads.abs() + 1e-6).all(0)
+            good &= (high_grad.abs() < 1e6).all(0)
+    return good

@@ -1,4 +1,4 @@
-"""The formula as typed, evaluated operator by operator: by torch, and to 60 digits by mpmath.
+"""The formula as typed, evaluated operator by operator: by torch, and to 400 digits by mpmath.
 
 Nothing here knows a derivative rule, SymPy or a printer: that is what makes it a reference.
 """
@@ -21,7 +21,9 @@ from fngen.numeric import mp_evaluate
 from fngen.problem import Problem
 
 DIGITS = 60
-_STEP_DIGITS = 20
+"""Enough for a reference."""
+MANY_DIGITS = 400
+"""Enough for a judge: a difference of step 1e-100 keeps the digits that tanh has near 1."""
 
 _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "neg": operator.neg,
@@ -101,17 +103,17 @@ def gradients(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
-def precise_value(problem: Problem, point: Sequence[float]) -> float:
-    """Return the value at a point, worked out to 60 digits."""
-    with mp.workdps(DIGITS):
+def precise_value(problem: Problem, point: Sequence[float], digits: int = DIGITS) -> float:
+    """Return the value at a point, worked out to so many digits."""
+    with mp.workdps(digits):
         return float(_mp_value(problem, [mp.mpf(x) for x in point]))
 
 
-def precise_partial(problem: Problem, point: Sequence[float], index: int) -> float:
-    """Return a partial derivative at a point, by central differences at 60 digits."""
-    with mp.workdps(DIGITS):
+def precise_partial(problem: Problem, point: Sequence[float], index: int, digits: int = DIGITS) -> float:
+    """Return a partial derivative at a point, by central differences at so many digits."""
+    with mp.workdps(digits):
         x = [mp.mpf(v) for v in point]
-        step = mp.mpf(10) ** -_STEP_DIGITS * max(1, abs(x[index]))
+        step = mp.mpf(10) ** -(digits // 4) * max(1, abs(x[index]))
         ahead, behind = list(x), list(x)
         ahead[index] += step
         behind[index] -= step
