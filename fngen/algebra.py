@@ -40,11 +40,13 @@ def neg(a: Value) -> Value:
     return value("neg", a)
 
 
-def is_negative(node: Value) -> bool:
-    """Say whether ``node`` is written with a minus."""
+def is_negative(node: Value, depth: int = 8) -> bool:
+    """Say whether ``node`` is written with a minus, as far as a reader looks into a product."""
     if node.op == "number":
         return exact(node) < 0
-    return node.op == "neg" or (node.op in ("mul", "div") and is_negative(node.args[0]))
+    if node.op in ("mul", "div") and depth:
+        return is_negative(node.args[0], depth - 1)
+    return node.op == "neg"
 
 
 def add(a: Value, b: Value) -> Value:
@@ -79,7 +81,7 @@ def mul(a: Value, b: Value) -> Value:
     """Return ``a * b``; a factor moves into a choice whose other side is zero.
 
     ``where(c, a*b, 0)``, not ``a*where(c, b, 0)``: the second is nan where ``a`` is
-    infinite and the branch not taken.
+    infinite and the branch not taken. A number or another choice is not copied into it.
     """
     if is_number(a, 0) or is_number(b, 0):
         return ZERO
@@ -92,7 +94,7 @@ def mul(a: Value, b: Value) -> Value:
     if both := _numbers(a, b):
         return number(both[0] * both[1])
     for factor, choice in ((a, b), (b, a)):
-        if is_gate(choice):
+        if is_gate(choice) and not is_gate(factor) and factor.op != "number":
             condition, x, y = choice.args
             return where(condition, mul(factor, x), mul(factor, y))
     if a.op == "neg":
@@ -108,9 +110,14 @@ def mul(a: Value, b: Value) -> Value:
     return value("mul", a, b)
 
 
-def is_gate(node: Value) -> bool:
-    """Say whether ``node`` is a choice one of whose sides is zero."""
-    return node.op == "where" and any(is_number(a, 0) or is_gate(a) for a in node.args[1:])
+def is_gate(node: Value, depth: int = 3) -> bool:
+    """Say whether ``node`` is a choice one of whose sides is zero, or a choice of such.
+
+    A factor is copied into each side: in a deep nest of choices that would never end.
+    """
+    if node.op != "where" or not depth:
+        return False
+    return any(is_number(a, 0) or is_gate(a, depth - 1) for a in node.args[1:])
 
 
 def div(a: Value, b: Value) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -11,7 +12,7 @@ from sympy import Basic
 
 from fngen.arrange import to_value
 from fngen.errors import FngenError, OptionError
-from fngen.ir import COMPARISONS, CONDITIONS, Value, name, names, number, postorder, value
+from fngen.ir import COMPARISONS, CONDITIONS, Value, name, names, number, postorder, tree_size, value
 from fngen.naming import IDENTIFIER
 from fngen.printing.formula import FormulaPrinter
 from fngen.symbolic import to_sympy
@@ -48,7 +49,6 @@ def formula(expr: Any) -> str:
     if not isinstance(expr, Basic):
         hint = "Pass a formula as text, or a SymPy expression."
         raise OptionError(f"a {type(expr).__name__} is no formula", hint, option="expr")
-    _check_symbols(expr)
     done: dict[Basic, Value] = {}
     stack: list[Basic] = [expr]
     while stack:
@@ -62,14 +62,17 @@ def formula(expr: Any) -> str:
         stack.pop()
         if node not in done:
             done[node] = _convert(node, [done[a] for a in node.args])
+    _check_symbols(done)
+    if tree_size(done[expr]) > MAX_NODES:
+        raise FngenError(f"the expression, written out, has more than {MAX_NODES:,} operations")
     if done[expr].op == "pair" or done[expr].op in CONDITIONS:
         raise FngenError(f"{type(expr).__name__} is no number at each point, and so no formula")
     return FormulaPrinter().print(_arranged(done[expr]))
 
 
-def _check_symbols(expr: Basic) -> None:
+def _check_symbols(nodes: Iterable[Any]) -> None:
     """Refuse two symbols of one name, say one real and one not: SymPy tells them apart."""
-    called = [symbol.name for symbol in expr.free_symbols]
+    called = [node.name for node in nodes if node.is_Symbol]
     for text in sorted(called):
         if called.count(text) > 1:
             raise FngenError(

@@ -38,9 +38,12 @@ def exact_power(base: Fraction, exponent: Fraction) -> Fraction | None:
     if base == 0 and exponent < 0:
         raise NotReal("a division by zero")
     bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if abs(base) not in (0, 1) and (bits - 1) * abs(exponent) > MAX_BITS:
+    if abs(base) in (0, 1):
+        # As the exponent may have any size, only what matters of it: none, odd or even.
+        exponent = exponent and 2 - exponent % 2
+    elif (bits - 1) * abs(exponent) > MAX_BITS:
         raise NotReal("far beyond float64")
-    return Fraction(base ** int(exponent if abs(base) not in (0, 1) else exponent % 2 or 2 * (exponent != 0)))
+    return Fraction(base ** int(exponent))
 
 
 def _quotient(a: Fraction, b: Fraction) -> Fraction:

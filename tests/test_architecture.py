@@ -17,7 +17,12 @@ LONGEST_FUNCTION = 45
 
 HOMES = {
     "sympy": {"symbolic", "differentiate", "arrange", "from_sympy", "api"},
-    "torch": {"verification.points", "verification.reference", "verification.verify"},
+    "torch": {
+        "verification.points",
+        "verification.reference",
+        "verification.verify",
+        "verification.under_test",
+    },
     "jinja2": {"render"},
     "click": {"cli"},
     "mpmath": {"numeric", "example", "verification.reference"},

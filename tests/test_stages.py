@@ -143,3 +143,23 @@ def test_names_of_formulas_are_readable_and_differ() -> None:
     pairs = [("(x+y)*z", "x+y*z"), ("X*y", "x*y"), ("max(x,y)+z", "max(x,y+z)")]
     for one, other in pairs:
         assert fngen.generate(one).name != fngen.generate(other).name
+
+
+FAMILIES = {
+    "intermediates": lambda n: "a0 = x; " + "; ".join(f"a{i + 1} = sin(a{i}) + x" for i in range(6 * n)),
+    "choices": lambda n: "".join(f"where(x > {i}, " for i in range(n)) + "x" + ", y)" * n,
+    "extrema": lambda n: f"max({', '.join(f'x*{i}' for i in range(1, n))})",
+    "product": lambda n: "x*" + "*".join(f"(x{i % 40} + {i})" for i in range(n)),
+    "squares of squares": lambda n: "u0 = x; " + "; ".join(f"u{i + 1} = u{i}*u{i} + x" for i in range(n)),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_deep_formulas_neither_recurse_nor_explode(family: str) -> None:
+    small, big = (len(fngen.generate(FAMILIES[family](n)).text) for n in (100, 200))
+    assert big < 3 * small
+
+
+def test_many_inputs_are_verified() -> None:
+    report = fngen.verify(fngen.generate("+".join(f"a{i}*sin(a{i})" for i in range(60))))
+    assert report.ok, report

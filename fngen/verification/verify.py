@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import cycle
 from types import ModuleType
 
@@ -17,53 +16,19 @@ from fngen.naming import class_name
 from fngen.problem import Problem
 from fngen.verification.points import find_points, smooth, well_posed
 from fngen.verification.reference import (
-    DIGITS,
-    MANY_DIGITS,
     gradients,
     precise_partial,
     precise_value,
     torch_differentiates,
 )
 from fngen.verification.report import Check, Report
+from fngen.verification.under_test import DECIDED, Subject
 
 TOLERANCE = 1e-9
 """Relative difference from the reference beyond which 400 digits decide who is right."""
-DECIDED = 1e-7
-"""Relative error that is wrong, unless the reference itself is no better there."""
-_FLOOR = 1e-8
 _JUDGED = 3
-_FEW_INPUTS = 6
+_FEW_INPUTS, _MANY_INPUTS = 6, 24
 _PRECISE_POINTS = 16
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A layer under test, beside its formula."""
-
-    problem: Problem
-    function: Callable[..., Tensor]
-    module: torch.nn.Module
-    points: Tensor
-    native: bool
-
-    @property
-    def digits(self) -> int:
-        """The digits with which a difference is judged."""
-        return MANY_DIGITS if self.native else DIGITS
-
-    @property
-    def decided(self) -> float:
-        """The relative error that is wrong."""
-        return DECIDED if self.native else 100 * DECIDED
-
-    @property
-    def floor(self) -> float:
-        """The share of a typical size below which errors count as absolute.
-
-        torch's float64 Bessel functions are wrong by up to 1e-6 of their amplitude, and
-        the more beside their zeros.
-        """
-        return _FLOOR if self.native else 0.1
 
 
 def verify(problem: Problem, module: ModuleType, function: str) -> Report:
@@ -257,9 +222,22 @@ def _judge(name: str, judge: Callable[..., bool], subject: Subject, points: Tens
     """Let torch's own judge compare the layer with finite differences."""
     if not points.shape[1]:
         return Check(name, True, 0, detail="no point is smooth enough for finite differences")
-    leaves = tuple(p.clone().requires_grad_() for p in points)
+    function, leaves = subject.function, tuple(p.clone().requires_grad_() for p in points)
+    if len(leaves) > _MANY_INPUTS:
+        function, leaves = _along_a_direction(subject, points)
     options = {"fast_mode": len(leaves) > _FEW_INPUTS}
     if name == "gradcheck":
         options["check_forward_ad"] = True
-    judge(subject.function, leaves, **options)
+    judge(function, leaves, **options)
     return Check(name, True, points.shape[1])
+
+
+def _along_a_direction(subject: Subject, points: Tensor) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor]]:
+    """Return the layer on a line through each point: its Hessian has the square of the inputs."""
+    directions = torch.rand(points.shape, generator=torch.Generator().manual_seed(4), dtype=points.dtype)
+    steps = torch.zeros(points.shape[1], dtype=points.dtype, requires_grad=True)
+
+    def line(s: Tensor) -> Tensor:
+        return subject.function(*(p + s * d for p, d in zip(points, directions, strict=True)))
+
+    return line, (steps,)

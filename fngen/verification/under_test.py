@@ -1,0 +1,46 @@
+"""A layer under test, beside its formula, and what counts as wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fngen.problem import Problem
+from fngen.verification.reference import DIGITS, MANY_DIGITS
+
+DECIDED = 1e-7
+"""Relative error that is wrong, unless the reference itself is no better there."""
+_FLOOR = 1e-8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A layer under test, beside its formula."""
+
+    problem: Problem
+    function: Callable[..., Tensor]
+    module: torch.nn.Module
+    points: Tensor
+    native: bool
+
+    @property
+    def digits(self) -> int:
+        """The digits with which a difference is judged."""
+        return MANY_DIGITS if self.native else DIGITS
+
+    @property
+    def decided(self) -> float:
+        """The relative error that is wrong."""
+        return DECIDED if self.native else 100 * DECIDED
+
+    @property
+    def floor(self) -> float:
+        """The share of a typical size below which errors count as absolute.
+
+        torch's float64 Bessel functions are wrong by up to 1e-6 of their amplitude, and
+        the more beside their zeros.
+        """
+        return _FLOOR if self.native else 0.1
