@@ -1,0 +1,93 @@
+"""The layers of generated/ as a user would write them by hand in torch: the judge of every mode.
+
+Written by hand on purpose, so that they share nothing with the generator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def _huber(x: Tensor, delta: Tensor) -> Tensor:
+    return torch.where(abs(x) <= delta, x**2 / 2, delta * (abs(x) - delta / 2))
+
+
+def _black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> Tensor:
+    d1 = (torch.log(S / K) + (r + sigma**2 / 2) * T) / (sigma * torch.sqrt(T))
+    d2 = d1 - sigma * torch.sqrt(T)
+    return S * torch.special.ndtr(d1) - K * torch.exp(-r * T) * torch.special.ndtr(d2)
+
+
+class _J1(torch.autograd.Function):
+    """torch has no derivative of j1: this one is by j1' = j0 - j1/x, and once only."""
+
+    @staticmethod
+    def forward(ctx, r):
+        ctx.save_for_backward(r)
+        return torch.special.bessel_j1(r)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (r,) = ctx.saved_tensors
+        return grad * (torch.special.bessel_j0(r) - torch.special.bessel_j1(r) / r)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A formula in torch operators, and the ranges in which to draw its inputs.
+
+    Attributes:
+        function: The formula.
+        ranges: For each input the lowest and highest value of a test.
+        native: Whether torch differentiates the formula, to every order and in every mode.
+        scalar: Whether the result is one number, whatever the shapes.
+    """
+
+    function: Callable[..., Tensor]
+    ranges: tuple[tuple[float, float], ...]
+    native: bool = True
+    scalar: bool = False
+
+    def inputs(self, *shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> list[Tensor]:
+        """Return one random tensor an input, all of one shape."""
+        generator = torch.Generator().manual_seed(seed)
+        uniform = [torch.rand(*shape, generator=generator, dtype=torch.float64) for _ in self.ranges]
+        return [(low + (high - low) * u).to(dtype) for u, (low, high) in zip(uniform, self.ranges, strict=True)]
+
+
+_ANY, _POSITIVE = (-3.0, 3.0), (0.5, 2.0)
+
+PLAIN = {
+    "square": Plain(lambda x1, x2: x1**3 + x2**2, (_ANY, _ANY)),
+    "swish": Plain(lambda x, beta: x * torch.sigmoid(beta * x), (_ANY, _POSITIVE)),
+    "swiglu": Plain(lambda a, b: a * torch.sigmoid(a) * b, (_ANY, _ANY)),
+    "gelu": Plain(lambda x: x / 2 * (1 + torch.erf(x / math.sqrt(2))), (_ANY,)),
+    "gelu_tanh": Plain(
+        lambda x: x / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), (_ANY,)
+    ),
+    "mish": Plain(lambda x: x * torch.tanh(torch.nn.functional.softplus(x)), (_ANY,)),
+    "softplus": Plain(lambda beta, x: torch.nn.functional.softplus(beta * x) / beta, (_POSITIVE, _ANY)),
+    "snake": Plain(lambda x, a: x + torch.sin(a * x) ** 2 / a, (_ANY, _POSITIVE)),
+    "huber": Plain(_huber, (_ANY, _POSITIVE)),
+    "log_cosh": Plain(lambda x: abs(x) + torch.log1p(torch.exp(-2 * abs(x))) - math.log(2), (_ANY,)),
+    "lennard_jones": Plain(
+        lambda epsilon, sigma, r: 4 * epsilon * ((sigma / r) ** 12 - (sigma / r) ** 6),
+        (_POSITIVE, (0.9, 1.1), (0.9, 2.0)),
+    ),
+    "morse": Plain(
+        lambda D, a, r, r_e: D * (1 - torch.exp(-a * (r - r_e))) ** 2,
+        (_POSITIVE, _POSITIVE, _POSITIVE, _POSITIVE),
+    ),
+    "planck": Plain(lambda x: x**3 / torch.expm1(x), ((0.1, 8.0),)),
+    "black_scholes": Plain(
+        _black_scholes, ((80.0, 120.0), (80.0, 120.0), (0.0, 0.1), (0.1, 0.5), (0.1, 2.0))
+    ),
+    "smooth_max": Plain(lambda k, x, y: torch.logaddexp(k * x, k * y) / k, (_POSITIVE, _ANY, _ANY)),
+    "airy_disk": Plain(lambda r: (2 * _J1.apply(r) / r) ** 2, ((0.5, 10.0),), native=False),
+    "mse": Plain(lambda x, y: torch.mean((x - y) ** 2), (_ANY, _ANY), scalar=True),
+}
