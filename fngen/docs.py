@@ -5,7 +5,7 @@ from __future__ import annotations
 from fngen.example import Example
 from fngen.ir import Value, name, substitute, tree_size
 from fngen.layer import Node
-from fngen.layout import complex_test, filled, folded
+from fngen.layout import filled, folded
 from fngen.lower import MARGIN
 from fngen.printing.latex import LatexPrinter, symbol
 from fngen.problem import Problem
@@ -16,12 +16,9 @@ _LONGEST_FORMULA = 400
 """Characters of a formula up to which it is shown where the module is printed."""
 
 
-def function_doc(problem: Problem, node: Node, formula: str) -> list[str]:
-    """Return the docstring of the function, and its refusal of complex tensors."""
-    inputs, over = (
-        node.names.inputs,
-        {None: " elementwise", "sum": "", "mean": ""}[problem.reduction],
-    )
+def function_doc(problem: Problem, inputs: tuple[str, ...], formula: str) -> list[str]:
+    """Return the docstring of the function."""
+    over = {None: " elementwise", "sum": "", "mean": ""}[problem.reduction]
     what = f"``{formula}``{over}" if len(formula) <= 60 else "the value of the layer"
     first = f"{inputs[0]}: Real floating-point tensor."
     others = [f"{x}: Real floating-point tensor, broadcastable with ``{inputs[0]}``." for x in inputs[1:]]
@@ -34,8 +31,6 @@ def function_doc(problem: Problem, node: Node, formula: str) -> list[str]:
         *_section("Returns", [result]),
         *_section("Raises", ["TypeError: If a tensor is complex."]),
         '"""',
-        *(line.removeprefix("    ") for line in complex_test(inputs)),
-        '    raise TypeError("the derivatives hold for real tensors, not for complex ones")',
     ]
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from fngen import eager
 from fngen.algebra import ZERO, mul, sum_of
 from fngen.backends.torch import legalise, wrapped
+from fngen.eager import Eager
 from fngen.functions import TABLE
-from fngen.ir import Value, is_number, name, substitute_all, value
+from fngen.ir import Value, is_number, name, names, substitute_all, value
 from fngen.language.rules import derivative
 from fngen.lower import MARGIN, Body, Constant, Target, hoist_constants, lower
 from fngen.naming import class_name, free_name, python_name
+from fngen.prefix import Core
 from fngen.printing.formula import FormulaPrinter
 from fngen.printing.torch import TorchPrinter
 from fngen.problem import Problem
@@ -19,9 +23,10 @@ from fngen.problem import Problem
 
 @dataclass(frozen=True)
 class Names:
-    """The identifiers of a node's arguments in the emitted file."""
+    """The identifiers of a node's arguments and results in the emitted file."""
 
     inputs: tuple[str, ...]
+    output: str
     tangents: tuple[str, ...]
     gradients: tuple[str, ...]
     cotangent: str
@@ -36,27 +41,62 @@ class Node:
         cls: The stem of its class names.
         names: Its identifiers.
         scalars: Which inputs are Python numbers and have no gradient.
+        leaves: The inputs that its derivatives are made of, or its output alone.
         forward: The statements of the value.
         backward: The statements of the gradients, a target for each tensor input.
         jvp: The statements of the tangent.
         reduction: The method that reduces the value to a scalar, or None.
+        eager: The node for plain tensors, if there is one.
     """
 
     function: str
     cls: str
     names: Names
     scalars: tuple[bool, ...]
+    leaves: tuple[str, ...]
     forward: Body
     backward: Body
     jvp: Body
     reduction: str | None = None
+    eager: Eager | None = None
+
+    @property
+    def bodies(self) -> list[Body]:
+        """The statements of every function."""
+        own = [self.forward, self.backward, self.jvp]
+        return own + ([self.eager.forward, self.eager.backward] if self.eager else [])
+
+    @property
+    def reverse(self) -> str:
+        """The class that holds the value and the reverse-mode rule."""
+        return f"{'' if self.cls.startswith('_') else '_'}{self.cls}Reverse"
+
+    @property
+    def forward_mode(self) -> str:
+        """The class that adds the forward-mode rule."""
+        return f"{self.cls}Function"
+
+    @property
+    def eager_class(self) -> str:
+        """The class for plain tensors."""
+        return f"_{self.cls}Eager"
 
 
 @dataclass(frozen=True)
 class Layer:
-    """All that an emitted file computes."""
+    """All that an emitted file computes.
+
+    Attributes:
+        main: Its node.
+        parameters: The inputs of the function that users call.
+        arguments: What the function hands to the node, as text.
+        helpers: The nodes of functions that torch does not differentiate.
+        constants: The numbers at the top of the file.
+    """
 
     main: Node
+    parameters: tuple[str, ...]
+    arguments: tuple[str, ...]
     helpers: tuple[Node, ...]
     constants: tuple[Constant, ...]
 
@@ -74,42 +114,75 @@ class _Plan:
     named: dict[Value, str]
     reduction: str | None = None
 
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """What the derivatives are made of, when the output serves as itself."""
+        found = names(self.slopes)
+        numbers = {x for x, scalar in zip(self.names.inputs, self.scalars, strict=True) if scalar}
+        return tuple(x for x in (*self.names.inputs, self.names.output) if x in found and x not in numbers)
 
-def build(problem: Problem, partials: tuple[Value, ...], function: str) -> Layer:
-    """Return the layer of a problem and its partial derivatives."""
+    @property
+    def slopes(self) -> tuple[Value, ...]:
+        """The partial derivatives, in terms of the output if that does without the inputs."""
+        through = substitute_all(self.partials, {self.value: name(self.names.output)})
+        by_output = not self.reduction and not set(names(through)) & set(self.names.inputs)
+        return tuple(through) if by_output else self.partials
+
+
+def build(core: Core, parameters: tuple[str, ...], partials: tuple[Value, ...], function: str) -> Layer:
+    """Return the layer of a formula and its partial derivatives.
+
+    Args:
+        core: The formula, and what it is applied to.
+        parameters: The inputs of the whole layer.
+        partials: The derivatives of the core by its own inputs.
+        function: The name of the function.
+    """
+    problem = core.problem
     own_nodes = wrapped([problem.value, *partials])
-    plan = _main_plan(problem, partials, function, {f"_{op}" for op in own_nodes})
+    aliases = _aliases(core, parameters, function, {f"_{op}" for op in own_nodes})
+    plan = _main_plan(problem, partials, function, aliases)
     plans = [plan, *(_helper_plan(op) for op in own_nodes)]
-    taken = {
-        x for p in plans for x in (p.function, p.cls, *p.names.inputs, *p.names.tangents, *p.names.gradients)
-    }
-    taken |= set(plan.named.values())
+    taken = {*aliases.values(), *(x for p in plans for x in _identifiers(p))}
     plans, constants = _hoist(plans, taken)
     printer, raw = TorchPrinter(own_nodes), TorchPrinter()
-    main, *helpers = (_node(p, printer, taken, raw if i else printer) for i, p in enumerate(plans))
-    return Layer(main, tuple(helpers), tuple(constants))
+    main, *helpers = (_node(p, printer, raw, taken, main=p is plans[0]) for p in plans)
+    renamed = {name(old): name(new) for old, new in aliases.items()}
+    arguments = tuple(raw.print(a) for a in substitute_all(core.arguments, renamed))
+    return Layer(main, tuple(aliases[x] for x in parameters), arguments, tuple(helpers), tuple(constants))
 
 
-def _main_plan(problem: Problem, partials: tuple[Value, ...], function: str, helpers: set[str]) -> _Plan:
+def _aliases(core: Core, parameters: tuple[str, ...], function: str, helpers: set[str]) -> dict[str, str]:
+    """Return an identifier of Python for each variable."""
     cls = class_name(function)
-    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", *helpers}
+    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", f"_{cls}Eager", "_as_tensors", *helpers}
     aliases: dict[str, str] = {}
-    for variable in (*problem.inputs, *problem.named.values()):
+    for variable in dict.fromkeys((*parameters, *core.problem.inputs, *core.problem.named.values())):
         aliases[variable] = python_name(variable, taken | set(aliases.values()))
+    return aliases
+
+
+def _identifiers(plan: _Plan) -> list[str]:
+    labels = plan.names
+    return [
+        *(plan.function, plan.cls, labels.output, labels.cotangent),
+        *(*labels.inputs, *labels.tangents, *labels.gradients, *plan.named.values()),
+    ]
+
+
+def _main_plan(
+    problem: Problem, partials: tuple[Value, ...], function: str, aliases: dict[str, str]
+) -> _Plan:
     renamed = {name(old): name(new) for old, new in aliases.items()}
     values = legalise(substitute_all((problem.value, *partials, *problem.named), renamed))
-    root, slopes, intermediates = (
-        values[0],
-        values[1 : 1 + len(partials)],
-        values[1 + len(partials) :],
-    )
+    root, slopes, intermediates = values[0], values[1 : 1 + len(partials)], values[1 + len(partials) :]
     named = {node: aliases[text] for node, text in zip(intermediates, problem.named.values(), strict=True)}
     if root.op == "name":
         root = value("clone", root)
-    inputs = tuple(aliases[x] for x in problem.inputs)
-    names_ = _names(inputs, problem.output, taken | set(aliases.values()))
+    cls, inputs = class_name(function), tuple(aliases[x] for x in problem.inputs)
+    labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
     scalars = (False,) * len(inputs)
-    return _Plan(function, cls, names_, scalars, root, tuple(slopes), named, problem.reduction)
+    return _Plan(function, cls, labels, scalars, root, tuple(slopes), named, problem.reduction)
 
 
 def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
@@ -120,9 +193,10 @@ def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
         taken.add(label)
         return label
 
+    result = fresh(python_name(output, taken))
     tangents = tuple(fresh(f"{x}_t") for x in inputs)
     gradients = tuple(fresh(f"grad_{x}") for x in inputs)
-    return Names(inputs, tangents, gradients, fresh(f"grad_{output}"))
+    return Names(inputs, result, tangents, gradients, fresh(f"grad_{result}"))
 
 
 def _helper_plan(op: str) -> _Plan:
@@ -132,8 +206,8 @@ def _helper_plan(op: str) -> _Plan:
     rules = [derivative(op, i) or ZERO for i in range(len(row.parameters))]
     slopes = tuple(legalise(rules))
     root = value(op, *map(name, row.parameters))
-    cls = "_" + class_name(f"{op}")
-    return _Plan(f"_{op}", cls, _names(row.parameters, "y", set(row.parameters)), scalars, root, slopes, {})
+    labels = _names(row.parameters, "y", set(row.parameters))
+    return _Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, {})
 
 
 def _hoist(plans: Sequence[_Plan], taken: set[str]) -> tuple[list[_Plan], list[Constant]]:
@@ -145,44 +219,50 @@ def _hoist(plans: Sequence[_Plan], taken: set[str]) -> tuple[list[_Plan], list[C
     for plan in plans:
         root = next(stream)
         partials = tuple(next(stream) for _ in plan.partials)
-        out.append(
-            replace(
-                plan,
-                value=root,
-                partials=partials,
-                named={next(stream): n for n in plan.named.values()},
-            )
-        )
+        named = {next(stream): n for n in plan.named.values()}
+        out.append(replace(plan, value=root, partials=partials, named=named))
     return out, constants
 
 
-def _node(plan: _Plan, printer: TorchPrinter, taken: set[str], forward_printer: TorchPrinter) -> Node:
-    forward_room = MARGIN - 8 - len("return ") - (len("().mean()") if plan.reduction else 0)
-    forward = lower([Target(plan.value, forward_room)], forward_printer, set(taken), plan.named, 8)
-    backward = lower(_gradients(plan), printer, set(taken), plan.named, 12)
-    jvp = lower([Target(_tangent(plan), forward_room - 4)], printer, set(taken), plan.named, 12)
-    return Node(plan.function, plan.cls, plan.names, plan.scalars, forward, backward, jvp, plan.reduction)
+def _node(plan: _Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], *, main: bool) -> Node:
+    """Return a node; the value of a helper is torch's own operator, printed ``raw``."""
+    room = MARGIN - 8 - len("return ") - (len("().mean()") if plan.reduction else 0)
+    slopes, named = plan.slopes, plan.named
+    forward = lower([Target(plan.value, room)], raw, set(taken), named, 8)
+    backward = lower(_gradients(plan, slopes), printer, set(taken), named, 12)
+    jvp = lower([Target(_tangent(plan, slopes), room - 4)], printer, set(taken), named, 12)
+    quick = None
+    if main:
+        labels = plan.names
+        formula = eager.Formula(
+            *(plan.value, slopes, labels.inputs, labels.cotangent),
+            *(labels.output, plan.leaves, named, frozenset(taken)),
+        )
+        quick = eager.build(formula, room, partial(_gradients, plan), raw)
+    return Node(
+        *(plan.function, plan.cls, plan.names, plan.scalars, plan.leaves),
+        *(forward, backward, jvp, plan.reduction, quick),
+    )
 
 
-def _gradients(plan: _Plan) -> list[Target]:
+def _gradients(plan: _Plan, slopes: Sequence[Value]) -> list[Target]:
+    """Return the product of each partial with the cotangent, and the room in its statement."""
     cotangent = name(plan.names.cotangent)
     several = len(plan.names.inputs) > 1
     targets = []
-    for x, gradient, slope, scalar in zip(
-        plan.names.inputs, plan.names.gradients, plan.partials, plan.scalars, strict=True
-    ):
-        statement = f"{gradient} = ().sum_to_size({x}.shape)" if several else "return "
-        product = mul(cotangent, slope) if not is_number(slope, 0) else value("full_like", name(x), ZERO)
+    for gradient, slope, scalar in zip(plan.names.gradients, slopes, plan.scalars, strict=True):
+        statement = f"{gradient} = " if several else "return "
+        product = mul(cotangent, slope) if not is_number(slope, 0) else value("full_like", cotangent, ZERO)
         if not scalar:
             targets.append(Target(product, MARGIN - (12 if several else 8) - len(statement)))
     return targets
 
 
-def _tangent(plan: _Plan) -> Value:
+def _tangent(plan: _Plan, slopes: Sequence[Value]) -> Value:
     """Return the sum of partials times tangents; a zero partial still has a shape."""
     terms = [
         mul(slope, name(t)) if not is_number(slope, 0) else value("full_like", name(t), ZERO)
-        for slope, t, scalar in zip(plan.partials, plan.names.tangents, plan.scalars, strict=True)
+        for slope, t, scalar in zip(slopes, plan.names.tangents, plan.scalars, strict=True)
         if not scalar
     ]
     return sum_of(terms)

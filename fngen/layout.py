@@ -45,21 +45,9 @@ def typed(inputs: tuple[str, ...], scalars: tuple[bool, ...] = ()) -> list[str]:
 
 def tuple_lines(items: list[str], indent: int, head: str = "", tail: str = "") -> list[str]:
     """Return ``head a, b, c tail``, in brackets where it does not fit in a line."""
-    flat = f"{' ' * indent}{head}{', '.join(items)}{',' * (len(items) == 1)}{tail}"
+    listed = ", ".join(items) if len(items) > 1 else f"({items[0]},)"
+    flat = f"{' ' * indent}{head}{listed}{tail}"
     if len(flat) <= MARGIN:
         return [flat]
     pad = " " * indent
     return [f"{pad}{head}(", *(f"{pad}    {item}," for item in items), f"{pad}){tail}"]
-
-
-def complex_test(tensors: tuple[str, ...]) -> list[str]:
-    """Return the condition that some tensor is complex."""
-    if len(tensors) == 1:
-        return [f"    if {tensors[0]}.is_complex():"]
-    line = f"    if any(map(torch.is_complex, ({', '.join(tensors)}))):"
-    if len(line) <= MARGIN:
-        return [line]
-    return [
-        *tuple_lines(list(tensors), 4, head="tensors = "),
-        "    if any(map(torch.is_complex, tensors)):",
-    ]

@@ -7,7 +7,7 @@ statement passes the margin, which also reads better.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -97,6 +97,7 @@ def lower(
     taken: set[str],
     named: Mapping[Value, str],
     indent: int,
+    kept: Collection[Value] = (),
 ) -> Body:
     """Return the statements that compute ``targets``.
 
@@ -106,8 +107,9 @@ def lower(
         taken: Identifiers that are in use; the names chosen here are added.
         named: Names that the user gave to intermediates.
         indent: The column at which statements start.
+        kept: Nodes that need a name although they are used once.
     """
-    return _Lowering(targets, printer, taken, named, indent).body()
+    return _Lowering(targets, printer, taken, named, indent, kept).body()
 
 
 class _Lowering:
@@ -118,7 +120,9 @@ class _Lowering:
         taken: set[str],
         named: Mapping[Value, str],
         indent: int,
+        kept: Collection[Value],
     ) -> None:
+        self.kept = kept
         self.targets, self.printer, self.taken, self.wanted = targets, printer, taken, named
         self.room = MARGIN - indent - len("term_1000 = ")
         self.order = postorder([t.value for t in targets])
@@ -131,7 +135,7 @@ class _Lowering:
         uses = self.uses()
         for node in self.order:
             self.print(node, self.room)
-            if node.args and (node in self.wanted or uses[node] > 1):
+            if node.args and (node in self.wanted or node in self.kept or uses[node] > 1):
                 self.name(node)
         texts = []
         for target in self.targets:
@@ -205,4 +209,4 @@ class _Lowering:
         if len(node.args) > 1:
             return ""
         sign = "neg_" if first is not node.args[0] else ""
-        return f"{node.op}_{sign}{plain}"
+        return f"{node.op.removesuffix('_')}_{sign}{plain}"

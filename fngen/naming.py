@@ -14,9 +14,15 @@ from fngen.ir import CONDITIONS, Value, fold
 from fngen.printing.infix import ATOM, POWER, PRODUCT, SUM
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_HEAD = ("Any", "Tensor", "ctx", "forward_ad", "inputs", "math", "nn", "output", "self", "torch")
-_BUILTINS = ("any", "float", "map", "staticmethod", "str", "super", "tuple", "TypeError")
-_LOCALS = ("primals", "shape", "tensors")
+_HEAD = (
+    *("Any", "Tensor", "ctx", "forward_ad", "handle_torch_function", "has_torch_function", "inputs", "math"),
+    *("nn", "output", "reduce", "self", "torch"),
+)
+_BUILTINS = (
+    *("all", "any", "float", "isinstance", "map", "set", "staticmethod", "str", "super", "tuple", "type"),
+    "TypeError",
+)
+_LOCALS = ("args", "leaves", "plain", "primals")
 RESERVED = frozenset([*_HEAD, *_BUILTINS, *_LOCALS])
 """Names that the code of an emitted file uses itself."""
 LONGEST = 40

@@ -5,10 +5,26 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from fngen.eager import Eager
 from fngen.layer import Node
 from fngen.layout import bracketed, tuple_lines, typed
 from fngen.lower import MARGIN, Body
 from fngen.printing.infix import ATOM
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EagerView:
+    """The node for plain tensors."""
+
+    cls: str
+    forward_head: list[str]
+    forward: list[str]
+    save: list[str]
+    result: str
+    guard: bool
+    unpack: list[str]
+    shared: list[str]
+    gradients: list[tuple[int, list[str], str]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -20,6 +36,7 @@ class NodeView:
     forward_mode: str
     reverse_doc: str
     several: bool
+    cotangent: str
     forward_head: list[str]
     forward: list[str]
     setup_head: list[str]
@@ -35,38 +52,71 @@ class NodeView:
     jvp_unpack: list[str]
     jvp: list[str]
     function_head: list[str]
-    compiling_return: list[str]
-    eager_return: list[str]
+    entry: list[str]
+    eager: EagerView | None
 
 
-def node_view(node: Node, reverse_doc: str) -> NodeView:
-    """Return the view of a node; ``reverse_doc`` describes a helper."""
-    inputs = node.names.inputs
-    tensors = tuple(x for x, scalar in zip(inputs, node.scalars, strict=True) if not scalar)
-    numbers = [x for x in inputs if x not in tensors]
+def node_view(node: Node, reverse_doc: str, entry: list[str]) -> NodeView:
+    """Return the view of a node.
+
+    Args:
+        node: The node.
+        reverse_doc: What a helper is; empty for the main node.
+        entry: The body of the function that applies it.
+    """
+    tensors = _tensors(node)
     several = len(tensors) > 1
-    private = "" if node.cls.startswith("_") else "_"
-    reverse, forward_mode = f"{private}{node.cls}Reverse", f"{node.cls}Function"
-    used = bool(_used(node) or several or node.reduction)
     return NodeView(
         function=node.function,
-        reverse=reverse,
-        forward_mode=forward_mode,
+        reverse=node.reverse,
+        forward_mode=node.forward_mode,
         reverse_doc=reverse_doc or "Value and reverse-mode rule: the part that torch.compile can trace.",
         several=several,
+        cotangent=node.names.cotangent,
         **_heads(node, several),
         forward=_statements(node, node.forward),
-        setup=_setup(inputs, tensors, numbers, used),
-        unpack=_unpack(tensors, numbers, 8) if used else [],
-        expand=_expand(node, tensors),
+        setup=_setup(node, tensors),
+        unpack=_unpack(node),
+        expand=_expand(node),
         shared=node.backward.lines(node.backward.shared),
         declare=_declare(node.names.gradients) if several else [],
-        gradients=_gradients(node, several),
+        gradients=_gradients(node, node.backward, several),
         backward_return=tuple_lines(list(node.names.gradients), 8, "return ") if several else [],
-        jvp_unpack=_jvp_unpack(tensors, numbers, _body_names(node.jvp)),
+        jvp_unpack=_jvp_unpack(node),
         jvp=_statements(node, node.jvp),
-        compiling_return=bracketed(f"return {reverse}.apply(", list(inputs), ")", 8),
-        eager_return=bracketed(f"return {forward_mode}.apply(", list(inputs), ")", 4),
+        entry=entry,
+        eager=_eager(node, node.eager, several) if node.eager else None,
+    )
+
+
+def _tensors(node: Node) -> tuple[str, ...]:
+    return tuple(x for x, scalar in zip(node.names.inputs, node.scalars, strict=True) if not scalar)
+
+
+def _numbers(node: Node) -> list[str]:
+    return [x for x, scalar in zip(node.names.inputs, node.scalars, strict=True) if scalar]
+
+
+def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
+    parameters = ["ctx: Any", *typed(node.names.inputs)]
+    *forward, result = _statements(node, eager.forward)
+    if node.reduction:
+        forward.append(_shape(node, "({})".format(", ".join([*node.names.inputs, ""]).rstrip(" "))))
+    save = bracketed("ctx.save_for_backward(", list(eager.keeps), ")", 8) if eager.keeps else []
+    used = _body_names(eager.backward)
+    wanted = [x if x in used else "_" for x in eager.keeps]
+    unpack = tuple_lines(wanted, 8, tail=" = ctx.saved_tensors") if set(wanted) - {"_"} else []
+    in_place = any(re.search(r"\._?\w+_\(", text) for text in eager.backward.printed.values())
+    return EagerView(
+        cls=node.eager_class,
+        forward_head=bracketed("def forward(", parameters, ") -> Tensor:", 4),
+        forward=forward,
+        save=save,
+        result=result,
+        guard=in_place or eager.keeps != node.leaves,
+        unpack=unpack,
+        shared=eager.backward.lines(eager.backward.shared),
+        gradients=_gradients(node, eager.backward, several),
     )
 
 
@@ -104,42 +154,54 @@ def _body_names(body: Body) -> set[str]:
     return set(re.findall(r"[A-Za-z_]\w*", " ".join(body.printed.values())))
 
 
-def _used(node: Node) -> set[str]:
-    """Return the inputs that the derivatives look at."""
-    return (_body_names(node.backward) | _body_names(node.jvp)) & set(node.names.inputs)
+def _setup(node: Node, tensors: tuple[str, ...]) -> list[str]:
+    """Return the body of ``setup_context``."""
+    inputs, leaves, numbers = node.names.inputs, node.leaves, _numbers(node)
+    lines = [_shape(node, "inputs")] if node.reduction else []
+    if not leaves and not numbers:
+        return lines or ["pass  # The derivative is constant: nothing is kept."]
+    kept = "output" if leaves == (node.names.output,) else ", ".join(leaves)
+    if leaves == inputs:
+        kept = "*inputs"
+    elif kept != "output":
+        lines += tuple_lines([x if x in (*leaves, *numbers) else "_" for x in inputs], 0, tail=" = inputs")
+    lines += [f"ctx.{x} = {x}" for x in numbers]
+    return [*lines, f"ctx.save_for_backward({kept})", f"ctx.save_for_forward({kept})"]
 
 
-def _setup(inputs: tuple[str, ...], tensors: tuple[str, ...], numbers: list[str], used: bool) -> list[str]:
-    if not used:
-        return ["pass  # The derivative is constant: nothing is kept."]
-    if not numbers:
-        return ["ctx.save_for_backward(*inputs)", "ctx.save_for_forward(*inputs)"]
-    kept = ", ".join(tensors)
-    unpack = f"{', '.join(inputs)} = inputs"
-    numbers_kept = [f"ctx.{x} = {x}" for x in numbers]
-    return [
-        unpack,
-        *numbers_kept,
-        f"ctx.save_for_backward({kept})",
-        f"ctx.save_for_forward({kept})",
-    ]
+def _shape(node: Node, tensors: str) -> str:
+    """Return the statement that remembers what a reduction has reduced."""
+    if len(node.names.inputs) == 1:
+        return f"ctx.shape = {'inputs[0]' if tensors == 'inputs' else node.names.inputs[0]}.shape"
+    return f"ctx.shape = torch.broadcast_shapes(*(t.shape for t in {tensors}))"
 
 
-def _unpack(tensors: tuple[str, ...], numbers: list[str], indent: int) -> list[str]:
-    if len(tensors) == 1:
-        lines = [f"{' ' * indent}({tensors[0]},) = ctx.saved_tensors"]
-    else:
-        lines = tuple_lines(list(tensors), indent, tail=" = ctx.saved_tensors")
-    return lines + [f"{' ' * indent}{x} = ctx.{x}" for x in numbers]
+def _unpack(node: Node) -> list[str]:
+    """Return the lines that read what was saved, in at least the type of the cotangent."""
+    leaves, indent = node.leaves, " " * 8
+    numbers = [f"{indent}{x} = ctx.{x}" for x in _numbers(node)]
+    if not leaves:
+        return numbers
+    if node.eager is None:
+        return [*tuple_lines(list(leaves), 8, tail=" = ctx.saved_tensors"), *numbers]
+    cast = f".to({node.names.cotangent}.dtype)"
+    if len(leaves) == 1:
+        return [f"{indent}{leaves[0]} = ctx.saved_tensors[0]{cast}"]
+    saved = "ctx.saved_tensors" + (f"[:{len(leaves)}]" if node.eager.keeps != leaves else "")
+    flat = f"{indent}{', '.join(leaves)} = (t{cast} for t in {saved})"
+    if len(flat) <= MARGIN:
+        return [flat]
+    return [f"{indent}leaves = (t{cast} for t in {saved})", *tuple_lines(list(leaves), 8, tail=" = leaves")]
 
 
-def _jvp_unpack(tensors: tuple[str, ...], numbers: list[str], used: set[str]) -> list[str]:
-    if not used & set(tensors):
+def _jvp_unpack(node: Node) -> list[str]:
+    leaves, numbers, used = node.leaves, _numbers(node), _body_names(node.jvp)
+    if not used & set(leaves):
         return []
     indent, primal = " " * 12, "forward_ad.unpack_dual({}).primal"
-    lines = [f"{indent}{tensors[0]} = {primal.format('ctx.saved_tensors[0]')}"]
-    if len(tensors) > 1:
-        wanted = [x if x in used else "_" for x in tensors]
+    lines = [f"{indent}{leaves[0]} = {primal.format('ctx.saved_tensors[0]')}"]
+    if len(leaves) > 1:
+        wanted = [x if x in used else "_" for x in leaves]
         primals = f"({primal.format('t')} for t in ctx.saved_tensors)"
         lines = [f"{indent}{', '.join(wanted)} = {primals}"]
         if len(lines[0]) > MARGIN:
@@ -153,22 +215,11 @@ def _jvp_parameters(node: Node) -> list[str]:
     ]
 
 
-def _expand(node: Node, tensors: tuple[str, ...]) -> list[str]:
-    """Return the lines that spread the cotangent of a reduction over what was reduced."""
+def _expand(node: Node) -> list[str]:
+    """Return the line that spreads the cotangent of a reduction over what was reduced."""
     grad = node.names.cotangent
-    if node.reduction is None:
-        return []
-    shape = f"{tensors[0]}.shape"
-    lines = []
-    if len(tensors) > 1:
-        shapes = ", ".join(f"{x}.shape" for x in tensors)
-        if len(shapes) > 40:
-            shapes = "*(t.shape for t in ctx.saved_tensors)"
-        lines = [f"shape = torch.broadcast_shapes({shapes})"]
-        shape = "shape"
-    if node.reduction == "sum":
-        return [*lines, f"{grad} = {grad}.expand({shape})"]
-    return [*lines, f"{grad} = {grad}.expand({shape}) / {shape}.numel()"]
+    share = {None: "", "sum": grad, "mean": f"({grad} / ctx.shape.numel())"}[node.reduction]
+    return [f"{grad} = {share}.expand(ctx.shape)"] if share else []
 
 
 def _declare(gradients: tuple[str, ...]) -> list[str]:
@@ -176,15 +227,12 @@ def _declare(gradients: tuple[str, ...]) -> list[str]:
     return [chain] if len(chain) + 8 <= MARGIN else [f"{g} = None" for g in gradients]
 
 
-def _gradients(node: Node, several: bool) -> list[tuple[int, list[str], str]]:
+def _gradients(node: Node, body: Body, several: bool) -> list[tuple[int, list[str], str]]:
     """Return for each tensor input its index, its own statements, and the assignment."""
-    body, rows = node.backward, []
+    rows = []
     indices = [i for i, scalar in enumerate(node.scalars) if not scalar]
     for i, local, text in zip(indices, body.local, body.texts, strict=True):
-        x, gradient = node.names.inputs[i], node.names.gradients[i]
-        statement = f"{gradient} = {text.inside(ATOM)}.sum_to_size({x}.shape)"
-        if text.text == f"torch.zeros_like({x})":
-            statement = f"{gradient} = {text.text}"
+        statement = f"{node.names.gradients[i]} = {text.text}"
         if not several:
             statement = f"return {'None, ' * (len(node.scalars) - 1)}{text.text}"
         rows.append((i, body.lines(local), statement))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fngen import differentiate, layer, problem
+from fngen import differentiate, layer, prefix, problem
 from fngen.ir import Value
 from fngen.problem import Problem
 from fngen.render import render
@@ -16,7 +16,9 @@ def generate(spec: Spec) -> Source:
     parsed = problem.read(spec)
     partials = derive(parsed)
     name = spec.name or parsed.name
-    built = layer.build(parsed, partials, name)
+    core = prefix.split(parsed)
+    slopes = partials if core.problem is parsed else derive(core.problem)
+    built = layer.build(core, parsed.inputs, slopes, name)
     return Source(name, render(view(spec, parsed, partials, built)), spec)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fngen import docs, recipe
 from fngen.backends.torch import TEMPLATE
+from fngen.entry import entry, helper_entry
 from fngen.example import example
 from fngen.functions import TABLE
 from fngen.ir import Value
@@ -32,6 +33,8 @@ class ModuleView:
     main: NodeView
     helpers: list[NodeView]
     main_doc: list[str]
+    function_head: list[str]
+    takes_numbers: bool
     cls: str
     module_summary: str
     shapes: list[str]
@@ -43,12 +46,12 @@ class ModuleView:
 
 def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer) -> ModuleView:
     """Return the view of a layer."""
-    main, inputs = layer.main, layer.main.names.inputs
+    main, parameters = layer.main, layer.parameters
     formula = spec.formula
     kind = "{}" if problem.reduction else "Elementwise {}"
     shown = kind.format(f"``{formula}``" if len(formula) <= 44 else f"layer ``{main.function}``")
     shown = shown[:1].upper() + shown[1:]
-    bodies = [b for n in (main, *layer.helpers) for b in (n.forward, n.backward, n.jvp)]
+    bodies = [b for n in (main, *layer.helpers) for b in n.bodies]
     constants = [_constant(c) for c in layer.constants]
     equation = docs.equation(problem)
     cls = main.cls
@@ -61,14 +64,16 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         uses_math=any("math." in text for body in bodies for text in body.printed.values()),
         exports=[cls, f"{cls}Function", main.function],
         constants=constants,
-        main=node_view(main, ""),
-        helpers=[node_view(h, _helper_doc(h)) for h in layer.helpers],
-        main_doc=docs.function_doc(problem, main, formula),
+        main=node_view(main, "", entry(layer)),
+        helpers=[node_view(h, _helper_doc(h), helper_entry(h)) for h in layer.helpers],
+        main_doc=docs.function_doc(problem, parameters, formula),
+        function_head=bracketed(f"def {main.function}(", typed(parameters), ") -> Tensor:", 0),
+        takes_numbers=len(parameters) > 1,
         cls=cls,
         module_summary=docs.module_summary(problem, main, equation),
         shapes=docs.shapes(problem),
-        module_head=bracketed("def forward(", ["self", *typed(inputs)], ") -> Tensor:", 4),
-        module_return=bracketed(f"return {main.function}(", list(inputs), ")", 8),
+        module_head=bracketed("def forward(", ["self", *typed(parameters)], ") -> Tensor:", 4),
+        module_return=bracketed(f"return {main.function}(", list(parameters), ")", 8),
         example=docs.example_lines(cls, example(problem)),
         extra_repr=docs.extra_repr(formula),
     )

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["AiryDisk", "AiryDiskFunction", "airy_disk"]
 
@@ -27,7 +28,7 @@ class _AiryDiskReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(r: Tensor) -> Tensor:
-        return (2 * _j1(r) / r) ** 2
+        return (2 * torch.special.bessel_j1(r) / r) ** 2
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -36,7 +37,7 @@ class _AiryDiskReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        (r,) = ctx.saved_tensors
+        r = ctx.saved_tensors[0].to(grad_y.dtype)
         j1_r = _j1(r)
         mask = torch.abs(r) < 1 / 2
         r_squared = r**2
@@ -64,6 +65,30 @@ class AiryDiskFunction(_AiryDiskReverse):
             return 8 * j1_r * (w - j1_r / r) / r_squared * r_t
 
 
+class _AiryDiskEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, r: Tensor) -> Tensor:
+        j1_r = torch.special.bessel_j1(r)
+        ctx.save_for_backward(r, j1_r)
+        return (2 * j1_r).div_(r).pow_(2)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _AiryDiskReverse.backward(ctx, grad_y)
+        r, j1_r = ctx.saved_tensors
+        mask = torch.abs(r) < 1 / 2
+        r_squared = r**2
+        u = (1 / 2 - r_squared / 16).add_((r**4).div_(384))
+        v = u.sub_((r**6).div_(18432)).add_((r**8).div_(1474560))
+        w = v.sub_((r**10).div_(176947200)).add_((r**12).div_(29727129600))
+        s = torch.where(mask, w, j1_r / torch.where(mask, 1, r))
+        p = torch.special.bessel_j0(r).sub_(s).sub_(j1_r / r)
+        return grad_y * (8 * j1_r).mul_(p).div_(r_squared)
+
+
 def airy_disk(r: Tensor) -> Tensor:
     """Return ``(2*j1(r)/r)**2`` elementwise.
 
@@ -76,11 +101,20 @@ def airy_disk(r: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if r.is_complex():
+    if has_torch_function((r,)):
+        return handle_torch_function(airy_disk, (r,), r)
+    if torch.is_complex(r):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _AiryDiskReverse.apply(r)
-    return AiryDiskFunction.apply(r)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return AiryDiskFunction.apply(r)
+    if not (r.requires_grad and torch.is_grad_enabled()):
+        return _AiryDiskReverse.forward(r)
+    plain = type(r) in (Tensor, nn.Parameter)
+    if not plain or torch.is_autocast_enabled(r.device.type):
+        return _AiryDiskReverse.apply(r)
+    return _AiryDiskEager.apply(r)
 
 
 class AiryDisk(nn.Module):

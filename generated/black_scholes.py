@@ -19,11 +19,13 @@ r"""Elementwise layer ``black_scholes`` with analytic derivatives.
         \pi}} K e^{-r T} e^{-\frac{d_2^2}{2}}}{K \sigma \sqrt{T}}
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["BlackScholes", "BlackScholesFunction", "black_scholes"]
 
@@ -50,7 +52,7 @@ class _BlackScholesReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_call: Tensor) -> tuple[Tensor | None, ...]:
-        S, K, r, sigma, T = ctx.saved_tensors
+        S, K, r, sigma, T = (t.to(grad_call.dtype) for t in ctx.saved_tensors[:5])
         sigma_squared = sigma**2
         u = r + sigma_squared / 2
         v = torch.log(S / K) + u * T
@@ -65,19 +67,17 @@ class _BlackScholesReverse(torch.autograd.Function):
         grad_S = grad_K = grad_r = grad_sigma = grad_T = None
         if ctx.needs_input_grad[0]:
             h = torch.erfc(-d1 / _SQRT_2) / 2 + q / (S * sigma * sqrt_T)
-            grad_S = (grad_call * h).sum_to_size(S.shape)
+            grad_S = grad_call * h
         if ctx.needs_input_grad[1]:
-            term_3 = -z * s - q / (K * sigma * sqrt_T)
-            grad_K = (grad_call * term_3).sum_to_size(K.shape)
+            grad_K = grad_call * (-z * s - q / (K * sigma * sqrt_T))
         if ctx.needs_input_grad[2]:
-            grad_r = (grad_call * (K * T * z * s + q * (T / w))).sum_to_size(r.shape)
+            grad_r = grad_call * (K * T * z * s + q * (T / w))
         if ctx.needs_input_grad[3]:
             term_1 = p * sqrt_T + q * ((T - v / sigma_squared) / sqrt_T)
-            grad_sigma = (grad_call * term_1).sum_to_size(sigma.shape)
+            grad_sigma = grad_call * term_1
         if ctx.needs_input_grad[4]:
             term_2 = K * r * z * s + p * (sigma / (2 * sqrt_T))
-            term_4 = term_2 + q * ((u - v / (2 * T)) / w)
-            grad_T = (grad_call * term_4).sum_to_size(T.shape)
+            grad_T = grad_call * (term_2 + q * ((u - v / (2 * T)) / w))
         return grad_S, grad_K, grad_r, grad_sigma, grad_T
 
 
@@ -112,6 +112,66 @@ class BlackScholesFunction(_BlackScholesReverse):
             return term_4 + (term_3 + q * ((u - v / (2 * T)) / w)) * T_t
 
 
+class _BlackScholesEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor
+    ) -> Tensor:
+        sigma_squared = sigma**2
+        u = r + sigma_squared / 2
+        v = (S / K).log_() + u * T
+        sqrt_T = torch.sqrt(T)
+        w = sigma * sqrt_T
+        d1 = v / w
+        s = (-d1).div_(_SQRT_2).erfc_().div_(2)
+        p = (-r * T).exp_()
+        q = (w - d1).div_(_SQRT_2).erfc_().div_(2)
+        ctx.save_for_backward(
+            S, K, r, sigma, T, sigma_squared, u, v, sqrt_T, w, d1, s, p, q
+        )
+        return (S * s).sub_(K * p * q)
+
+    @staticmethod
+    def backward(ctx: Any, grad_call: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _BlackScholesReverse.backward(ctx, grad_call)
+        (
+            S,
+            K,
+            r,
+            sigma,
+            T,
+            sigma_squared,
+            u,
+            v,
+            sqrt_T,
+            w,
+            d1,
+            s,
+            p,
+            q,
+        ) = ctx.saved_tensors
+        d2 = d1 - w
+        h = d2.pow_(2).div_(2).neg_().exp_().mul_(_1_SQRT_2_PI * K * p)
+        z = (d1**2).div_(2).neg_().exp_().mul_(_1_SQRT_2_PI * S).sub_(h)
+        grad_S = grad_K = grad_r = grad_sigma = grad_T = None
+        if ctx.needs_input_grad[0]:
+            grad_S = grad_call * (z / (S * sigma * sqrt_T)).add_(s)
+        if ctx.needs_input_grad[1]:
+            grad_K = grad_call * (q * p).neg_().sub_(z / (K * sigma * sqrt_T))
+        if ctx.needs_input_grad[2]:
+            grad_r = grad_call * (K * T * q).mul_(p).add_(z * (T / w))
+        if ctx.needs_input_grad[3]:
+            term_1 = (h * sqrt_T).add_((T - v / sigma_squared).div_(sqrt_T).mul_(z))
+            grad_sigma = grad_call * term_1
+        if ctx.needs_input_grad[4]:
+            term_2 = (K * r * q).mul_(p).add_(h * (sigma / (2 * sqrt_T)))
+            grad_T = grad_call * term_2.add_((u - v / (2 * T)).div_(w).mul_(z))
+        return grad_S, grad_K, grad_r, grad_sigma, grad_T
+
+
 def black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> Tensor:
     """Return the value of the layer.
 
@@ -128,11 +188,35 @@ def black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> 
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (S, K, r, sigma, T))):
+    args = (S, K, r, sigma, T)
+    if has_torch_function(args):
+        return handle_torch_function(black_scholes, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _BlackScholesReverse.apply(S, K, r, sigma, T)
-    return BlackScholesFunction.apply(S, K, r, sigma, T)
+        return _BlackScholesReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return BlackScholesFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _BlackScholesReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _BlackScholesReverse.apply(*args)
+    return _BlackScholesEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("black_scholes() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class BlackScholes(nn.Module):

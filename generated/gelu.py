@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Gelu", "GeluFunction", "gelu"]
 
@@ -41,7 +42,7 @@ class _GeluReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
         return grad_y * (1 / 2 + torch.erf(x / _SQRT_2) / 2 + u)
 
@@ -59,6 +60,24 @@ class GeluFunction(_GeluReverse):
             return (1 / 2 + torch.erf(x / _SQRT_2) / 2 + u) * x_t
 
 
+class _GeluEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        u = (x / _SQRT_2).erf_()
+        ctx.save_for_backward(x, u)
+        return (x / 2).mul_(1 + u)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _GeluReverse.backward(ctx, grad_y)
+        x, u = ctx.saved_tensors
+        v = (_1_SQRT_2_SQRT_PI * x).mul_((x**2).div_(2).neg_().exp_())
+        return grad_y * (u / 2).add_(1 / 2).add_(v)
+
+
 def gelu(x: Tensor) -> Tensor:
     """Return ``x/2*(1 + erf(x/sqrt(2)))`` elementwise.
 
@@ -71,11 +90,20 @@ def gelu(x: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if x.is_complex():
+    if has_torch_function((x,)):
+        return handle_torch_function(gelu, (x,), x)
+    if torch.is_complex(x):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _GeluReverse.apply(x)
-    return GeluFunction.apply(x)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return GeluFunction.apply(x)
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return _GeluReverse.forward(x)
+    plain = type(x) in (Tensor, nn.Parameter)
+    if not plain or torch.is_autocast_enabled(x.device.type):
+        return _GeluReverse.apply(x)
+    return _GeluEager.apply(x)
 
 
 class Gelu(nn.Module):

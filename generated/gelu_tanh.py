@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["GeluTanh", "GeluTanhFunction", "gelu_tanh"]
 
@@ -37,7 +38,7 @@ class _GeluTanhReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = _SQRT_2_PI * (x + 0.044715 * x**3)
         v = _SQRT_2_PI * x * (1 / torch.cosh(u)) ** 2
         return grad_y * (0.5 * (1 + torch.tanh(u) + v * (0.134145 * x**2 + 1)))
@@ -57,6 +58,25 @@ class GeluTanhFunction(_GeluTanhReverse):
             return 0.5 * (1 + torch.tanh(u) + v * (0.134145 * x**2 + 1)) * x_t
 
 
+class _GeluTanhEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        u = (x**3).mul_(0.044715).add_(x).mul_(_SQRT_2_PI)
+        v = torch.tanh(u).add_(1)
+        ctx.save_for_backward(x, u, v)
+        return (x / 2).mul_(v)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _GeluTanhReverse.backward(ctx, grad_y)
+        x, u, v = ctx.saved_tensors
+        w = (_SQRT_2_PI * x).mul_(torch.cosh(u).reciprocal_().pow_(2))
+        return grad_y * w.mul_((x**2).mul_(0.134145).add_(1)).add_(v).mul_(0.5)
+
+
 def gelu_tanh(x: Tensor) -> Tensor:
     """Return ``x/2*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x**3)))`` elementwise.
 
@@ -69,11 +89,20 @@ def gelu_tanh(x: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if x.is_complex():
+    if has_torch_function((x,)):
+        return handle_torch_function(gelu_tanh, (x,), x)
+    if torch.is_complex(x):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _GeluTanhReverse.apply(x)
-    return GeluTanhFunction.apply(x)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return GeluTanhFunction.apply(x)
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return _GeluTanhReverse.forward(x)
+    plain = type(x) in (Tensor, nn.Parameter)
+    if not plain or torch.is_autocast_enabled(x.device.type):
+        return _GeluTanhReverse.apply(x)
+    return _GeluTanhEager.apply(x)
 
 
 class GeluTanh(nn.Module):

@@ -15,11 +15,13 @@ r"""Elementwise layer ``huber`` with analytic derivatives.
         \le \delta \\ \left| x \right| - \delta & \text{otherwise} \end{cases}
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Huber", "HuberFunction", "huber"]
 
@@ -41,16 +43,14 @@ class _HuberReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, delta = ctx.saved_tensors
+        x, delta = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         abs_x = torch.abs(x)
         mask = abs_x <= delta
         grad_x = grad_delta = None
         if ctx.needs_input_grad[0]:
-            u = torch.where(mask, x, delta * torch.sign(x))
-            grad_x = (grad_y * u).sum_to_size(x.shape)
+            grad_x = grad_y * torch.where(mask, x, delta * torch.sign(x))
         if ctx.needs_input_grad[1]:
-            v = grad_y * (abs_x - delta)
-            grad_delta = torch.where(mask, 0, v).sum_to_size(delta.shape)
+            grad_delta = torch.where(mask, 0, grad_y * (abs_x - delta))
         return grad_x, grad_delta
 
 
@@ -69,6 +69,29 @@ class HuberFunction(_HuberReverse):
             return u + torch.where(mask, 0, delta_t * (abs_x - delta))
 
 
+class _HuberEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, delta: Tensor) -> Tensor:
+        abs_x = torch.abs(x)
+        mask = abs_x <= delta
+        ctx.save_for_backward(x, delta, abs_x, mask)
+        return torch.where(mask, (x**2).div_(2), (abs_x - delta / 2).mul_(delta))
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _HuberReverse.backward(ctx, grad_y)
+        x, delta, abs_x, mask = ctx.saved_tensors
+        grad_x = grad_delta = None
+        if ctx.needs_input_grad[0]:
+            grad_x = grad_y * torch.where(mask, x, delta * torch.sign(x))
+        if ctx.needs_input_grad[1]:
+            grad_delta = torch.where(mask, 0, grad_y * (abs_x - delta))
+        return grad_x, grad_delta
+
+
 def huber(x: Tensor, delta: Tensor) -> Tensor:
     """Return ``where(abs(x) <= delta, x**2/2, delta*(abs(x) - delta/2))`` elementwise.
 
@@ -82,11 +105,35 @@ def huber(x: Tensor, delta: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (x, delta))):
+    args = (x, delta)
+    if has_torch_function(args):
+        return handle_torch_function(huber, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _HuberReverse.apply(x, delta)
-    return HuberFunction.apply(x, delta)
+        return _HuberReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return HuberFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _HuberReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _HuberReverse.apply(*args)
+    return _HuberEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("huber() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class Huber(nn.Module):

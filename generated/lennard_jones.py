@@ -16,11 +16,13 @@ r"""Elementwise ``4*epsilon*((sigma/r)**12 - (sigma/r)**6)`` with analytic deriv
         \left(\frac{\sigma}{r}\right)^6\right)}{r^7}
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["LennardJones", "LennardJonesFunction", "lennard_jones"]
 
@@ -46,18 +48,17 @@ class _LennardJonesReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        epsilon, sigma, r = ctx.saved_tensors
+        epsilon, sigma, r = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         u = (sigma / r) ** 6
         v = 24 * epsilon
         w = 2 * u
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = (grad_y * (4 * u * (u - 1))).sum_to_size(epsilon.shape)
+            grad_epsilon = grad_y * (4 * u * (u - 1))
         if ctx.needs_input_grad[1]:
-            s = v * sigma**5 * (w - 1) / r**6
-            grad_sigma = (grad_y * s).sum_to_size(sigma.shape)
+            grad_sigma = grad_y * (v * sigma**5 * (w - 1) / r**6)
         if ctx.needs_input_grad[2]:
-            grad_r = (grad_y * (v * sigma**6 * (1 - w) / r**7)).sum_to_size(r.shape)
+            grad_r = grad_y * (v * sigma**6 * (1 - w) / r**7)
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -79,6 +80,35 @@ class LennardJonesFunction(_LennardJonesReverse):
             return 4 * u * (u - 1) * epsilon_t + s + p
 
 
+class _LennardJonesEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+        u = sigma / r
+        v = u**6
+        ctx.save_for_backward(epsilon, sigma, r, v)
+        return 4 * epsilon * (u**12).sub_(v)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _LennardJonesReverse.backward(ctx, grad_y)
+        epsilon, sigma, r, v = ctx.saved_tensors
+        w = 24 * epsilon
+        s = 2 * v
+        grad_epsilon = grad_sigma = grad_r = None
+        if ctx.needs_input_grad[0]:
+            grad_epsilon = grad_y * (4 * v).mul_(v - 1)
+        if ctx.needs_input_grad[1]:
+            grad_sigma = grad_y * (w * sigma**5 * (s - 1)).div_(r**6)
+        if ctx.needs_input_grad[2]:
+            grad_r = grad_y * (w * sigma**6 * (1 - s)).div_(r**7)
+        return grad_epsilon, grad_sigma, grad_r
+
+
 def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     """Return ``4*epsilon*((sigma/r)**12 - (sigma/r)**6)`` elementwise.
 
@@ -93,11 +123,35 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (epsilon, sigma, r))):
+    args = (epsilon, sigma, r)
+    if has_torch_function(args):
+        return handle_torch_function(lennard_jones, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _LennardJonesReverse.apply(epsilon, sigma, r)
-    return LennardJonesFunction.apply(epsilon, sigma, r)
+        return _LennardJonesReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return LennardJonesFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _LennardJonesReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _LennardJonesReverse.apply(*args)
+    return _LennardJonesEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("lennard_jones() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class LennardJones(nn.Module):

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["LogCosh", "LogCoshFunction", "log_cosh"]
 
@@ -40,7 +41,7 @@ class _LogCoshReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = torch.exp(-2 * torch.abs(x))
         return grad_y * (torch.sign(x) * (1 - 2 * u / (1 + u)))
 
@@ -58,6 +59,24 @@ class LogCoshFunction(_LogCoshReverse):
             return torch.sign(x) * (1 - 2 * u / (1 + u)) * x_t
 
 
+class _LogCoshEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        abs_x = torch.abs(x)
+        u = (-2 * abs_x).exp_()
+        ctx.save_for_backward(x, u)
+        return torch.log1p(u).add_(abs_x).sub_(_LOG_2)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _LogCoshReverse.backward(ctx, grad_y)
+        x, u = ctx.saved_tensors
+        return grad_y * torch.sign(x).mul_(1 - (2 * u).div_(1 + u))
+
+
 def log_cosh(x: Tensor) -> Tensor:
     """Return ``abs(x) + log1p(exp(-2*abs(x))) - log(2)`` elementwise.
 
@@ -70,11 +89,20 @@ def log_cosh(x: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if x.is_complex():
+    if has_torch_function((x,)):
+        return handle_torch_function(log_cosh, (x,), x)
+    if torch.is_complex(x):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _LogCoshReverse.apply(x)
-    return LogCoshFunction.apply(x)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return LogCoshFunction.apply(x)
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return _LogCoshReverse.forward(x)
+    plain = type(x) in (Tensor, nn.Parameter)
+    if not plain or torch.is_autocast_enabled(x.device.type):
+        return _LogCoshReverse.apply(x)
+    return _LogCoshEager.apply(x)
 
 
 class LogCosh(nn.Module):

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Mish", "MishFunction", "mish"]
 
@@ -36,7 +37,7 @@ class _MishReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x = ctx.saved_tensors[0].to(grad_y.dtype)
         softplus_x = nn.functional.softplus(x)
         u = x * torch.sigmoid(x) * (1 / torch.cosh(softplus_x)) ** 2
         return grad_y * (torch.tanh(softplus_x) + u)
@@ -56,6 +57,24 @@ class MishFunction(_MishReverse):
             return (torch.tanh(softplus_x) + u) * x_t
 
 
+class _MishEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        u = nn.functional.softplus(x).tanh_()
+        ctx.save_for_backward(x, u)
+        return x * u
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _MishReverse.backward(ctx, grad_y)
+        x, u = ctx.saved_tensors
+        v = nn.functional.softplus(x).cosh_().reciprocal_().pow_(2)
+        return grad_y * torch.sigmoid(x).mul_(x).mul_(v).add_(u)
+
+
 def mish(x: Tensor) -> Tensor:
     """Return ``x*tanh(softplus(x))`` elementwise.
 
@@ -68,11 +87,20 @@ def mish(x: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if x.is_complex():
+    if has_torch_function((x,)):
+        return handle_torch_function(mish, (x,), x)
+    if torch.is_complex(x):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _MishReverse.apply(x)
-    return MishFunction.apply(x)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return MishFunction.apply(x)
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return _MishReverse.forward(x)
+    plain = type(x) in (Tensor, nn.Parameter)
+    if not plain or torch.is_autocast_enabled(x.device.type):
+        return _MishReverse.apply(x)
+    return _MishEager.apply(x)
 
 
 class Mish(nn.Module):

@@ -16,11 +16,13 @@ r"""Elementwise ``D*(1 - exp(-a*(r - r_e)))**2`` with analytic derivatives.
         e^{-a (r - r_e)}\right)
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Morse", "MorseFunction", "morse"]
 
@@ -31,49 +33,76 @@ class _MorseReverse(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
-        return D * (1 - torch.exp(-a * (r - r_e))) ** 2
+    def forward(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
+        return D * (1 - torch.exp(-a * u)) ** 2
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
-        D, a, r, r_e = ctx.saved_tensors
-        u = r - r_e
-        v = torch.exp(-a * u)
-        w = 1 - v
-        s = 2 * D
-        p = grad_y * (s * a * v * w)
-        grad_D = grad_a = grad_r = grad_r_e = None
+    def backward(
+        ctx: Any, grad_y: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        u, D, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
+        v = 2 * D
+        w = torch.exp(-a * u)
+        s = 1 - w
+        grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_D = (grad_y * w**2).sum_to_size(D.shape)
+            grad_u = grad_y * (v * a * w * s)
         if ctx.needs_input_grad[1]:
-            grad_a = (grad_y * (s * v * u * w)).sum_to_size(a.shape)
+            grad_D = grad_y * s**2
         if ctx.needs_input_grad[2]:
-            grad_r = p.sum_to_size(r.shape)
-        if ctx.needs_input_grad[3]:
-            grad_r_e = (-p).sum_to_size(r_e.shape)
-        return grad_D, grad_a, grad_r, grad_r_e
+            grad_a = grad_y * (v * u * w * s)
+        return grad_u, grad_D, grad_a
 
 
 class MorseFunction(_MorseReverse):
     """Autograd node of :func:`morse`, with the forward-mode rule."""
 
     @staticmethod
-    def jvp(ctx: Any, D_t: Tensor, a_t: Tensor, r_t: Tensor, r_e_t: Tensor) -> Tensor:
+    def jvp(ctx: Any, u_t: Tensor, D_t: Tensor, a_t: Tensor) -> Tensor:
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            D, a, r, r_e = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            u = r - r_e
-            v = torch.exp(-a * u)
-            w = 1 - v
-            s = 2 * D
-            p = s * a * v * w
-            return w**2 * D_t + s * v * u * w * a_t + p * r_t - p * r_e_t
+            u, D, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            v = 2 * D
+            w = torch.exp(-a * u)
+            s = 1 - w
+            return v * a * w * s * u_t + s**2 * D_t + v * u * w * s * a_t
+
+
+class _MorseEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, D: Tensor, a: Tensor) -> Tensor:
+        v = (-a * u).exp_()
+        w = 1 - v
+        w_squared = w**2
+        ctx.save_for_backward(u, D, a, v, w, w_squared)
+        return D * w_squared
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _MorseReverse.backward(ctx, grad_y)
+        u, D, a, v, w, w_squared = ctx.saved_tensors
+        s = 2 * D
+        grad_u = grad_D = grad_a = None
+        if ctx.needs_input_grad[0]:
+            grad_u = grad_y * (s * a * v).mul_(w)
+        if ctx.needs_input_grad[1]:
+            grad_D = grad_y * w_squared
+        if ctx.needs_input_grad[2]:
+            grad_a = grad_y * (s * u * v).mul_(w)
+        return grad_u, grad_D, grad_a
 
 
 def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
@@ -91,11 +120,37 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (D, a, r, r_e))):
+    args = (D, a, r, r_e)
+    if has_torch_function(args):
+        return handle_torch_function(morse, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
+    D, a, r, r_e = args
+    args = (r - r_e, D, a)
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _MorseReverse.apply(D, a, r, r_e)
-    return MorseFunction.apply(D, a, r, r_e)
+        return _MorseReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return MorseFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _MorseReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _MorseReverse.apply(*args)
+    return _MorseEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("morse() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class Morse(nn.Module):

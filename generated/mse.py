@@ -9,11 +9,13 @@ r"""``mean((x - y)**2)`` with analytic derivatives.
     y_1 = \operatorname{mean} \left((x - y)^2\right)
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Mse", "MseFunction", "mse"]
 
@@ -24,39 +26,48 @@ class _MseReverse(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, y: Tensor) -> Tensor:
-        return ((x - y) ** 2).mean()
+    def forward(u: Tensor) -> Tensor:
+        return (u**2).mean()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.shape = inputs[0].shape
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad_y_1: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, y = ctx.saved_tensors
-        shape = torch.broadcast_shapes(x.shape, y.shape)
-        grad_y_1 = grad_y_1.expand(shape) / shape.numel()
-        u = grad_y_1 * (2 * (x - y))
-        grad_x = grad_y = None
-        if ctx.needs_input_grad[0]:
-            grad_x = u.sum_to_size(x.shape)
-        if ctx.needs_input_grad[1]:
-            grad_y = (-u).sum_to_size(y.shape)
-        return grad_x, grad_y
+    def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
+        u = ctx.saved_tensors[0].to(grad_y_1.dtype)
+        grad_y_1 = (grad_y_1 / ctx.shape.numel()).expand(ctx.shape)
+        return grad_y_1 * (2 * u)
 
 
 class MseFunction(_MseReverse):
     """Autograd node of :func:`mse`, with the forward-mode rule."""
 
     @staticmethod
-    def jvp(ctx: Any, x_t: Tensor, y_t: Tensor) -> Tensor:
+    def jvp(ctx: Any, u_t: Tensor) -> Tensor:
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            u = 2 * (x - y)
-            return (u * x_t - u * y_t).mean()
+            u = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            return (2 * u * u_t).mean()
+
+
+class _MseEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor) -> Tensor:
+        ctx.shape = u.shape
+        ctx.save_for_backward(u)
+        return (u**2).mean()
+
+    @staticmethod
+    def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
+        (u,) = ctx.saved_tensors
+        grad_y_1 = (grad_y_1 / ctx.shape.numel()).expand(ctx.shape)
+        return grad_y_1 * (2 * u)
 
 
 def mse(x: Tensor, y: Tensor) -> Tensor:
@@ -72,11 +83,37 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (x, y))):
+    args = (x, y)
+    if has_torch_function(args):
+        return handle_torch_function(mse, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
+    x, y = args
+    args = (x - y,)
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _MseReverse.apply(x, y)
-    return MseFunction.apply(x, y)
+        return _MseReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return MseFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _MseReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _MseReverse.apply(*args)
+    return _MseEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("mse() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class Mse(nn.Module):

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Planck", "PlanckFunction", "planck"]
 
@@ -36,7 +37,7 @@ class _PlanckReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x = ctx.saved_tensors[0].to(grad_y.dtype)
         expm1_x = torch.expm1(x)
         return grad_y * (x**2 * (3 - x * torch.exp(x) / expm1_x) / expm1_x)
 
@@ -54,6 +55,24 @@ class PlanckFunction(_PlanckReverse):
             return x**2 * (3 - x * torch.exp(x) / expm1_x) / expm1_x * x_t
 
 
+class _PlanckEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        expm1_x = torch.expm1(x)
+        ctx.save_for_backward(x, expm1_x)
+        return (x**3).div_(expm1_x)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _PlanckReverse.backward(ctx, grad_y)
+        x, expm1_x = ctx.saved_tensors
+        u = (x**2).mul_(3 - torch.exp(x).mul_(x).div_(expm1_x))
+        return grad_y * u.div_(expm1_x)
+
+
 def planck(x: Tensor) -> Tensor:
     """Return ``x**3/expm1(x)`` elementwise.
 
@@ -66,11 +85,20 @@ def planck(x: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if x.is_complex():
+    if has_torch_function((x,)):
+        return handle_torch_function(planck, (x,), x)
+    if torch.is_complex(x):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
         return _PlanckReverse.apply(x)
-    return PlanckFunction.apply(x)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return PlanckFunction.apply(x)
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return _PlanckReverse.forward(x)
+    plain = type(x) in (Tensor, nn.Parameter)
+    if not plain or torch.is_autocast_enabled(x.device.type):
+        return _PlanckReverse.apply(x)
+    return _PlanckEager.apply(x)
 
 
 class Planck(nn.Module):

@@ -13,11 +13,13 @@ r"""Elementwise ``logaddexp(k*x, k*y)/k`` with analytic derivatives.
     \frac{\partial y_1}{\partial y} = \sigma(k y - k x)
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["SmoothMax", "SmoothMaxFunction", "smooth_max"]
 
@@ -42,19 +44,18 @@ class _SmoothMaxReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y_1: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        k, x, y = ctx.saved_tensors
+        k, x, y = (t.to(grad_y_1.dtype) for t in ctx.saved_tensors[:3])
         u = k * x
         v = k * y
         w = torch.sigmoid(u - v)
         s = torch.sigmoid(v - u)
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            p = (x * w + y * s - torch.logaddexp(u, v) / k) / k
-            grad_k = (grad_y_1 * p).sum_to_size(k.shape)
+            grad_k = grad_y_1 * ((x * w + y * s - torch.logaddexp(u, v) / k) / k)
         if ctx.needs_input_grad[1]:
-            grad_x = (grad_y_1 * w).sum_to_size(x.shape)
+            grad_x = grad_y_1 * w
         if ctx.needs_input_grad[2]:
-            grad_y = (grad_y_1 * s).sum_to_size(y.shape)
+            grad_y = grad_y_1 * s
         return grad_k, grad_x, grad_y
 
 
@@ -75,6 +76,36 @@ class SmoothMaxFunction(_SmoothMaxReverse):
             return p + s * y_t
 
 
+class _SmoothMaxEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        u = k * x
+        v = k * y
+        w = torch.logaddexp(u, v).div_(k)
+        ctx.save_for_backward(k, x, y, u, v, w)
+        return w
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y_1: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _SmoothMaxReverse.backward(ctx, grad_y_1)
+        k, x, y, u, v, w = ctx.saved_tensors
+        s = (u - v).sigmoid_()
+        p = (v - u).sigmoid_()
+        grad_k = grad_x = grad_y = None
+        if ctx.needs_input_grad[0]:
+            grad_k = grad_y_1 * (x * s).add_(y * p).sub_(w).div_(k)
+        if ctx.needs_input_grad[1]:
+            grad_x = grad_y_1 * s
+        if ctx.needs_input_grad[2]:
+            grad_y = grad_y_1 * p
+        return grad_k, grad_x, grad_y
+
+
 def smooth_max(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Return ``logaddexp(k*x, k*y)/k`` elementwise.
 
@@ -89,11 +120,35 @@ def smooth_max(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (k, x, y))):
+    args = (k, x, y)
+    if has_torch_function(args):
+        return handle_torch_function(smooth_max, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _SmoothMaxReverse.apply(k, x, y)
-    return SmoothMaxFunction.apply(k, x, y)
+        return _SmoothMaxReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return SmoothMaxFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _SmoothMaxReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _SmoothMaxReverse.apply(*args)
+    return _SmoothMaxEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("smooth_max() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class SmoothMax(nn.Module):

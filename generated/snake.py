@@ -12,11 +12,13 @@ r"""Elementwise ``x + sin(a*x)**2/a`` with analytic derivatives.
         \frac{\sin(a x)}{a}\right)}{a}
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Snake", "SnakeFunction", "snake"]
 
@@ -37,16 +39,15 @@ class _SnakeReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, a = ctx.saved_tensors
+        x, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         u = a * x
         cos_u = torch.cos(u)
         sin_u = torch.sin(u)
         grad_x = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_x = (grad_y * (1 + 2 * cos_u * sin_u)).sum_to_size(x.shape)
+            grad_x = grad_y * (1 + 2 * cos_u * sin_u)
         if ctx.needs_input_grad[1]:
-            v = sin_u * (2 * x * cos_u - sin_u / a) / a
-            grad_a = (grad_y * v).sum_to_size(a.shape)
+            grad_a = grad_y * (sin_u * (2 * x * cos_u - sin_u / a) / a)
         return grad_x, grad_a
 
 
@@ -66,6 +67,30 @@ class SnakeFunction(_SnakeReverse):
             return (1 + 2 * cos_u * sin_u) * x_t + v
 
 
+class _SnakeEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, a: Tensor) -> Tensor:
+        u = a * x
+        sin_u = torch.sin(u)
+        ctx.save_for_backward(x, a, u, sin_u)
+        return (sin_u**2).div_(a).add_(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _SnakeReverse.backward(ctx, grad_y)
+        x, a, u, sin_u = ctx.saved_tensors
+        cos_u = torch.cos(u)
+        grad_x = grad_a = None
+        if ctx.needs_input_grad[0]:
+            grad_x = grad_y * (2 * cos_u).mul_(sin_u).add_(1)
+        if ctx.needs_input_grad[1]:
+            grad_a = grad_y * (2 * x * cos_u).sub_(sin_u / a).mul_(sin_u).div_(a)
+        return grad_x, grad_a
+
+
 def snake(x: Tensor, a: Tensor) -> Tensor:
     """Return ``x + sin(a*x)**2/a`` elementwise.
 
@@ -79,11 +104,35 @@ def snake(x: Tensor, a: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (x, a))):
+    args = (x, a)
+    if has_torch_function(args):
+        return handle_torch_function(snake, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _SnakeReverse.apply(x, a)
-    return SnakeFunction.apply(x, a)
+        return _SnakeReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return SnakeFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _SnakeReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _SnakeReverse.apply(*args)
+    return _SnakeEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("snake() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class Snake(nn.Module):

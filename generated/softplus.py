@@ -12,11 +12,13 @@ r"""Elementwise ``softplus(beta*x)/beta`` with analytic derivatives.
     \frac{\partial y}{\partial x} = \sigma(\beta x)
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Softplus", "SoftplusFunction", "softplus"]
 
@@ -37,15 +39,15 @@ class _SoftplusReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        beta, x = ctx.saved_tensors
+        beta, x = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         u = beta * x
         sigmoid_u = torch.sigmoid(u)
         grad_beta = grad_x = None
         if ctx.needs_input_grad[0]:
             v = (x * sigmoid_u - nn.functional.softplus(u) / beta) / beta
-            grad_beta = (grad_y * v).sum_to_size(beta.shape)
+            grad_beta = grad_y * v
         if ctx.needs_input_grad[1]:
-            grad_x = (grad_y * sigmoid_u).sum_to_size(x.shape)
+            grad_x = grad_y * sigmoid_u
         return grad_beta, grad_x
 
 
@@ -64,6 +66,30 @@ class SoftplusFunction(_SoftplusReverse):
             return v * beta_t + sigmoid_u * x_t
 
 
+class _SoftplusEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, beta: Tensor, x: Tensor) -> Tensor:
+        u = beta * x
+        v = nn.functional.softplus(u).div_(beta)
+        ctx.save_for_backward(beta, x, u, v)
+        return v
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _SoftplusReverse.backward(ctx, grad_y)
+        beta, x, u, v = ctx.saved_tensors
+        sigmoid_u = torch.sigmoid(u)
+        grad_beta = grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_beta = grad_y * (x * sigmoid_u).sub_(v).div_(beta)
+        if ctx.needs_input_grad[1]:
+            grad_x = grad_y * sigmoid_u
+        return grad_beta, grad_x
+
+
 def softplus(beta: Tensor, x: Tensor) -> Tensor:
     """Return ``softplus(beta*x)/beta`` elementwise.
 
@@ -77,11 +103,35 @@ def softplus(beta: Tensor, x: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (beta, x))):
+    args = (beta, x)
+    if has_torch_function(args):
+        return handle_torch_function(softplus, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _SoftplusReverse.apply(beta, x)
-    return SoftplusFunction.apply(beta, x)
+        return _SoftplusReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return SoftplusFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _SoftplusReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _SoftplusReverse.apply(*args)
+    return _SoftplusEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("softplus() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class Softplus(nn.Module):

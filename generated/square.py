@@ -11,11 +11,13 @@ r"""Elementwise ``x1**3 + x2**2`` with analytic derivatives.
     \frac{\partial y}{\partial x_2} = 2 x_2
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Square", "SquareFunction", "square"]
 
@@ -36,12 +38,12 @@ class _SquareReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x1, x2 = ctx.saved_tensors
+        x1, x2 = (t.to(grad_y.dtype) for t in ctx.saved_tensors)
         grad_x1 = grad_x2 = None
         if ctx.needs_input_grad[0]:
-            grad_x1 = (grad_y * (3 * x1**2)).sum_to_size(x1.shape)
+            grad_x1 = grad_y * (3 * x1**2)
         if ctx.needs_input_grad[1]:
-            grad_x2 = (grad_y * (2 * x2)).sum_to_size(x2.shape)
+            grad_x2 = grad_y * (2 * x2)
         return grad_x1, grad_x2
 
 
@@ -57,6 +59,27 @@ class SquareFunction(_SquareReverse):
             return 3 * x1**2 * x1_t + 2 * x2 * x2_t
 
 
+class _SquareEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x1: Tensor, x2: Tensor) -> Tensor:
+        ctx.save_for_backward(x1, x2)
+        return x1**3 + x2**2
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _SquareReverse.backward(ctx, grad_y)
+        x1, x2 = ctx.saved_tensors
+        grad_x1 = grad_x2 = None
+        if ctx.needs_input_grad[0]:
+            grad_x1 = grad_y * (x1**2).mul_(3)
+        if ctx.needs_input_grad[1]:
+            grad_x2 = grad_y * (2 * x2)
+        return grad_x1, grad_x2
+
+
 def square(x1: Tensor, x2: Tensor) -> Tensor:
     """Return ``x1**3 + x2**2`` elementwise.
 
@@ -70,11 +93,35 @@ def square(x1: Tensor, x2: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (x1, x2))):
+    args = (x1, x2)
+    if has_torch_function(args):
+        return handle_torch_function(square, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _SquareReverse.apply(x1, x2)
-    return SquareFunction.apply(x1, x2)
+        return _SquareReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return SquareFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _SquareReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _SquareReverse.apply(*args)
+    return _SquareEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("square() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class Square(nn.Module):

@@ -11,11 +11,13 @@ r"""Elementwise ``a*sigmoid(a)*b`` with analytic derivatives.
     \frac{\partial y}{\partial b} = a \sigma(a)
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Swiglu", "SwigluFunction", "swiglu"]
 
@@ -36,14 +38,13 @@ class _SwigluReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = ctx.saved_tensors
+        a, b = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         sigmoid_a = torch.sigmoid(a)
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            u = b * sigmoid_a * (1 + a * torch.sigmoid(-a))
-            grad_a = (grad_y * u).sum_to_size(a.shape)
+            grad_a = grad_y * (b * sigmoid_a * (1 + a * torch.sigmoid(-a)))
         if ctx.needs_input_grad[1]:
-            grad_b = (grad_y * (a * sigmoid_a)).sum_to_size(b.shape)
+            grad_b = grad_y * (a * sigmoid_a)
         return grad_a, grad_b
 
 
@@ -61,6 +62,29 @@ class SwigluFunction(_SwigluReverse):
             return u + a * sigmoid_a * b_t
 
 
+class _SwigluEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        sigmoid_a = torch.sigmoid(a)
+        u = a * sigmoid_a
+        ctx.save_for_backward(a, b, sigmoid_a, u)
+        return u * b
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _SwigluReverse.backward(ctx, grad_y)
+        a, b, sigmoid_a, u = ctx.saved_tensors
+        grad_a = grad_b = None
+        if ctx.needs_input_grad[0]:
+            grad_a = grad_y * (b * sigmoid_a).mul_((-a).sigmoid_().mul_(a).add_(1))
+        if ctx.needs_input_grad[1]:
+            grad_b = grad_y * u
+        return grad_a, grad_b
+
+
 def swiglu(a: Tensor, b: Tensor) -> Tensor:
     """Return ``a*sigmoid(a)*b`` elementwise.
 
@@ -74,11 +98,35 @@ def swiglu(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (a, b))):
+    args = (a, b)
+    if has_torch_function(args):
+        return handle_torch_function(swiglu, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _SwigluReverse.apply(a, b)
-    return SwigluFunction.apply(a, b)
+        return _SwigluReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return SwigluFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _SwigluReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _SwigluReverse.apply(*args)
+    return _SwigluEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("swiglu() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class Swiglu(nn.Module):

@@ -12,11 +12,13 @@ r"""Elementwise ``x*sigmoid(beta*x)`` with analytic derivatives.
     \frac{\partial y}{\partial \beta} = x^2 \sigma(\beta x) \sigma(-\beta x)
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Swish", "SwishFunction", "swish"]
 
@@ -37,17 +39,15 @@ class _SwishReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, beta = ctx.saved_tensors
+        x, beta = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         u = beta * x
         sigmoid_u = torch.sigmoid(u)
         sigmoid_neg_u = torch.sigmoid(-u)
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            v = sigmoid_u * (1 + x * beta * sigmoid_neg_u)
-            grad_x = (grad_y * v).sum_to_size(x.shape)
+            grad_x = grad_y * (sigmoid_u * (1 + x * beta * sigmoid_neg_u))
         if ctx.needs_input_grad[1]:
-            w = x**2 * sigmoid_u * sigmoid_neg_u
-            grad_beta = (grad_y * w).sum_to_size(beta.shape)
+            grad_beta = grad_y * (x**2 * sigmoid_u * sigmoid_neg_u)
         return grad_x, grad_beta
 
 
@@ -67,6 +67,29 @@ class SwishFunction(_SwishReverse):
             return v + x**2 * sigmoid_u * sigmoid_neg_u * beta_t
 
 
+class _SwishEager(torch.autograd.Function):
+    """The node of plain tensors: keeps what it computed, works in its own buffers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, beta: Tensor) -> Tensor:
+        u = (beta * x).sigmoid_()
+        ctx.save_for_backward(x, beta, u)
+        return x * u
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _SwishReverse.backward(ctx, grad_y)
+        x, beta, u = ctx.saved_tensors
+        v = (beta * x).neg_().sigmoid_()
+        grad_x = grad_beta = None
+        if ctx.needs_input_grad[0]:
+            grad_x = grad_y * (x * beta).mul_(v).add_(1).mul_(u)
+        if ctx.needs_input_grad[1]:
+            grad_beta = grad_y * (x**2 * u).mul_(v)
+        return grad_x, grad_beta
+
+
 def swish(x: Tensor, beta: Tensor) -> Tensor:
     """Return ``x*sigmoid(beta*x)`` elementwise.
 
@@ -80,11 +103,35 @@ def swish(x: Tensor, beta: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    if any(map(torch.is_complex, (x, beta))):
+    args = (x, beta)
+    if has_torch_function(args):
+        return handle_torch_function(swish, args, *args)
+    if not all(isinstance(t, Tensor) for t in args):
+        args = _as_tensors(*args)
+    if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
-        return _SwishReverse.apply(x, beta)
-    return SwishFunction.apply(x, beta)
+        return _SwishReverse.apply(*args)
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return SwishFunction.apply(*args)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+        return _SwishReverse.forward(*args)
+    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
+    plain = plain and all(map(torch.is_floating_point, args))
+    if not plain or torch.is_autocast_enabled(args[0].device.type):
+        return _SwishReverse.apply(*args)
+    return _SwishEager.apply(*args)
+
+
+def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
+    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    tensors = [t for t in args if isinstance(t, Tensor)]
+    if not tensors:
+        raise TypeError("swish() takes at least one tensor")
+    kinds = [torch.result_type(t, x) for t in tensors for x in args]
+    dtype = reduce(torch.promote_types, kinds)
+    like = tensors[0].new_empty((), dtype=dtype)
+    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
 
 
 class Swish(nn.Module):

@@ -220,8 +220,8 @@ def test_check(folder: Path) -> None:
     path.write_text(path.read_text().replace("3 * x1**2", "2 * x1**2"))
     result = invoke("check", str(path))
     assert result.exit_code == 1
-    assert "\n-            grad_x1 = (grad_y * (2 * x1**2))" in result.stdout
-    assert "\n+            grad_x1 = (grad_y * (3 * x1**2))" in result.stdout
+    assert "\n-            grad_x1 = grad_y * (2 * x1**2)" in result.stdout
+    assert "\n+            grad_x1 = grad_y * (3 * x1**2)" in result.stdout
 
 
 @pytest.mark.parametrize(

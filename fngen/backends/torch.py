@@ -12,6 +12,27 @@ from fngen.language.rules import definition, derivative, instantiate
 
 TEMPLATE = "torch.py.jinja"
 HALF = Fraction(1, 2)
+IN_PLACE = frozenset(
+    {
+        *("abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "clamp_max", "clamp_min", "cos", "cosh"),
+        *(
+            "digamma",
+            "erf",
+            "erfc",
+            "erfinv",
+            "exp",
+            "exp2",
+            "expm1",
+            "frac",
+            "lgamma",
+            "log",
+            "log10",
+            "log1p",
+        ),
+        *("log2", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trunc"),
+    }
+)
+"""The functions that torch also has as a method in place, under the same name and a ``_``."""
 _MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 
 

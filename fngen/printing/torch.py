@@ -27,6 +27,13 @@ class TorchPrinter(infix.Printer):
     def __init__(self, wrapped: Collection[str] = ()) -> None:
         self.wrapped = wrapped
 
+    def visit(self, node: Value, args: Sequence[Text]) -> Text:
+        """Return the text of a node; ``mul_(u, x)`` is the method call ``u.mul_(x)``."""
+        if not node.op.endswith("_"):
+            return super().visit(node, args)
+        buffer, *rest = args
+        return Text(f"{buffer.inside(infix.ATOM)}.{node.op}({', '.join(a.text for a in rest)})")
+
     def number(self, x: Fraction | Decimal) -> Text:
         """Return an int, a quotient of ints, or the nearest float64."""
         if is_exact_integer(x) or (isinstance(x, Fraction) and _is_small(x)):

@@ -1,0 +1,84 @@
+"""The node for plain tensors: keeps what it has computed, works in its own buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fngen.buffers import reuse
+from fngen.ir import Value, name, substitute_all
+from fngen.keep import depends, kept
+from fngen.lower import Body, Target, lower
+from fngen.printing.infix import Printer
+
+
+@dataclass(frozen=True)
+class Eager:
+    """Its statements, and the names of what it keeps, the leaves first."""
+
+    forward: Body
+    backward: Body
+    keeps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A node's formula and what its bodies must respect.
+
+    Attributes:
+        root: The formula.
+        slopes: Its partial derivatives.
+        inputs: The names of its inputs.
+        cotangent: The name of the output's gradient.
+        output: The name of the output.
+        leaves: What a second derivative starts from: some inputs, or the output.
+        named: The user's names.
+        taken: Identifiers in use.
+    """
+
+    root: Value
+    slopes: tuple[Value, ...]
+    inputs: tuple[str, ...]
+    cotangent: str
+    output: str
+    leaves: tuple[str, ...]
+    named: Mapping[Value, str]
+    taken: frozenset[str]
+
+
+def build(
+    formula: Formula, room: int, targets: Callable[[Sequence[Value]], list[Target]], printer: Printer
+) -> Eager:
+    """Return the statements of the eager node.
+
+    Args:
+        formula: What it computes.
+        room: The columns that the return statement of the forward leaves for the value.
+        targets: Makes of the partial derivatives their products with the cotangent.
+        printer: The printer of the backend, for bodies that nobody differentiates.
+    """
+    root, bits = formula.root, {x: 1 << i for i, x in enumerate(formula.inputs)}
+    keep = kept(root, formula.slopes, formula.inputs, [x for x in formula.leaves if x in bits])
+    named = dict(formula.named)
+    if formula.output in formula.leaves:
+        keep, named[root] = list(dict.fromkeys([*keep, root])), formula.output
+    taken = set(formula.taken)
+
+    masks = depends([root], bits)
+    images = reuse([root], masks, keep)
+    wanted = {images[n]: text for n, text in named.items() if n in images}
+    stored = {images[n] for n in keep if n.args}
+    forward = lower([Target(images[root], room)], printer, taken, wanted, 8, stored)
+
+    labels = {let.value: name(let.name) for lets in (forward.shared, *forward.local) for let in lets}
+    saved = {n: labels[images[n]] if n.args else n for n in keep}
+    products = targets(substitute_all(formula.slopes, saved))
+    bits |= {str(v.datum): masks[n] for n, v in saved.items()}
+    bits[formula.cotangent] = (2 << len(formula.inputs)) - 1  # Under vmap it may be batched alone.
+    values = [t.value for t in products]
+    images = reuse(values, depends(values, bits))
+    wanted = dict(zip(substitute_all(named, saved), named.values(), strict=True))
+    wanted = {images[n]: text for n, text in wanted.items() if n in images and n.args}
+    backward = lower([Target(images[t.value], t.room) for t in products], printer, taken, wanted, 12)
+    keeps = dict.fromkeys([*formula.leaves, *(str(v.datum) for v in saved.values())])
+    return Eager(forward, backward, tuple(keeps))

@@ -1,0 +1,94 @@
+"""The function that users call: which node serves which arguments."""
+
+from __future__ import annotations
+
+from fngen.layer import Layer, Node
+from fngen.layout import bracketed, tuple_lines
+from fngen.lower import MARGIN
+
+_COMPILING = "if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp."
+_TRANSFORMED = "if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:"
+_COMPLEX = 'raise TypeError("the derivatives hold for real tensors, not for complex ones")'
+
+
+def entry(layer: Layer) -> list[str]:
+    """Return the statements of the layer's function."""
+    return _of_several(layer) if len(layer.parameters) > 1 else _of_one(layer)
+
+
+def helper_entry(node: Node) -> list[str]:
+    """Return the statements of a helper's function."""
+    inputs = list(node.names.inputs)
+    return [
+        f"    {_COMPILING}",
+        *bracketed(f"return {node.reverse}.apply(", inputs, ")", 8),
+        *bracketed(f"return {node.forward_mode}.apply(", inputs, ")", 4),
+    ]
+
+
+def _of_one(layer: Layer) -> list[str]:
+    node, x = layer.main, layer.parameters[0]
+    lines = [
+        f"if has_torch_function(({x},)):",
+        f"    return handle_torch_function({node.function}, ({x},), {x})",
+        f"if torch.is_complex({x}):",
+        f"    {_COMPLEX}",
+        *_choice(
+            node,
+            x,
+            wanted=f"{x}.requires_grad and torch.is_grad_enabled()",
+            special=[
+                f"plain = type({x}) in (Tensor, nn.Parameter)",
+                f"if not plain or torch.is_autocast_enabled({x}.device.type):",
+            ],
+        ),
+    ]
+    return [f"    {line}" for line in lines]
+
+
+def _of_several(layer: Layer) -> list[str]:
+    node, parameters = layer.main, list(layer.parameters)
+    lines = [
+        *_assigned("args", parameters),
+        "if has_torch_function(args):",
+        f"    return handle_torch_function({node.function}, args, *args)",
+        "if not all(isinstance(t, Tensor) for t in args):",
+        "    args = _as_tensors(*args)",
+        "if any(map(torch.is_complex, args)):",
+        f"    {_COMPLEX}",
+    ]
+    if layer.arguments != layer.parameters:
+        lines += [*tuple_lines(parameters, 0, tail=" = args"), *_assigned("args", list(layer.arguments))]
+    lines += _choice(
+        node,
+        "*args",
+        wanted="torch.is_grad_enabled() and any(t.requires_grad for t in args)",
+        special=[
+            "plain = set(map(type, args)) <= {Tensor, nn.Parameter}",
+            "plain = plain and all(map(torch.is_floating_point, args))",
+            "if not plain or torch.is_autocast_enabled(args[0].device.type):",
+        ],
+    )
+    return [f"    {line}" for line in lines]
+
+
+def _assigned(target: str, values: list[str]) -> list[str]:
+    flat = f"{target} = ({', '.join(values)}{',' * (len(values) == 1)})"
+    if len(flat) + 4 <= MARGIN:
+        return [flat]
+    return [f"{target} = (", *(f"    {v}," for v in values), ")"]
+
+
+def _choice(node: Node, args: str, wanted: str, special: list[str]) -> list[str]:
+    """Return the statements that choose the node."""
+    return [
+        _COMPILING,
+        f"    return {node.reverse}.apply({args})",
+        _TRANSFORMED,
+        f"    return {node.forward_mode}.apply({args})",
+        f"if not ({wanted}):",
+        f"    return {node.reverse}.forward({args})",
+        *special,
+        f"    return {node.reverse}.apply({args})",
+        f"return {node.eager_class}.apply({args})",
+    ]

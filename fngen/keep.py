@@ -1,0 +1,106 @@
+"""What a node keeps for its backward: never more than autograd of the plain formula would."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from fngen.functions import TABLE
+from fngen.ir import CONDITIONS, LEAVES, Value, fold, name, postorder
+
+_NOTHING = frozenset({"neg", "add", "sub", "floor", "ceil", "round", "trunc", "sign", "full_like", "isnan"})
+_RESULT = frozenset({"exp", "exp2", "expm1", "sigmoid", "tanh", "tan", "sqrt", "rsqrt", "relu", "selu"})
+_CHEAP = {"neg": 1, "add": 1, "sub": 1, "mul": 1, "div": 1, "pow": 2, "sqrt": 2, "abs": 1}
+_CALL = 8
+
+
+def depends(roots: Iterable[Value], inputs: Mapping[str, int]) -> dict[Value, int]:
+    """Return for each node a bit mask of the inputs below it: how it broadcasts."""
+
+    def visit(node: Value, masks: list[int]) -> int:
+        mask = inputs.get(str(node.datum), 0) if node.op == "name" else 0
+        for m in masks:
+            mask |= m
+        return mask
+
+    return fold(roots, visit)
+
+
+def kept(root: Value, slopes: Sequence[Value], inputs: Sequence[str], leaves: Collection[str]) -> list[Value]:
+    """Return the nodes of a formula whose results its backward should find saved.
+
+    With all that the backward shares with the forward there is nothing to compute twice.
+    Where that is more than autograd would save, the cheapest to compute again go.
+
+    Args:
+        root: The formula.
+        slopes: Its partial derivatives.
+        inputs: The names of the inputs.
+        leaves: The inputs that a second derivative starts from: they stay.
+    """
+    masks = depends([root, *slopes], {x: 1 << i for i, x in enumerate(inputs)})
+    forward = [n for n in postorder([root]) if masks[n]]
+    budget = sorted((masks[n] for n in _saved_by_autograd(root, masks)), key=int.bit_count)
+    chosen = {*_frontier(slopes, set(forward)), *map(name, leaves)}
+    while not _fits([masks[n] for n in chosen], budget):
+        spare = [n for n in forward if n in chosen and n.args]
+        if not spare:
+            break
+        evicted = min(spare, key=lambda n: (_CHEAP.get(n.op, _CALL), -masks[n].bit_count()))
+        chosen.remove(evicted)
+        chosen |= {a for a in evicted.args if masks[a]}
+    return [n for n in forward if n in chosen]
+
+
+def _frontier(slopes: Sequence[Value], forward: Collection[Value]) -> set[Value]:
+    """Return the topmost nodes of the forward that the derivatives are made of."""
+    found: set[Value] = set()
+    seen: set[Value] = set()
+    stack = list(slopes)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in forward:
+            found.add(node)
+        else:
+            stack.extend(node.args)
+    return found
+
+
+def _saved_by_autograd(root: Value, masks: Mapping[Value, int]) -> set[Value]:
+    """Return what torch's own nodes would save, operator by operator."""
+    saved: set[Value] = set()
+    for node in postorder([root]):
+        if masks[node] and node.op not in LEAVES:
+            saved.update(n for n in _saved(node, masks) if masks[n])
+    return saved
+
+
+def _saved(node: Value, masks: Mapping[Value, int]) -> list[Value]:
+    args = list(node.args)
+    if node.op in _NOTHING or node.op in CONDITIONS:
+        return []
+    if node.op in _RESULT or (node.op == "div" and not masks[args[0]]):
+        return [node]  # c/x is c times the reciprocal of x, which saves its result.
+    if node.op == "where":
+        return args[:1]
+    if node.op == "mul":
+        return [b for a, b in (args, reversed(args)) if masks[a]]
+    if node.op == "div":
+        return args[1:] if not masks[args[1]] or not masks[args[0]] else args
+    if node.op == "pow" and masks[args[1]]:
+        return [*args, node]
+    row = TABLE.get(node.op)
+    return [node] if row is None else args
+
+
+def _fits(masks: Iterable[int], budget: Sequence[int]) -> bool:
+    """Say whether each mask finds a place of its own in the budget that is no smaller."""
+    free = list(budget)
+    for mask in sorted(masks, key=int.bit_count, reverse=True):
+        place = next((i for i, b in enumerate(free) if b | mask == b), None)
+        if place is None:
+            return False
+        del free[place]
+    return True

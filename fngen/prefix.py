@@ -1,0 +1,64 @@
+"""Inputs that a formula sees only in one sum or difference: the sum is what the node takes.
+
+``mean((x - y)**2)`` is a function of ``x - y``. Autograd's own rule for the difference is
+exact and keeps nothing, so a node of one argument is faster and keeps half as much.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from fngen.ir import LEAVES, Value, name, names, postorder, substitute_all
+from fngen.naming import free_name
+from fngen.problem import Problem
+
+_LINEAR = frozenset({"add", "sub", "neg"})
+
+
+@dataclass(frozen=True)
+class Core:
+    """What is left for the node, and its arguments in terms of the formula's inputs."""
+
+    problem: Problem
+    arguments: tuple[Value, ...]
+
+
+def split(problem: Problem) -> Core:
+    """Return the part of a formula that needs derivatives of its own."""
+    combinations = [n for n in _combinations(problem.value) if n is not problem.value]
+    if not combinations:
+        return Core(problem, tuple(map(name, problem.inputs)))
+    taken = {*problem.inputs, *problem.named.values(), problem.output}
+    images: dict[Value, Value] = {}
+    for node in combinations:
+        label = problem.named.get(node) or free_name("u", taken)
+        taken.add(label)
+        images[node] = name(label)
+    absorbed = set(names(combinations))
+    inputs = tuple(x for x in problem.inputs if x not in absorbed)
+    order = [*combinations, *map(name, inputs)]
+    rest = {n: text for n, text in problem.named.items() if n not in images}
+    root, *intermediates = substitute_all([problem.value, *rest], images)
+    named = dict(zip(intermediates, rest.values(), strict=True))
+    labels = tuple(str(images.get(n, n).datum) for n in order)
+    return Core(replace(problem, inputs=labels, value=root, named=named), tuple(order))
+
+
+def _combinations(root: Value) -> list[Value]:
+    """Return the sums and differences of inputs that appear nowhere else."""
+    order = postorder([root])
+    linear: set[Value] = set()
+    for node in order:
+        if node.op == "name" or (node.op in _LINEAR and all(a in linear for a in node.args)):
+            linear.add(node)
+    users: dict[Value, set[Value]] = {node: set() for node in order}
+    for node in order:
+        for arg in node.args:
+            users[arg].add(node)
+    tops = [n for n in order if n in linear and n.op not in LEAVES and not users[n] <= linear]
+    return [n for n in tops if len(names([n])) > 1 and _closed(n, users)]
+
+
+def _closed(top: Value, users: dict[Value, set[Value]]) -> bool:
+    inside = set(postorder([top]))
+    return all(users[n] <= inside for n in inside - {top})

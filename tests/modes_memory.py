@@ -1,0 +1,127 @@
+"""Memory: what a layer keeps for its backward is never more than autograd keeps for the plain formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
+from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
+
+from tests.modes_table import (
+    HALF,
+    Function,
+    Layer,
+    Mode,
+    Table,
+    agree,
+    close,
+    draw,
+    gradients,
+    leaves,
+    like,
+    several,
+    through,
+)
+from tests.plain import Plain
+
+MEMORY = Table()
+row = MEMORY.row
+FULL = (32, 32)
+
+
+def saved(function: Function, inputs: Sequence[Tensor]) -> tuple[int, int]:
+    """Return how many storages are saved, and their bytes; all are kept alive, lest an address return."""
+    kept: list[Tensor] = []
+    with saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        function(*inputs)
+    sizes = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in kept}
+    return len(sizes), sum(sizes.values())
+
+
+def compare(dtype: torch.dtype, scalars: bool, alone: bool, layer: Layer, plain: Plain) -> None:
+    """Compare, with all but one input a scalar, with only one input that asks for a gradient."""
+    places = range(len(plain.ranges))
+    for full in places if scalars else (None,):
+        for wanted in places if alone else (None,):
+            shapes = [FULL if full in (None, i) else () for i in places]
+            inputs = [draw(plain, *shape, dtype=dtype)[i] for i, shape in enumerate(shapes)]
+            for i, x in enumerate(inputs):
+                x.requires_grad_(wanted in (None, i))
+            count, size = saved(layer.function, inputs)
+            most, largest = saved(plain.function, inputs)
+            assert count <= most, (full, wanted)
+            assert size <= largest, (full, wanted)
+
+
+for _dtype in (torch.float32, torch.bfloat16):
+    _name, _xfail = str(_dtype).removeprefix("torch."), HALF if _dtype == torch.bfloat16 else {}
+    MEMORY[f"memory_{_name}"] = Mode(partial(compare, _dtype, False, False), xfail=_xfail)
+    MEMORY[f"memory_{_name}_scalars"] = Mode(partial(compare, _dtype, True, False), several)
+    MEMORY[f"memory_{_name}_one_wanted"] = Mode(partial(compare, _dtype, False, True), several)
+    MEMORY[f"memory_{_name}_scalars_one_wanted"] = Mode(partial(compare, _dtype, True, True), several)
+
+
+# Saved elsewhere, or computed anew.
+
+
+@row()
+def saved_hooks(layer: Layer, plain: Plain) -> None:
+    """What is saved may be packed away, and only that comes back."""
+    packed, unpacked = [], []
+    pair = (
+        (lambda x: packed.append(x) or x.numpy(force=True)),
+        lambda a: unpacked.append(a) or torch.from_numpy(a),
+    )
+    inputs = leaves(plain, 3)
+    with saved_tensors_hooks(*pair):
+        got = gradients(layer.function(*inputs), inputs)
+    assert len(packed) >= len(unpacked) > 0
+    close(got, gradients(plain.function(*inputs), inputs))
+
+
+@row()
+def saved_on_cpu(layer: Layer, plain: Plain) -> None:
+    with save_on_cpu():
+        agree(layer, plain, leaves(plain, 3))
+
+
+def checkpointed(layer: Layer, plain: Plain, **options: object) -> None:
+    function = partial(checkpoint, layer.function, **options)
+    agree(through(layer, function), plain, leaves(plain, 3))
+
+
+@row()
+def checkpoint_reentrant(layer: Layer, plain: Plain) -> None:
+    """Only .backward works with it, so that the gradients are compared by hand."""
+    inputs, others = leaves(plain, 3), leaves(plain, 3)
+    value, wanted = checkpoint(layer.function, *inputs, use_reentrant=True), plain.function(*others)
+    value.backward(like(value))
+    wanted.backward(like(wanted))
+    close([x.grad for x in inputs], [x.grad for x in others])
+
+
+@row()
+def checkpoint_without_early_stop(layer: Layer, plain: Plain) -> None:
+    with set_checkpoint_early_stop(False):
+        checkpointed(layer, plain, use_reentrant=False)
+
+
+MEMORY["checkpoint"] = Mode(partial(checkpointed, use_reentrant=False))
+MEMORY["checkpoint_debug"] = Mode(partial(checkpointed, use_reentrant=False, determinism_check="default"))
+
+
+@row(lambda plain: plain.native)
+def checkpoint_twice_differentiated(layer: Layer, plain: Plain) -> None:
+    """Nested, with a gradient of the gradient."""
+
+    def second(function: Function) -> tuple[Tensor, ...]:
+        inputs = leaves(plain, 3)
+        value = function(*inputs).sum()
+        slopes = torch.autograd.grad(value, inputs, create_graph=True)
+        return torch.autograd.grad(value + sum((s**2).sum() for s in slopes), inputs)
+
+    once = partial(checkpoint, layer.function, use_reentrant=False)
+    close(second(partial(checkpoint, once, use_reentrant=False)), second(plain.function))

@@ -1,0 +1,158 @@
+"""Where a layer is known to differ from the entry of PyTorch's operator database that it was made for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tests.op_db_rows import Departure
+
+INTEGRAL = (torch.int64, torch.uint8)
+"""The integers that are tested; bool has no arithmetic."""
+
+
+def _nan(x: Tensor, *_: Tensor) -> Tensor:
+    return x.isnan()
+
+
+def _any_nan(x: Tensor, y: Tensor) -> Tensor:
+    return x.isnan() | y.isnan()
+
+
+def _infinite(x: Tensor, *_: Tensor) -> Tensor:
+    return x.isinf()
+
+
+def _everywhere(x: Tensor, *_: Tensor) -> Tensor:
+    return torch.ones_like(x, dtype=torch.bool)
+
+
+def _undefined(x: Tensor) -> Tensor:
+    return torch.full_like(x, torch.nan)
+
+
+DEPARTURES = (
+    Departure(
+        ("acosh",),
+        "gradient",
+        lambda x: ~(x >= 1),
+        "there is no real function below 1; torch gives a slope, without a sign even",
+        truth=_undefined,
+    ),
+    Departure(
+        ("copysign",),
+        "gradient",
+        _infinite,
+        "torch divides the result by x, which is inf/inf",
+        truth=lambda x, y: x.sign() * torch.where(y.signbit(), -1, 1),
+    ),
+    Departure(("copysign",), "gradient", _nan, "torch divides the result by x, a NaN"),
+    Departure(
+        ("nn.functional.softsign",),
+        "gradient",
+        _infinite,
+        "torch differentiates the quotient, and gets inf/inf",
+        truth=torch.zeros_like,
+    ),
+    Departure(
+        ("special.i1", "special.i1e"),
+        "gradient",
+        _nan,
+        "torch takes NaN for 0, and gives the slope there",
+        truth=_undefined,
+    ),
+    Departure(
+        (
+            "nn.functional.celu",
+            "nn.functional.elu",
+            "nn.functional.hardshrink",
+            "nn.functional.hardtanh",
+            "nn.functional.relu6",
+            "nn.functional.selu",
+            "nn.functional.softshrink",
+        ),
+        "gradient",
+        _nan,
+        "torch's vectorised loop and the one for the rest of a tensor disagree at NaN",
+        fault="none",
+    ),
+    Departure(
+        ("nn.functional.margin_ranking_loss",),
+        "gradient",
+        lambda a, b, y: ~(a - b).isfinite(),
+        "torch multiplies the 0 beyond the margin by inf or NaN",
+        fault="none",
+    ),
+    Departure(
+        ("nn.functional.poisson_nll_loss",),
+        "gradient",
+        lambda x, y: y == 0,
+        "torch multiplies the 0 of the branch that it does not take by log(0)",
+    ),
+    Departure(
+        ("nn.functional.relu",), "gradient", _nan, "torch passes the gradient on at NaN", fault="fngen"
+    ),
+    Departure(
+        ("max/binary", "maximum", "min/binary", "minimum"),
+        "gradient",
+        _any_nan,
+        "torch passes the gradient on to both at NaN",
+        fault="fngen",
+    ),
+    Departure(("heaviside",), "value", _nan, "the layer gives the value at 0, torch 0", fault="fngen"),
+    Departure(
+        ("logit",),
+        "gradient",
+        lambda x, *_: ~((x >= 0) & (x <= 1)),
+        "there is no real function beyond 0 and 1",
+        fault="fngen",
+    ),
+    Departure(
+        ("nn.functional.selu",),
+        "gradient",
+        _everywhere,
+        "the constants are written as fractions with 31 digits, infinite in float16",
+        fault="fngen",
+        dtypes=(torch.float16,),
+    ),
+    Departure(
+        ("angle",),
+        "value",
+        _everywhere,
+        "a number in a choice is truncated to the dtype of integers",
+        fault="fngen",
+        dtypes=INTEGRAL,
+    ),
+    Departure(
+        ("special.ndtr",),
+        "value",
+        lambda x: x != 0,
+        "-x of an unsigned integer wraps around",
+        fault="fngen",
+        dtypes=(torch.uint8,),
+    ),
+    Departure(
+        ("div/no_rounding_mode", "true_divide"),
+        "gradient",
+        lambda x, y: (y.abs() > 128) | (y.abs() < 1 / 32),
+        "the slope x/y**2 overflows or underflows in y**2",
+        fault="fngen",
+        dtypes=(torch.float16,),
+    ),
+    Departure(
+        ("__rdiv__",),
+        "gradient",
+        lambda x, y: (x.abs() > 128) | (x.abs() < 1 / 32),
+        "the slope y/x**2 overflows or underflows in x**2",
+        fault="fngen",
+        dtypes=(torch.float16,),
+    ),
+    Departure(
+        ("log10", "log2"),
+        "gradient",
+        lambda x: x.abs() < 1e-3,
+        "the slope overflows before it is multiplied by a small gradient",
+        fault="fngen",
+        dtypes=(torch.float16,),
+    ),
+)
