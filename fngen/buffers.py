@@ -33,6 +33,10 @@ def reuse(
         fresh = arg.op not in LEAVES and arg.op not in CONDITIONS and arg not in kept
         return fresh and uses[arg] == 1 and masks[arg] == masks[node] != 0
 
+    def same_layout(node: Value) -> bool:
+        # The first operand has the say in the memory format of the result.
+        return masks[node].bit_count() == 1 or not masks[node.args[0]]
+
     images: dict[Value, Value] = {}
     for node in order:
         args = [images[a] for a in node.args]
@@ -41,7 +45,7 @@ def reuse(
             continue
         if owned(node, node.args[0]):
             images[node] = value(f"{node.op}_", *args)
-        elif node.op in _COMMUTATIVE and owned(node, node.args[1]):
+        elif node.op in _COMMUTATIVE and owned(node, node.args[1]) and same_layout(node):
             images[node] = value(f"{node.op}_", args[1], args[0])
         elif node.op == "div" and not masks[node.args[0]] and owned(node, node.args[1]):
             # As torch itself computes c/x.

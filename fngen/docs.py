@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fngen.example import Example
 from fngen.ir import Value, name, substitute, tree_size
-from fngen.layer import Node
 from fngen.layout import filled, folded
 from fngen.lower import MARGIN
+from fngen.node import Node
 from fngen.printing.latex import LatexPrinter, symbol
 from fngen.problem import Problem
 

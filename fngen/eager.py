@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fngen import economy
 from fngen.buffers import reuse
-from fngen.ir import Value, name, substitute_all
+from fngen.ir import Value, name, names, substitute_all
 from fngen.keep import depends, kept
 from fngen.lower import Body, Target, lower
 from fngen.printing.infix import Printer
@@ -14,11 +15,19 @@ from fngen.printing.infix import Printer
 
 @dataclass(frozen=True)
 class Eager:
-    """Its statements, and the names of what it keeps, the leaves first."""
+    """Its statements and what it keeps.
+
+    Attributes:
+        forward: The statements of the value.
+        backward: The statements of the gradients.
+        keeps: The names of what it keeps, the leaves first.
+        wanted: For each of them the inputs whose gradients need it, as a bit mask.
+    """
 
     forward: Body
     backward: Body
     keeps: tuple[str, ...]
+    wanted: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -27,22 +36,26 @@ class Formula:
 
     Attributes:
         root: The formula.
-        slopes: Its partial derivatives.
+        slopes: Its partial derivatives, as a second derivative starts from them.
+        quick: The same in the cheapest form.
         inputs: The names of its inputs.
         cotangent: The name of the output's gradient.
         output: The name of the output.
         leaves: What a second derivative starts from: some inputs, or the output.
         named: The user's names.
+        always: The leaves that are read whatever gradient is wanted.
         taken: Identifiers in use.
     """
 
     root: Value
     slopes: tuple[Value, ...]
+    quick: tuple[Value, ...]
     inputs: tuple[str, ...]
     cotangent: str
     output: str
     leaves: tuple[str, ...]
     named: Mapping[Value, str]
+    always: frozenset[str]
     taken: frozenset[str]
 
 
@@ -58,7 +71,7 @@ def build(
         printer: The printer of the backend, for bodies that nobody differentiates.
     """
     root, bits = formula.root, {x: 1 << i for i, x in enumerate(formula.inputs)}
-    keep = kept(root, formula.slopes, formula.inputs, [x for x in formula.leaves if x in bits])
+    keep = kept(root, formula.quick, formula.inputs, [x for x in formula.leaves if x in bits])
     named = dict(formula.named)
     if formula.output in formula.leaves:
         keep, named[root] = list(dict.fromkeys([*keep, root])), formula.output
@@ -72,13 +85,18 @@ def build(
 
     labels = {let.value: name(let.name) for lets in (forward.shared, *forward.local) for let in lets}
     saved = {n: labels[images[n]] if n.args else n for n in keep}
-    products = targets(substitute_all(formula.slopes, saved))
+    quick = substitute_all(formula.quick, saved)
+    made = targets(economy.products(quick))
+    values = economy.shared_factors([t.value for t in made])
     bits |= {str(v.datum): masks[n] for n, v in saved.items()}
     bits[formula.cotangent] = (2 << len(formula.inputs)) - 1  # Under vmap it may be batched alone.
-    values = [t.value for t in products]
     images = reuse(values, depends(values, bits))
     wanted = dict(zip(substitute_all(named, saved), named.values(), strict=True))
     wanted = {images[n]: text for n, text in wanted.items() if n in images and n.args}
-    backward = lower([Target(images[t.value], t.room) for t in products], printer, taken, wanted, 12)
+    final = [Target(images[v], t.room) for v, t in zip(values, made, strict=True)]
+    backward = lower(final, printer, taken, wanted, 12)
     keeps = dict.fromkeys([*formula.leaves, *(str(v.datum) for v in saved.values())])
-    return Eager(forward, backward, tuple(keeps))
+    found = [set(names(pair)) for pair in zip(formula.slopes, quick, strict=True)]
+    always = formula.always | set(names(let.value for let in backward.shared))
+    users = tuple(sum(1 << i for i, used in enumerate(found) if x in used | always) for x in keeps)
+    return Eager(forward, backward, tuple(keeps), users)

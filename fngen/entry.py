@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fngen.layer import Layer, Node
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN
+from fngen.node import Layer, Node
 
 _COMPILING = "if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp."
 _TRANSFORMED = "if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:"
@@ -39,7 +39,7 @@ def _of_one(layer: Layer) -> list[str]:
             wanted=f"{x}.requires_grad and torch.is_grad_enabled()",
             special=[
                 f"plain = type({x}) in (Tensor, nn.Parameter)",
-                f"if not plain or torch.is_autocast_enabled({x}.device.type):",
+                "if not plain or torch._C._is_any_autocast_enabled():",
             ],
         ),
     ]
@@ -49,7 +49,7 @@ def _of_one(layer: Layer) -> list[str]:
 def _of_several(layer: Layer) -> list[str]:
     node, parameters = layer.main, list(layer.parameters)
     lines = [
-        *_assigned("args", parameters),
+        *_assigned("args: tuple[Tensor, ...]", parameters),
         "if has_torch_function(args):",
         f"    return handle_torch_function({node.function}, args, *args)",
         "if not all(isinstance(t, Tensor) for t in args):",
@@ -66,7 +66,7 @@ def _of_several(layer: Layer) -> list[str]:
         special=[
             "plain = set(map(type, args)) <= {Tensor, nn.Parameter}",
             "plain = plain and all(map(torch.is_floating_point, args))",
-            "if not plain or torch.is_autocast_enabled(args[0].device.type):",
+            "if not plain or torch._C._is_any_autocast_enabled():",
         ],
     )
     return [f"    {line}" for line in lines]
@@ -81,6 +81,8 @@ def _assigned(target: str, values: list[str]) -> list[str]:
 
 def _choice(node: Node, args: str, wanted: str, special: list[str]) -> list[str]:
     """Return the statements that choose the node."""
+    if node.raw:  # A trace would record operators that torch does not differentiate.
+        wanted += " or torch.jit.is_tracing()"
     return [
         _COMPILING,
         f"    return {node.reverse}.apply({args})",

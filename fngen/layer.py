@@ -9,96 +9,17 @@ from functools import partial
 from fngen import eager
 from fngen.algebra import ZERO, mul, sum_of
 from fngen.backends.torch import legalise, wrapped
-from fngen.eager import Eager
+from fngen.economy import complements
 from fngen.functions import TABLE
 from fngen.ir import Value, is_number, name, names, substitute_all, value
 from fngen.language.rules import derivative
-from fngen.lower import MARGIN, Body, Constant, Target, hoist_constants, lower
+from fngen.lower import MARGIN, Constant, Target, hoist_constants, lower
 from fngen.naming import class_name, free_name, python_name
+from fngen.node import Layer, Names, Node
 from fngen.prefix import Core
 from fngen.printing.formula import FormulaPrinter
 from fngen.printing.torch import TorchPrinter
 from fngen.problem import Problem
-
-
-@dataclass(frozen=True)
-class Names:
-    """The identifiers of a node's arguments and results in the emitted file."""
-
-    inputs: tuple[str, ...]
-    output: str
-    tangents: tuple[str, ...]
-    gradients: tuple[str, ...]
-    cotangent: str
-
-
-@dataclass(frozen=True)
-class Node:
-    """One autograd node: a function of tensors with its derivatives.
-
-    Attributes:
-        function: The name of the function that applies it.
-        cls: The stem of its class names.
-        names: Its identifiers.
-        scalars: Which inputs are Python numbers and have no gradient.
-        leaves: The inputs that its derivatives are made of, or its output alone.
-        forward: The statements of the value.
-        backward: The statements of the gradients, a target for each tensor input.
-        jvp: The statements of the tangent.
-        reduction: The method that reduces the value to a scalar, or None.
-        eager: The node for plain tensors, if there is one.
-    """
-
-    function: str
-    cls: str
-    names: Names
-    scalars: tuple[bool, ...]
-    leaves: tuple[str, ...]
-    forward: Body
-    backward: Body
-    jvp: Body
-    reduction: str | None = None
-    eager: Eager | None = None
-
-    @property
-    def bodies(self) -> list[Body]:
-        """The statements of every function."""
-        own = [self.forward, self.backward, self.jvp]
-        return own + ([self.eager.forward, self.eager.backward] if self.eager else [])
-
-    @property
-    def reverse(self) -> str:
-        """The class that holds the value and the reverse-mode rule."""
-        return f"{'' if self.cls.startswith('_') else '_'}{self.cls}Reverse"
-
-    @property
-    def forward_mode(self) -> str:
-        """The class that adds the forward-mode rule."""
-        return f"{self.cls}Function"
-
-    @property
-    def eager_class(self) -> str:
-        """The class for plain tensors."""
-        return f"_{self.cls}Eager"
-
-
-@dataclass(frozen=True)
-class Layer:
-    """All that an emitted file computes.
-
-    Attributes:
-        main: Its node.
-        parameters: The inputs of the function that users call.
-        arguments: What the function hands to the node, as text.
-        helpers: The nodes of functions that torch does not differentiate.
-        constants: The numbers at the top of the file.
-    """
-
-    main: Node
-    parameters: tuple[str, ...]
-    arguments: tuple[str, ...]
-    helpers: tuple[Node, ...]
-    constants: tuple[Constant, ...]
 
 
 @dataclass(frozen=True)
@@ -111,13 +32,14 @@ class _Plan:
     scalars: tuple[bool, ...]
     value: Value
     partials: tuple[Value, ...]
+    quick: tuple[Value, ...]
     named: dict[Value, str]
     reduction: str | None = None
 
     @property
     def leaves(self) -> tuple[str, ...]:
         """What the derivatives are made of, when the output serves as itself."""
-        found = names(self.slopes)
+        found = self.names.inputs if self.reduction else names(self.slopes)
         numbers = {x for x, scalar in zip(self.names.inputs, self.scalars, strict=True) if scalar}
         return tuple(x for x in (*self.names.inputs, self.names.output) if x in found and x not in numbers)
 
@@ -173,16 +95,17 @@ def _identifiers(plan: _Plan) -> list[str]:
 def _main_plan(
     problem: Problem, partials: tuple[Value, ...], function: str, aliases: dict[str, str]
 ) -> _Plan:
-    renamed = {name(old): name(new) for old, new in aliases.items()}
-    values = legalise(substitute_all((problem.value, *partials, *problem.named), renamed))
-    root, slopes, intermediates = values[0], values[1 : 1 + len(partials)], values[1 + len(partials) :]
-    named = {node: aliases[text] for node, text in zip(intermediates, problem.named.values(), strict=True)}
+    renamed, n = {name(old): name(new) for old, new in aliases.items()}, len(partials)
+    quick = complements(partials, problem.value)
+    values = legalise(substitute_all((problem.value, *partials, *quick, *problem.named), renamed))
+    root, (slopes, quick) = values[0], (values[1:][:n], values[1 + n :][:n])
+    named = dict(zip(values[1 + 2 * n :], map(aliases.__getitem__, problem.named.values()), strict=True))
     if root.op == "name":
         root = value("clone", root)
     cls, inputs = class_name(function), tuple(aliases[x] for x in problem.inputs)
     labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
     scalars = (False,) * len(inputs)
-    return _Plan(function, cls, labels, scalars, root, tuple(slopes), named, problem.reduction)
+    return _Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named, problem.reduction)
 
 
 def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
@@ -207,11 +130,11 @@ def _helper_plan(op: str) -> _Plan:
     slopes = tuple(legalise(rules))
     root = value(op, *map(name, row.parameters))
     labels = _names(row.parameters, "y", set(row.parameters))
-    return _Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, {})
+    return _Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, slopes, {})
 
 
 def _hoist(plans: Sequence[_Plan], taken: set[str]) -> tuple[list[_Plan], list[Constant]]:
-    roots = [v for p in plans for v in (p.value, *p.partials, *p.named)]
+    roots = [v for p in plans for v in (p.value, *p.partials, *p.quick, *p.named)]
     spell = FormulaPrinter().print
     images, constants = hoist_constants(roots, taken, spell)
     stream = iter(images)
@@ -219,8 +142,9 @@ def _hoist(plans: Sequence[_Plan], taken: set[str]) -> tuple[list[_Plan], list[C
     for plan in plans:
         root = next(stream)
         partials = tuple(next(stream) for _ in plan.partials)
+        quick = tuple(next(stream) for _ in plan.quick)
         named = {next(stream): n for n in plan.named.values()}
-        out.append(replace(plan, value=root, partials=partials, named=named))
+        out.append(replace(plan, value=root, partials=partials, quick=quick, named=named))
     return out, constants
 
 
@@ -234,15 +158,14 @@ def _node(plan: _Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str]
     quick = None
     if main:
         labels = plan.names
+        always = plan.leaves if plan.reduction else names(let.value for let in backward.shared)
         formula = eager.Formula(
-            *(plan.value, slopes, labels.inputs, labels.cotangent),
-            *(labels.output, plan.leaves, named, frozenset(taken)),
+            *(plan.value, slopes, plan.quick, labels.inputs, labels.cotangent),
+            *(labels.output, plan.leaves, named, frozenset(always), frozenset(taken)),
         )
         quick = eager.build(formula, room, partial(_gradients, plan), raw)
-    return Node(
-        *(plan.function, plan.cls, plan.names, plan.scalars, plan.leaves),
-        *(forward, backward, jvp, plan.reduction, quick),
-    )
+    node = Node(plan.function, plan.cls, plan.names, plan.scalars, plan.leaves, forward, backward, jvp)
+    return replace(node, reduction=plan.reduction, eager=quick, raw=bool(printer.wrapped))
 
 
 def _gradients(plan: _Plan, slopes: Sequence[Value]) -> list[Target]:

@@ -16,14 +16,17 @@ from fngen.printing.infix import ATOM, POWER, PRODUCT, SUM
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _HEAD = (
     *("Any", "Tensor", "ctx", "forward_ad", "handle_torch_function", "has_torch_function", "inputs", "math"),
-    *("nn", "output", "reduce", "self", "torch"),
+    *("nn", "output", "self", "sum", "torch"),
 )
 _BUILTINS = (
     *("all", "any", "float", "isinstance", "map", "set", "staticmethod", "str", "super", "tuple", "type"),
     "TypeError",
 )
-_LOCALS = ("args", "leaves", "plain", "primals")
-RESERVED = frozenset([*_HEAD, *_BUILTINS, *_LOCALS])
+_ENTRY = ("args", "plain")
+_LOCALS = ("leaves", "primals", "saved", "shape", "wanted")
+_RESERVED = frozenset([*_HEAD, *_BUILTINS, *_ENTRY])
+"""What the name of a layer must not hide."""
+RESERVED = _RESERVED | frozenset(_LOCALS)
 """Names that the code of an emitted file uses itself."""
 LONGEST = 40
 _SUFFIXES = {2: "squared", 3: "cubed"}
@@ -71,7 +74,7 @@ def check_layer_name(name: str) -> str:
         raise OptionError(f"the name {name[:100]!r} is not an identifier", hint, option="name")
     snake = snake_case(name)
     parts = {snake, class_name(snake), class_name(snake) + "Function"}
-    if keyword.iskeyword(snake) or parts & RESERVED or keyword.iskeyword(class_name(snake)):
+    if keyword.iskeyword(snake) or parts & _RESERVED or keyword.iskeyword(class_name(snake)):
         hint = f"Use for example {snake}_layer."
         raise OptionError(f"the name {name!r} means something else in the emitted file", hint, option="name")
     return snake
@@ -99,7 +102,7 @@ def derived_name(root: Value, reduction: str | None, text: str) -> str:
     slug = slug if slug[:1].isalpha() else f"f_{slug}"
     if not words.faithful or len(slug) > LONGEST:
         slug = f"{slug[: LONGEST - 7].rsplit('_', 1)[0].strip('_')}_{sha256(text.encode()).hexdigest()[:6]}"
-    taken = {class_name(slug), class_name(slug) + "Function", slug} & RESERVED
+    taken = {class_name(slug), class_name(slug) + "Function", slug} & _RESERVED
     return f"{slug}_layer" if taken or keyword.iskeyword(slug) else slug
 
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from fngen.eager import Eager
-from fngen.layer import Node
 from fngen.layout import bracketed, tuple_lines, typed
 from fngen.lower import MARGIN, Body
+from fngen.node import Node
 from fngen.printing.infix import ATOM
 
 
@@ -100,10 +100,12 @@ def _numbers(node: Node) -> list[str]:
 def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
     parameters = ["ctx: Any", *typed(node.names.inputs)]
     *forward, result = _statements(node, eager.forward)
-    if node.reduction:
-        forward.append(_shape(node, "({})".format(", ".join([*node.names.inputs, ""]).rstrip(" "))))
-    save = bracketed("ctx.save_for_backward(", list(eager.keeps), ")", 8) if eager.keeps else []
-    used = _body_names(eager.backward)
+    always = (1 << len(node.names.inputs)) - 1
+    if any(mask != always for mask in eager.wanted):
+        forward.append("wanted = ctx.needs_input_grad")
+    saved = [x if m == always else _if_wanted(x, m) for x, m in zip(eager.keeps, eager.wanted, strict=True)]
+    save = bracketed("ctx.save_for_backward(", saved, ")", 8) if eager.keeps else []
+    used = _body_names(eager.backward) | (set(node.leaves) if node.reduction else set())
     wanted = [x if x in used else "_" for x in eager.keeps]
     unpack = tuple_lines(wanted, 8, tail=" = ctx.saved_tensors") if set(wanted) - {"_"} else []
     in_place = any(re.search(r"\._?\w+_\(", text) for text in eager.backward.printed.values())
@@ -118,6 +120,19 @@ def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
         shared=eager.backward.lines(eager.backward.shared),
         gradients=_gradients(node, eager.backward, several),
     )
+
+
+def _if_wanted(x: str, mask: int) -> str:
+    """Return ``x``, or None where none of the gradients that need it is wanted."""
+    return (
+        f"{x} if {' or '.join(f'wanted[{i}]' for i in range(mask.bit_length()) if mask >> i & 1)} else None"
+    )
+
+
+def _partly(node: Node) -> bool:
+    """Say whether a leaf may be missing among what an eager node has saved."""
+    always = (1 << len(node.names.inputs)) - 1
+    return node.eager is not None and any(m != always for m in node.eager.wanted[: len(node.leaves)])
 
 
 def _heads(node: Node, several: bool) -> dict[str, list[str]]:
@@ -157,9 +172,9 @@ def _body_names(body: Body) -> set[str]:
 def _setup(node: Node, tensors: tuple[str, ...]) -> list[str]:
     """Return the body of ``setup_context``."""
     inputs, leaves, numbers = node.names.inputs, node.leaves, _numbers(node)
-    lines = [_shape(node, "inputs")] if node.reduction else []
+    lines = []
     if not leaves and not numbers:
-        return lines or ["pass  # The derivative is constant: nothing is kept."]
+        return ["pass  # The derivative is constant: nothing is kept."]
     kept = "output" if leaves == (node.names.output,) else ", ".join(leaves)
     if leaves == inputs:
         kept = "*inputs"
@@ -167,13 +182,6 @@ def _setup(node: Node, tensors: tuple[str, ...]) -> list[str]:
         lines += tuple_lines([x if x in (*leaves, *numbers) else "_" for x in inputs], 0, tail=" = inputs")
     lines += [f"ctx.{x} = {x}" for x in numbers]
     return [*lines, f"ctx.save_for_backward({kept})", f"ctx.save_for_forward({kept})"]
-
-
-def _shape(node: Node, tensors: str) -> str:
-    """Return the statement that remembers what a reduction has reduced."""
-    if len(node.names.inputs) == 1:
-        return f"ctx.shape = {'inputs[0]' if tensors == 'inputs' else node.names.inputs[0]}.shape"
-    return f"ctx.shape = torch.broadcast_shapes(*(t.shape for t in {tensors}))"
 
 
 def _unpack(node: Node) -> list[str]:
@@ -188,6 +196,10 @@ def _unpack(node: Node) -> list[str]:
     if len(leaves) == 1:
         return [f"{indent}{leaves[0]} = ctx.saved_tensors[0]{cast}"]
     saved = "ctx.saved_tensors" + (f"[:{len(leaves)}]" if node.eager.keeps != leaves else "")
+    if _partly(node):
+        cast = f" if t is None else t{cast}"
+        assignment = bracketed("saved: Any = [", [f"t{cast} for t in {saved}"], "]", 8)
+        return [*assignment, *tuple_lines(list(leaves), 8, tail=" = saved")]
     flat = f"{indent}{', '.join(leaves)} = (t{cast} for t in {saved})"
     if len(flat) <= MARGIN:
         return [flat]
@@ -216,10 +228,18 @@ def _jvp_parameters(node: Node) -> list[str]:
 
 
 def _expand(node: Node) -> list[str]:
-    """Return the line that spreads the cotangent of a reduction over what was reduced."""
-    grad = node.names.cotangent
-    share = {None: "", "sum": grad, "mean": f"({grad} / ctx.shape.numel())"}[node.reduction]
-    return [f"{grad} = {share}.expand(ctx.shape)"] if share else []
+    """Return the lines that spread the cotangent of a reduction over what was reduced."""
+    if node.reduction is None:
+        return []
+    grad, leaves = node.names.cotangent, node.leaves
+    shape, lines = f"{leaves[0]}.shape", []
+    if len(leaves) > 1:
+        shapes = ", ".join(f"{x}.shape" for x in leaves)
+        if len(shapes) > 40:
+            shapes = f"*(t.shape for t in ctx.saved_tensors[:{len(leaves)}])"
+        lines, shape = [f"shape = torch.broadcast_shapes({shapes})"], "shape"
+    share = grad if node.reduction == "sum" else f"({grad} / {shape}.numel())"
+    return [*lines, f"{grad} = {share}.expand({shape})"]
 
 
 def _declare(gradients: tuple[str, ...]) -> list[str]:

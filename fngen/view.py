@@ -10,9 +10,9 @@ from fngen.entry import entry, helper_entry
 from fngen.example import example
 from fngen.functions import TABLE
 from fngen.ir import Value
-from fngen.layer import Layer, Node
 from fngen.layout import bracketed, typed
 from fngen.lower import MARGIN, Constant
+from fngen.node import Layer, Node
 from fngen.node_view import NodeView, node_view
 from fngen.problem import Problem
 from fngen.spec import Spec

@@ -81,12 +81,15 @@ class _AiryDiskEager(torch.autograd.Function):
         r, j1_r = ctx.saved_tensors
         mask = torch.abs(r) < 1 / 2
         r_squared = r**2
-        u = (1 / 2 - r_squared / 16).add_((r**4).div_(384))
-        v = u.sub_((r**6).div_(18432)).add_((r**8).div_(1474560))
-        w = v.sub_((r**10).div_(176947200)).add_((r**12).div_(29727129600))
-        s = torch.where(mask, w, j1_r / torch.where(mask, 1, r))
-        p = torch.special.bessel_j0(r).sub_(s).sub_(j1_r / r)
-        return grad_y * (8 * j1_r).mul_(p).div_(r_squared)
+        r_squared_squared = r_squared**2
+        v = (1 / 2 - r_squared / 16).add_(r_squared_squared / 384)
+        u = (r**3).pow_(2)
+        w = v.sub_(u / 18432).add_((r_squared_squared**2).div_(1474560))
+        s = w.sub_((r_squared_squared * r).pow_(2).div_(176947200))
+        p = s.add_((u**2).div_(29727129600))
+        q = torch.where(mask, p, j1_r / torch.where(mask, 1, r))
+        h = torch.special.bessel_j0(r).sub_(q).sub_(j1_r / r)
+        return grad_y * (8 * j1_r).mul_(h).div_(r_squared)
 
 
 def airy_disk(r: Tensor) -> Tensor:
@@ -109,10 +112,10 @@ def airy_disk(r: Tensor) -> Tensor:
         return _AiryDiskReverse.apply(r)
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return AiryDiskFunction.apply(r)
-    if not (r.requires_grad and torch.is_grad_enabled()):
+    if not (r.requires_grad and torch.is_grad_enabled() or torch.jit.is_tracing()):
         return _AiryDiskReverse.forward(r)
     plain = type(r) in (Tensor, nn.Parameter)
-    if not plain or torch.is_autocast_enabled(r.device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _AiryDiskReverse.apply(r)
     return _AiryDiskEager.apply(r)
 

@@ -19,7 +19,6 @@ r"""Elementwise layer ``black_scholes`` with analytic derivatives.
         \pi}} K e^{-r T} e^{-\frac{d_2^2}{2}}}{K \sigma \sqrt{T}}
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -128,8 +127,22 @@ class _BlackScholesEager(torch.autograd.Function):
         s = (-d1).div_(_SQRT_2).erfc_().div_(2)
         p = (-r * T).exp_()
         q = (w - d1).div_(_SQRT_2).erfc_().div_(2)
+        wanted = ctx.needs_input_grad
         ctx.save_for_backward(
-            S, K, r, sigma, T, sigma_squared, u, v, sqrt_T, w, d1, s, p, q
+            S,
+            K,
+            r,
+            sigma,
+            T,
+            sigma_squared if wanted[3] else None,
+            u if wanted[4] else None,
+            v if wanted[3] or wanted[4] else None,
+            sqrt_T,
+            w,
+            d1,
+            s if wanted[0] else None,
+            p,
+            q,
         )
         return (S * s).sub_(K * p * q)
 
@@ -153,22 +166,25 @@ class _BlackScholesEager(torch.autograd.Function):
             p,
             q,
         ) = ctx.saved_tensors
+        h = K * p
         d2 = d1 - w
-        h = d2.pow_(2).div_(2).neg_().exp_().mul_(_1_SQRT_2_PI * K * p)
-        z = (d1**2).div_(2).neg_().exp_().mul_(_1_SQRT_2_PI * S).sub_(h)
+        z = _1_SQRT_2_PI * h * d2.pow_(2).div_(2).neg_().exp_()
+        term_1 = (_1_SQRT_2_PI * S * (d1**2).div_(2).neg_().exp_()).sub_(z)
+        term_2 = sigma * sqrt_T
+        term_3 = h * q
         grad_S = grad_K = grad_r = grad_sigma = grad_T = None
         if ctx.needs_input_grad[0]:
-            grad_S = grad_call * (z / (S * sigma * sqrt_T)).add_(s)
+            grad_S = grad_call * (s + term_1 / (S * term_2))
         if ctx.needs_input_grad[1]:
-            grad_K = grad_call * (q * p).neg_().sub_(z / (K * sigma * sqrt_T))
+            grad_K = grad_call * (q * p).neg_().sub_(term_1 / (K * term_2))
         if ctx.needs_input_grad[2]:
-            grad_r = grad_call * (K * T * q).mul_(p).add_(z * (T / w))
+            grad_r = grad_call * (term_3 * T).add_(term_1 * (T / w))
         if ctx.needs_input_grad[3]:
-            term_1 = (h * sqrt_T).add_((T - v / sigma_squared).div_(sqrt_T).mul_(z))
-            grad_sigma = grad_call * term_1
+            term_4 = (z * sqrt_T).add_(term_1 * (T - v / sigma_squared).div_(sqrt_T))
+            grad_sigma = grad_call * term_4
         if ctx.needs_input_grad[4]:
-            term_2 = (K * r * q).mul_(p).add_(h * (sigma / (2 * sqrt_T)))
-            grad_T = grad_call * term_2.add_((u - v / (2 * T)).div_(w).mul_(z))
+            term_5 = (term_3 * r).add_(z * (sigma / (2 * sqrt_T)))
+            grad_T = grad_call * term_5.add_(term_1 * (u - v / (2 * T)).div_(w))
         return grad_S, grad_K, grad_r, grad_sigma, grad_T
 
 
@@ -188,7 +204,7 @@ def black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> 
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (S, K, r, sigma, T)
+    args: tuple[Tensor, ...] = (S, K, r, sigma, T)
     if has_torch_function(args):
         return handle_torch_function(black_scholes, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -203,7 +219,7 @@ def black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> 
         return _BlackScholesReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _BlackScholesReverse.apply(*args)
     return _BlackScholesEager.apply(*args)
 
@@ -213,10 +229,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("black_scholes() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class BlackScholes(nn.Module):

@@ -101,7 +101,7 @@ def gelu(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _GeluReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch.is_autocast_enabled(x.device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _GeluReverse.apply(x)
     return _GeluEager.apply(x)
 

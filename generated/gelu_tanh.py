@@ -63,8 +63,8 @@ class _GeluTanhEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        u = (x**3).mul_(0.044715).add_(x).mul_(_SQRT_2_PI)
-        v = torch.tanh(u).add_(1)
+        u = (x**3).mul_(0.044715).add_(x).mul_(_SQRT_2_PI).tanh_()
+        v = 1 + u
         ctx.save_for_backward(x, u, v)
         return (x / 2).mul_(v)
 
@@ -73,7 +73,7 @@ class _GeluTanhEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluTanhReverse.backward(ctx, grad_y)
         x, u, v = ctx.saved_tensors
-        w = (_SQRT_2_PI * x).mul_(torch.cosh(u).reciprocal_().pow_(2))
+        w = (_SQRT_2_PI * x).mul_(1 - u**2)
         return grad_y * w.mul_((x**2).mul_(0.134145).add_(1)).add_(v).mul_(0.5)
 
 
@@ -100,7 +100,7 @@ def gelu_tanh(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _GeluTanhReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch.is_autocast_enabled(x.device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _GeluTanhReverse.apply(x)
     return _GeluTanhEager.apply(x)
 

@@ -15,7 +15,6 @@ r"""Elementwise layer ``huber`` with analytic derivatives.
         \le \delta \\ \left| x \right| - \delta & \text{otherwise} \end{cases}
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -76,8 +75,9 @@ class _HuberEager(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, delta: Tensor) -> Tensor:
         abs_x = torch.abs(x)
         mask = abs_x <= delta
-        ctx.save_for_backward(x, delta, abs_x, mask)
-        return torch.where(mask, (x**2).div_(2), (abs_x - delta / 2).mul_(delta))
+        wanted = ctx.needs_input_grad
+        ctx.save_for_backward(x, delta, abs_x if wanted[1] else None, mask)
+        return torch.where(mask, (x**2).div_(2), delta * (abs_x - delta / 2))
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -105,7 +105,7 @@ def huber(x: Tensor, delta: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (x, delta)
+    args: tuple[Tensor, ...] = (x, delta)
     if has_torch_function(args):
         return handle_torch_function(huber, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -120,7 +120,7 @@ def huber(x: Tensor, delta: Tensor) -> Tensor:
         return _HuberReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _HuberReverse.apply(*args)
     return _HuberEager.apply(*args)
 
@@ -130,10 +130,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("huber() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class Huber(nn.Module):

@@ -16,7 +16,6 @@ r"""Elementwise ``4*epsilon*((sigma/r)**12 - (sigma/r)**6)`` with analytic deriv
         \left(\frac{\sigma}{r}\right)^6\right)}{r^7}
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -99,13 +98,14 @@ class _LennardJonesEager(torch.autograd.Function):
         epsilon, sigma, r, v = ctx.saved_tensors
         w = 24 * epsilon
         s = 2 * v
+        p = (r**3).pow_(2)
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
             grad_epsilon = grad_y * (4 * v).mul_(v - 1)
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (w * sigma**5 * (s - 1)).div_(r**6)
+            grad_sigma = grad_y * (w * (sigma**2).pow_(2).mul_(sigma) * (s - 1)).div_(p)
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * (w * sigma**6 * (1 - s)).div_(r**7)
+            grad_r = grad_y * (w * (sigma**3).pow_(2) * (1 - s)).div_(p * r)
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -123,7 +123,7 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (epsilon, sigma, r)
+    args: tuple[Tensor, ...] = (epsilon, sigma, r)
     if has_torch_function(args):
         return handle_torch_function(lennard_jones, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -138,7 +138,7 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
         return _LennardJonesReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _LennardJonesReverse.apply(*args)
     return _LennardJonesEager.apply(*args)
 
@@ -148,10 +148,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("lennard_jones() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class LennardJones(nn.Module):

@@ -100,7 +100,7 @@ def log_cosh(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _LogCoshReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch.is_autocast_enabled(x.device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _LogCoshReverse.apply(x)
     return _LogCoshEager.apply(x)
 

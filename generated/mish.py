@@ -71,8 +71,7 @@ class _MishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MishReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        v = nn.functional.softplus(x).cosh_().reciprocal_().pow_(2)
-        return grad_y * torch.sigmoid(x).mul_(x).mul_(v).add_(u)
+        return grad_y * torch.sigmoid(x).mul_(x).mul_(1 - u**2).add_(u)
 
 
 def mish(x: Tensor) -> Tensor:
@@ -98,7 +97,7 @@ def mish(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _MishReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch.is_autocast_enabled(x.device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _MishReverse.apply(x)
     return _MishEager.apply(x)
 

@@ -16,7 +16,6 @@ r"""Elementwise ``D*(1 - exp(-a*(r - r_e)))**2`` with analytic derivatives.
         e^{-a (r - r_e)}\right)
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -84,7 +83,8 @@ class _MorseEager(torch.autograd.Function):
         v = (-a * u).exp_()
         w = 1 - v
         w_squared = w**2
-        ctx.save_for_backward(u, D, a, v, w, w_squared)
+        wanted = ctx.needs_input_grad
+        ctx.save_for_backward(u, D, a, v, w, w_squared if wanted[1] else None)
         return D * w_squared
 
     @staticmethod
@@ -94,14 +94,14 @@ class _MorseEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MorseReverse.backward(ctx, grad_y)
         u, D, a, v, w, w_squared = ctx.saved_tensors
-        s = 2 * D
+        s = (grad_y * (2 * D)).mul_(v).mul_(w)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = grad_y * (s * a * v).mul_(w)
+            grad_u = s * a
         if ctx.needs_input_grad[1]:
             grad_D = grad_y * w_squared
         if ctx.needs_input_grad[2]:
-            grad_a = grad_y * (s * u * v).mul_(w)
+            grad_a = s * u
         return grad_u, grad_D, grad_a
 
 
@@ -120,7 +120,7 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (D, a, r, r_e)
+    args: tuple[Tensor, ...] = (D, a, r, r_e)
     if has_torch_function(args):
         return handle_torch_function(morse, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -137,7 +137,7 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
         return _MorseReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _MorseReverse.apply(*args)
     return _MorseEager.apply(*args)
 
@@ -147,10 +147,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("morse() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class Morse(nn.Module):

@@ -9,7 +9,6 @@ r"""``mean((x - y)**2)`` with analytic derivatives.
     y_1 = \operatorname{mean} \left((x - y)^2\right)
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -31,14 +30,13 @@ class _MseReverse(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.shape = inputs[0].shape
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
         u = ctx.saved_tensors[0].to(grad_y_1.dtype)
-        grad_y_1 = (grad_y_1 / ctx.shape.numel()).expand(ctx.shape)
+        grad_y_1 = (grad_y_1 / u.shape.numel()).expand(u.shape)
         return grad_y_1 * (2 * u)
 
 
@@ -59,14 +57,13 @@ class _MseEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, u: Tensor) -> Tensor:
-        ctx.shape = u.shape
         ctx.save_for_backward(u)
         return (u**2).mean()
 
     @staticmethod
     def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
         (u,) = ctx.saved_tensors
-        grad_y_1 = (grad_y_1 / ctx.shape.numel()).expand(ctx.shape)
+        grad_y_1 = (grad_y_1 / u.shape.numel()).expand(u.shape)
         return grad_y_1 * (2 * u)
 
 
@@ -83,7 +80,7 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (x, y)
+    args: tuple[Tensor, ...] = (x, y)
     if has_torch_function(args):
         return handle_torch_function(mse, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -100,7 +97,7 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
         return _MseReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _MseReverse.apply(*args)
     return _MseEager.apply(*args)
 
@@ -110,10 +107,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("mse() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class Mse(nn.Module):

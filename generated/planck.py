@@ -96,7 +96,7 @@ def planck(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _PlanckReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch.is_autocast_enabled(x.device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _PlanckReverse.apply(x)
     return _PlanckEager.apply(x)
 

@@ -13,7 +13,6 @@ r"""Elementwise ``logaddexp(k*x, k*y)/k`` with analytic derivatives.
     \frac{\partial y_1}{\partial y} = \sigma(k y - k x)
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -84,7 +83,8 @@ class _SmoothMaxEager(torch.autograd.Function):
         u = k * x
         v = k * y
         w = torch.logaddexp(u, v).div_(k)
-        ctx.save_for_backward(k, x, y, u, v, w)
+        wanted = ctx.needs_input_grad
+        ctx.save_for_backward(k, x, y, u, v, w if wanted[0] else None)
         return w
 
     @staticmethod
@@ -120,7 +120,7 @@ def smooth_max(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (k, x, y)
+    args: tuple[Tensor, ...] = (k, x, y)
     if has_torch_function(args):
         return handle_torch_function(smooth_max, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -135,7 +135,7 @@ def smooth_max(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return _SmoothMaxReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _SmoothMaxReverse.apply(*args)
     return _SmoothMaxEager.apply(*args)
 
@@ -145,10 +145,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("smooth_max() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class SmoothMax(nn.Module):

@@ -12,7 +12,6 @@ r"""Elementwise ``x + sin(a*x)**2/a`` with analytic derivatives.
         \frac{\sin(a x)}{a}\right)}{a}
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -75,19 +74,19 @@ class _SnakeEager(torch.autograd.Function):
         u = a * x
         sin_u = torch.sin(u)
         ctx.save_for_backward(x, a, u, sin_u)
-        return (sin_u**2).div_(a).add_(x)
+        return x + (sin_u**2).div_(a)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SnakeReverse.backward(ctx, grad_y)
         x, a, u, sin_u = ctx.saved_tensors
-        cos_u = torch.cos(u)
+        v = torch.cos(u).mul_(2)
         grad_x = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_y * (2 * cos_u).mul_(sin_u).add_(1)
+            grad_x = grad_y * (v * sin_u).add_(1)
         if ctx.needs_input_grad[1]:
-            grad_a = grad_y * (2 * x * cos_u).sub_(sin_u / a).mul_(sin_u).div_(a)
+            grad_a = grad_y * (sin_u * (v * x).sub_(sin_u / a)).div_(a)
         return grad_x, grad_a
 
 
@@ -104,7 +103,7 @@ def snake(x: Tensor, a: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (x, a)
+    args: tuple[Tensor, ...] = (x, a)
     if has_torch_function(args):
         return handle_torch_function(snake, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -119,7 +118,7 @@ def snake(x: Tensor, a: Tensor) -> Tensor:
         return _SnakeReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _SnakeReverse.apply(*args)
     return _SnakeEager.apply(*args)
 
@@ -129,10 +128,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("snake() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class Snake(nn.Module):

@@ -12,7 +12,6 @@ r"""Elementwise ``softplus(beta*x)/beta`` with analytic derivatives.
     \frac{\partial y}{\partial x} = \sigma(\beta x)
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -73,7 +72,8 @@ class _SoftplusEager(torch.autograd.Function):
     def forward(ctx: Any, beta: Tensor, x: Tensor) -> Tensor:
         u = beta * x
         v = nn.functional.softplus(u).div_(beta)
-        ctx.save_for_backward(beta, x, u, v)
+        wanted = ctx.needs_input_grad
+        ctx.save_for_backward(beta, x, u, v if wanted[0] else None)
         return v
 
     @staticmethod
@@ -103,7 +103,7 @@ def softplus(beta: Tensor, x: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (beta, x)
+    args: tuple[Tensor, ...] = (beta, x)
     if has_torch_function(args):
         return handle_torch_function(softplus, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -118,7 +118,7 @@ def softplus(beta: Tensor, x: Tensor) -> Tensor:
         return _SoftplusReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _SoftplusReverse.apply(*args)
     return _SoftplusEager.apply(*args)
 
@@ -128,10 +128,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("softplus() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class Softplus(nn.Module):

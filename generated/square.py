@@ -11,7 +11,6 @@ r"""Elementwise ``x1**3 + x2**2`` with analytic derivatives.
     \frac{\partial y}{\partial x_2} = 2 x_2
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -38,7 +37,8 @@ class _SquareReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x1, x2 = (t.to(grad_y.dtype) for t in ctx.saved_tensors)
+        saved: Any = [t if t is None else t.to(grad_y.dtype) for t in ctx.saved_tensors]
+        x1, x2 = saved
         grad_x1 = grad_x2 = None
         if ctx.needs_input_grad[0]:
             grad_x1 = grad_y * (3 * x1**2)
@@ -64,7 +64,8 @@ class _SquareEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x1: Tensor, x2: Tensor) -> Tensor:
-        ctx.save_for_backward(x1, x2)
+        wanted = ctx.needs_input_grad
+        ctx.save_for_backward(x1 if wanted[0] else None, x2 if wanted[1] else None)
         return x1**3 + x2**2
 
     @staticmethod
@@ -93,7 +94,7 @@ def square(x1: Tensor, x2: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (x1, x2)
+    args: tuple[Tensor, ...] = (x1, x2)
     if has_torch_function(args):
         return handle_torch_function(square, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -108,7 +109,7 @@ def square(x1: Tensor, x2: Tensor) -> Tensor:
         return _SquareReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _SquareReverse.apply(*args)
     return _SquareEager.apply(*args)
 
@@ -118,10 +119,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("square() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class Square(nn.Module):

@@ -11,7 +11,6 @@ r"""Elementwise ``a*sigmoid(a)*b`` with analytic derivatives.
     \frac{\partial y}{\partial b} = a \sigma(a)
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -38,7 +37,10 @@ class _SwigluReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
+        saved: Any = [
+            t if t is None else t.to(grad_y.dtype) for t in ctx.saved_tensors[:2]
+        ]
+        a, b = saved
         sigmoid_a = torch.sigmoid(a)
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
@@ -69,7 +71,13 @@ class _SwigluEager(torch.autograd.Function):
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         sigmoid_a = torch.sigmoid(a)
         u = a * sigmoid_a
-        ctx.save_for_backward(a, b, sigmoid_a, u)
+        wanted = ctx.needs_input_grad
+        ctx.save_for_backward(
+            a,
+            b if wanted[0] else None,
+            sigmoid_a if wanted[0] else None,
+            u if wanted[1] else None,
+        )
         return u * b
 
     @staticmethod
@@ -79,7 +87,7 @@ class _SwigluEager(torch.autograd.Function):
         a, b, sigmoid_a, u = ctx.saved_tensors
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_a = grad_y * (b * sigmoid_a).mul_((-a).sigmoid_().mul_(a).add_(1))
+            grad_a = grad_y * (b * sigmoid_a).mul_((1 - sigmoid_a).mul_(a).add_(1))
         if ctx.needs_input_grad[1]:
             grad_b = grad_y * u
         return grad_a, grad_b
@@ -98,7 +106,7 @@ def swiglu(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (a, b)
+    args: tuple[Tensor, ...] = (a, b)
     if has_torch_function(args):
         return handle_torch_function(swiglu, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -113,7 +121,7 @@ def swiglu(a: Tensor, b: Tensor) -> Tensor:
         return _SwigluReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _SwigluReverse.apply(*args)
     return _SwigluEager.apply(*args)
 
@@ -123,10 +131,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("swiglu() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class Swiglu(nn.Module):

@@ -12,7 +12,6 @@ r"""Elementwise ``x*sigmoid(beta*x)`` with analytic derivatives.
     \frac{\partial y}{\partial \beta} = x^2 \sigma(\beta x) \sigma(-\beta x)
 """
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -81,12 +80,13 @@ class _SwishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SwishReverse.backward(ctx, grad_y)
         x, beta, u = ctx.saved_tensors
-        v = (beta * x).neg_().sigmoid_()
+        v = grad_y * u
+        w = x * (1 - u)
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_y * (x * beta).mul_(v).add_(1).mul_(u)
+            grad_x = v * (w * beta).add_(1)
         if ctx.needs_input_grad[1]:
-            grad_beta = grad_y * (x**2 * u).mul_(v)
+            grad_beta = (v * w).mul_(x)
         return grad_x, grad_beta
 
 
@@ -103,7 +103,7 @@ def swish(x: Tensor, beta: Tensor) -> Tensor:
     Raises:
         TypeError: If a tensor is complex.
     """
-    args = (x, beta)
+    args: tuple[Tensor, ...] = (x, beta)
     if has_torch_function(args):
         return handle_torch_function(swish, args, *args)
     if not all(isinstance(t, Tensor) for t in args):
@@ -118,7 +118,7 @@ def swish(x: Tensor, beta: Tensor) -> Tensor:
         return _SwishReverse.forward(*args)
     plain = set(map(type, args)) <= {Tensor, nn.Parameter}
     plain = plain and all(map(torch.is_floating_point, args))
-    if not plain or torch.is_autocast_enabled(args[0].device.type):
+    if not plain or torch._C._is_any_autocast_enabled():
         return _SwishReverse.apply(*args)
     return _SwishEager.apply(*args)
 
@@ -128,10 +128,9 @@ def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("swish() takes at least one tensor")
-    kinds = [torch.result_type(t, x) for t in tensors for x in args]
-    dtype = reduce(torch.promote_types, kinds)
-    like = tensors[0].new_empty((), dtype=dtype)
-    return tuple(x if isinstance(x, Tensor) else torch.full_like(like, x) for x in args)
+    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
+    like: Any = sum(empty)  # Of the type that torch makes of them together.
+    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
 
 
 class Swish(nn.Module):

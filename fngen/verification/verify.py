@@ -122,7 +122,7 @@ def _partials(subject: Subject, expected: Tensor) -> list[Check]:
     leaves = [p.clone().requires_grad_() for p in subject.points]
     output = subject.function(*leaves)
     eager = torch.autograd.grad(output.sum(), leaves, allow_unused=True)
-    output, vjp = torch.func.vjp(subject.function, *subject.points)
+    output, vjp, *_ = torch.func.vjp(subject.function, *subject.points)
     transformed = vjp(torch.ones_like(output))
     checks = []
     for i, x in enumerate(problem.inputs):

@@ -1,0 +1,90 @@
+"""What an emitted file computes, as data: nodes with their names and statements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fngen.eager import Eager
+from fngen.lower import Body, Constant
+
+
+@dataclass(frozen=True)
+class Names:
+    """The identifiers of a node's arguments and results in the emitted file."""
+
+    inputs: tuple[str, ...]
+    output: str
+    tangents: tuple[str, ...]
+    gradients: tuple[str, ...]
+    cotangent: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """One autograd node: a function of tensors with its derivatives.
+
+    Attributes:
+        function: The name of the function that applies it.
+        cls: The stem of its class names.
+        names: Its identifiers.
+        scalars: Which inputs are Python numbers and have no gradient.
+        leaves: The inputs that its derivatives are made of, or its output alone.
+        forward: The statements of the value.
+        backward: The statements of the gradients, a target for each tensor input.
+        jvp: The statements of the tangent.
+        reduction: The method that reduces the value to a scalar, or None.
+        eager: The node for plain tensors, if there is one.
+        raw: Whether its forward has operators that torch does not differentiate.
+    """
+
+    function: str
+    cls: str
+    names: Names
+    scalars: tuple[bool, ...]
+    leaves: tuple[str, ...]
+    forward: Body
+    backward: Body
+    jvp: Body
+    reduction: str | None = None
+    eager: Eager | None = None
+    raw: bool = False
+
+    @property
+    def bodies(self) -> list[Body]:
+        """The statements of every function."""
+        own = [self.forward, self.backward, self.jvp]
+        return own + ([self.eager.forward, self.eager.backward] if self.eager else [])
+
+    @property
+    def reverse(self) -> str:
+        """The class that holds the value and the reverse-mode rule."""
+        return f"{'' if self.cls.startswith('_') else '_'}{self.cls}Reverse"
+
+    @property
+    def forward_mode(self) -> str:
+        """The class that adds the forward-mode rule."""
+        return f"{self.cls}Function"
+
+    @property
+    def eager_class(self) -> str:
+        """The class for plain tensors."""
+        return f"_{self.cls}Eager"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """All that an emitted file computes.
+
+    Attributes:
+        main: Its node.
+        parameters: The inputs of the function that users call.
+        arguments: What the function hands to the node, as text.
+        helpers: The nodes of functions that torch does not differentiate.
+        constants: The numbers at the top of the file.
+    """
+
+    main: Node
+    parameters: tuple[str, ...]
+    arguments: tuple[str, ...]
+    helpers: tuple[Node, ...]
+    constants: tuple[Constant, ...]
