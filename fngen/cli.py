@@ -77,6 +77,7 @@ def _request(verb: Callable[..., None]) -> Callable[..., None]:
     """Add the options that make up a request."""
     for option in (
         click.option("--backend", default="torch", metavar="LIST", help="What the file contains."),
+        click.option("--lean", is_flag=True, help="Keep inputs and outputs only for the backward."),
         click.option("--inputs", metavar="A,B,C", help="The inputs and their order."),
         click.option("--name", metavar="NAME", help="Name of file and function; the class is in CamelCase."),
         click.argument("words", nargs=-1, metavar="EXPR", type=click.UNPROCESSED),

@@ -45,6 +45,7 @@ class Formula:
         named: The user's names.
         always: The leaves that are read whatever gradient is wanted.
         taken: Identifiers in use.
+        lean: Whether to keep the leaves only.
     """
 
     root: Value
@@ -57,6 +58,7 @@ class Formula:
     named: Mapping[Value, str]
     always: frozenset[str]
     taken: frozenset[str]
+    lean: bool
 
 
 def build(
@@ -71,7 +73,10 @@ def build(
         printer: The printer of the backend, for bodies that nobody differentiates.
     """
     root, bits = formula.root, {x: 1 << i for i, x in enumerate(formula.inputs)}
-    keep = kept(root, formula.quick, formula.inputs, [x for x in formula.leaves if x in bits])
+    quick = formula.slopes if formula.lean else formula.quick
+    keep = kept(root, quick, formula.inputs, [x for x in formula.leaves if x in bits])
+    if formula.lean:
+        keep = [n for n in keep if n.op == "name" and str(n.datum) in formula.leaves]
     named = dict(formula.named)
     if formula.output in formula.leaves:
         keep, named[root] = list(dict.fromkeys([*keep, root])), formula.output
@@ -85,7 +90,7 @@ def build(
 
     labels = {let.value: name(let.name) for lets in (forward.shared, *forward.local) for let in lets}
     saved = {n: labels[images[n]] if n.args else n for n in keep}
-    quick = substitute_all(formula.quick, saved)
+    quick = tuple(substitute_all(quick, saved))
     made = targets(economy.products(quick))
     values = economy.shared_factors([t.value for t in made])
     bits |= {str(v.datum): masks[n] for n, v in saved.items()}

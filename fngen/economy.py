@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 
-from fngen.algebra import mul, neg, product_of, sub
+from fngen.algebra import add, mul, neg, product_of, sub
 from fngen.ir import Value, fold, is_number, number, postorder, rebuild, value
 
 _Factor = Value | tuple["_Factor", "_Factor"]
@@ -22,9 +22,9 @@ _LARGEST_POWER = 32
 
 
 def complements(slopes: Sequence[Value], root: Value) -> list[Value]:
-    """Return derivatives with ``1 - s`` for ``sigmoid(-u)`` and ``1 - t**2`` for ``sech(u)**2``.
+    """Return derivatives with ``1 - sigmoid(u)`` for ``sigmoid(-u)``, where ``root`` has it.
 
-    ``s = sigmoid(u)`` and ``t = tanh(u)`` are results of the formula ``root``. Where the
+    Likewise ``1 - tanh(u)**2`` for ``sech(u)**2`` and ``1 + expm1(u)`` for ``exp(u)``. Where the
     term is a factor of the whole derivative its cancellation would be the derivative's: there
     it stays as it is, if ``u`` is an input. Otherwise it is as torch's own derivative has it.
     """
@@ -36,6 +36,8 @@ def complements(slopes: Sequence[Value], root: Value) -> list[Value]:
         if node.op == "tanh":
             square = value("pow", node, number(2))
             images[value("pow", value("sech", node.args[0]), number(2))] = sub(number(1), square)
+        if node.op == "expm1":
+            images[value("exp", node.args[0])] = add(number(1), node)
     return [_replaced(slope, images) for slope in slopes]
 
 

@@ -81,13 +81,14 @@ def _assigned(target: str, values: list[str]) -> list[str]:
 
 def _choice(node: Node, args: str, wanted: str, special: list[str]) -> list[str]:
     """Return the statements that choose the node."""
-    if node.raw:  # A trace would record operators that torch does not differentiate.
-        wanted += " or torch.jit.is_tracing()"
+    trace = "if torch.jit.is_tracing():  # Its operators alone have no derivative."
+    traced = [trace, f"    return {node.reverse}.apply({args})"] if node.raw else []
     return [
         _COMPILING,
         f"    return {node.reverse}.apply({args})",
         _TRANSFORMED,
         f"    return {node.forward_mode}.apply({args})",
+        *traced,
         f"if not ({wanted}):",
         f"    return {node.reverse}.forward({args})",
         *special,

@@ -48,7 +48,8 @@ def kept(root: Value, slopes: Sequence[Value], inputs: Sequence[str], leaves: Co
         evicted = min(spare, key=lambda n: (_CHEAP.get(n.op, _CALL), -masks[n].bit_count()))
         chosen.remove(evicted)
         chosen |= {a for a in evicted.args if masks[a]}
-    return [n for n in forward if n in chosen]
+    needed = {*_frontier(slopes, chosen), *map(name, leaves)}
+    return [n for n in forward if n in chosen & needed]
 
 
 def _frontier(slopes: Sequence[Value], forward: Collection[Value]) -> set[Value]:

@@ -51,7 +51,9 @@ class _Plan:
         return tuple(through) if by_output else self.partials
 
 
-def build(core: Core, parameters: tuple[str, ...], partials: tuple[Value, ...], function: str) -> Layer:
+def build(
+    core: Core, parameters: tuple[str, ...], partials: tuple[Value, ...], function: str, *, lean: bool
+) -> Layer:
     """Return the layer of a formula and its partial derivatives.
 
     Args:
@@ -59,6 +61,7 @@ def build(core: Core, parameters: tuple[str, ...], partials: tuple[Value, ...], 
         parameters: The inputs of the whole layer.
         partials: The derivatives of the core by its own inputs.
         function: The name of the function.
+        lean: Whether to keep inputs and outputs only.
     """
     problem = core.problem
     own_nodes = wrapped([problem.value, *partials])
@@ -68,7 +71,7 @@ def build(core: Core, parameters: tuple[str, ...], partials: tuple[Value, ...], 
     taken = {*aliases.values(), *(x for p in plans for x in _identifiers(p))}
     plans, constants = _hoist(plans, taken)
     printer, raw = TorchPrinter(own_nodes), TorchPrinter()
-    main, *helpers = (_node(p, printer, raw, taken, main=p is plans[0]) for p in plans)
+    main, *helpers = (_node(p, printer, raw, taken, main=p is plans[0], lean=lean) for p in plans)
     renamed = {name(old): name(new) for old, new in aliases.items()}
     arguments = tuple(raw.print(a) for a in substitute_all(core.arguments, renamed))
     return Layer(main, tuple(aliases[x] for x in parameters), arguments, tuple(helpers), tuple(constants))
@@ -148,7 +151,9 @@ def _hoist(plans: Sequence[_Plan], taken: set[str]) -> tuple[list[_Plan], list[C
     return out, constants
 
 
-def _node(plan: _Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], *, main: bool) -> Node:
+def _node(
+    plan: _Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], *, main: bool, lean: bool
+) -> Node:
     """Return a node; the value of a helper is torch's own operator, printed ``raw``."""
     room = MARGIN - 8 - len("return ") - (len("().mean()") if plan.reduction else 0)
     slopes, named = plan.slopes, plan.named
@@ -160,8 +165,17 @@ def _node(plan: _Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str]
         labels = plan.names
         always = plan.leaves if plan.reduction else names(let.value for let in backward.shared)
         formula = eager.Formula(
-            *(plan.value, slopes, plan.quick, labels.inputs, labels.cotangent),
-            *(labels.output, plan.leaves, named, frozenset(always), frozenset(taken)),
+            root=plan.value,
+            slopes=slopes,
+            quick=plan.quick,
+            inputs=labels.inputs,
+            cotangent=labels.cotangent,
+            output=labels.output,
+            leaves=plan.leaves,
+            named=named,
+            always=frozenset(always),
+            taken=frozenset(taken),
+            lean=lean,
         )
         quick = eager.build(formula, room, partial(_gradients, plan), raw)
     node = Node(plan.function, plan.cls, plan.names, plan.scalars, plan.leaves, forward, backward, jvp)

@@ -18,7 +18,7 @@ def generate(spec: Spec) -> Source:
     name = spec.name or parsed.name
     core = prefix.split(parsed)
     slopes = partials if core.problem is parsed else derive(core.problem)
-    built = layer.build(core, parsed.inputs, slopes, name)
+    built = layer.build(core, parsed.inputs, slopes, name, lean=spec.lean)
     return Source(name, render(view(spec, parsed, partials, built)), spec)
 
 

@@ -112,7 +112,9 @@ def airy_disk(r: Tensor) -> Tensor:
         return _AiryDiskReverse.apply(r)
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return AiryDiskFunction.apply(r)
-    if not (r.requires_grad and torch.is_grad_enabled() or torch.jit.is_tracing()):
+    if torch.jit.is_tracing():  # Its operators alone have no derivative.
+        return _AiryDiskReverse.apply(r)
+    if not (r.requires_grad and torch.is_grad_enabled()):
         return _AiryDiskReverse.forward(r)
     plain = type(r) in (Tensor, nn.Parameter)
     if not plain or torch._C._is_any_autocast_enabled():

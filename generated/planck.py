@@ -69,7 +69,7 @@ class _PlanckEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _PlanckReverse.backward(ctx, grad_y)
         x, expm1_x = ctx.saved_tensors
-        u = (x**2).mul_(3 - torch.exp(x).mul_(x).div_(expm1_x))
+        u = (x**2).mul_(3 - (1 + expm1_x).mul_(x).div_(expm1_x))
         return grad_y * u.div_(expm1_x)
 
 

@@ -57,7 +57,9 @@ class Plain:
         """Return one random tensor an input, all of one shape."""
         generator = torch.Generator().manual_seed(seed)
         uniform = [torch.rand(*shape, generator=generator, dtype=torch.float64) for _ in self.ranges]
-        return [(low + (high - low) * u).to(dtype) for u, (low, high) in zip(uniform, self.ranges, strict=True)]
+        return [
+            (low + (high - low) * u).to(dtype) for u, (low, high) in zip(uniform, self.ranges, strict=True)
+        ]
 
 
 _ANY, _POSITIVE = (-3.0, 3.0), (0.5, 2.0)

@@ -229,6 +229,7 @@ def test_check(folder: Path) -> None:
     [
         ["a*b", "--inputs", "b,a"],
         ["x + 1", "--backend", "torch"],
+        ["x*tanh(y)", "--lean", "--inputs", "y,x"],
         [" + ".join(f"sin(variable_{i})" for i in range(60)), "--name", "wide"],
         ["s = sin(x)\ny = s*s"],
         ["where(x > 0 and x != 2, x % 3, x)"],
