@@ -7,7 +7,8 @@ from fngen.lower import MARGIN
 from fngen.node import Layer, Node
 
 _COMPILING = "if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp."
-_TRANSFORMED = "if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:"
+_DROPPED = "# Dynamo rejects a Function with jvp, and drops all rules under torch.func."
+_UNKNOWN = 'raise RuntimeError("torch.compile drops this derivative under torch.func")'
 _COMPLEX = 'raise TypeError("the derivatives hold for real tensors, not for complex ones")'
 
 
@@ -84,9 +85,13 @@ def _choice(node: Node, args: str, wanted: str, special: list[str]) -> list[str]
     trace = "if torch.jit.is_tracing():  # Its operators alone have no derivative."
     traced = [trace, f"    return {node.reverse}.apply({args})"] if node.raw else []
     return [
-        _COMPILING,
+        "transformed = torch._C._are_functorch_transforms_active()",
+        "if torch.compiler.is_compiling():",
+        f"    {_DROPPED}",
+        "    if transformed:",
+        f"        {_UNKNOWN if node.raw else f'return {node.reverse}.forward({args})'}",
         f"    return {node.reverse}.apply({args})",
-        _TRANSFORMED,
+        "if transformed or forward_ad._current_level >= 0:",
         f"    return {node.forward_mode}.apply({args})",
         *traced,
         f"if not ({wanted}):",

@@ -108,9 +108,13 @@ def airy_disk(r: Tensor) -> Tensor:
         return handle_torch_function(airy_disk, (r,), r)
     if torch.is_complex(r):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
-    if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
+    transformed = torch._C._are_functorch_transforms_active()
+    if torch.compiler.is_compiling():
+        # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
+        if transformed:
+            raise RuntimeError("torch.compile drops this derivative under torch.func")
         return _AiryDiskReverse.apply(r)
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if transformed or forward_ad._current_level >= 0:
         return AiryDiskFunction.apply(r)
     if torch.jit.is_tracing():  # Its operators alone have no derivative.
         return _AiryDiskReverse.apply(r)

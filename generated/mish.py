@@ -90,9 +90,13 @@ def mish(x: Tensor) -> Tensor:
         return handle_torch_function(mish, (x,), x)
     if torch.is_complex(x):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
-    if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
+    transformed = torch._C._are_functorch_transforms_active()
+    if torch.compiler.is_compiling():
+        # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
+        if transformed:
+            return _MishReverse.forward(x)
         return _MishReverse.apply(x)
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if transformed or forward_ad._current_level >= 0:
         return MishFunction.apply(x)
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _MishReverse.forward(x)

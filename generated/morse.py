@@ -129,9 +129,13 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     D, a, r, r_e = args
     args = (r - r_e, D, a)
-    if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
+    transformed = torch._C._are_functorch_transforms_active()
+    if torch.compiler.is_compiling():
+        # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
+        if transformed:
+            return _MorseReverse.forward(*args)
         return _MorseReverse.apply(*args)
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if transformed or forward_ad._current_level >= 0:
         return MorseFunction.apply(*args)
     if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
         return _MorseReverse.forward(*args)

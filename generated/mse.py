@@ -89,9 +89,13 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
     x, y = args
     args = (x - y,)
-    if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
+    transformed = torch._C._are_functorch_transforms_active()
+    if torch.compiler.is_compiling():
+        # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
+        if transformed:
+            return _MseReverse.forward(*args)
         return _MseReverse.apply(*args)
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if transformed or forward_ad._current_level >= 0:
         return MseFunction.apply(*args)
     if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
         return _MseReverse.forward(*args)

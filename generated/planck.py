@@ -89,9 +89,13 @@ def planck(x: Tensor) -> Tensor:
         return handle_torch_function(planck, (x,), x)
     if torch.is_complex(x):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
-    if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
+    transformed = torch._C._are_functorch_transforms_active()
+    if torch.compiler.is_compiling():
+        # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
+        if transformed:
+            return _PlanckReverse.forward(x)
         return _PlanckReverse.apply(x)
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if transformed or forward_ad._current_level >= 0:
         return PlanckFunction.apply(x)
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _PlanckReverse.forward(x)

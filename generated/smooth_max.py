@@ -127,9 +127,13 @@ def smooth_max(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
         args = _as_tensors(*args)
     if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
-    if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
+    transformed = torch._C._are_functorch_transforms_active()
+    if torch.compiler.is_compiling():
+        # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
+        if transformed:
+            return _SmoothMaxReverse.forward(*args)
         return _SmoothMaxReverse.apply(*args)
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if transformed or forward_ad._current_level >= 0:
         return SmoothMaxFunction.apply(*args)
     if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
         return _SmoothMaxReverse.forward(*args)

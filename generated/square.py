@@ -101,9 +101,13 @@ def square(x1: Tensor, x2: Tensor) -> Tensor:
         args = _as_tensors(*args)
     if any(map(torch.is_complex, args)):
         raise TypeError("the derivatives hold for real tensors, not for complex ones")
-    if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
+    transformed = torch._C._are_functorch_transforms_active()
+    if torch.compiler.is_compiling():
+        # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
+        if transformed:
+            return _SquareReverse.forward(*args)
         return _SquareReverse.apply(*args)
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if transformed or forward_ad._current_level >= 0:
         return SquareFunction.apply(*args)
     if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
         return _SquareReverse.forward(*args)

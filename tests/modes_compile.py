@@ -182,7 +182,7 @@ TRANSFORMS: dict[str, Callable[[Function], Function]] = {
     "compile_vmap": vmap,
 }
 for _name, _derive in TRANSFORMS.items():
-    _dropped = {} if _name == "compile_vmap" else DROPPED
+    _dropped = DROPPED
     _test = inside(_derive, aot)
     _test.__name__ = _name
     row(xfail=_dropped)(_test)

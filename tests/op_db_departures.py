@@ -90,30 +90,11 @@ DEPARTURES = (
         "torch multiplies the 0 of the branch that it does not take by log(0)",
     ),
     Departure(
-        ("nn.functional.relu",), "gradient", _nan, "torch passes the gradient on at NaN", fault="fngen"
-    ),
-    Departure(
-        ("max/binary", "maximum", "min/binary", "minimum"),
-        "gradient",
-        _any_nan,
-        "torch passes the gradient on to both at NaN",
-        fault="fngen",
-    ),
-    Departure(("heaviside",), "value", _nan, "the layer gives the value at 0, torch 0", fault="fngen"),
-    Departure(
         ("logit",),
         "gradient",
         lambda x, *_: ~((x >= 0) & (x <= 1)),
         "there is no real function beyond 0 and 1",
         fault="fngen",
-    ),
-    Departure(
-        ("nn.functional.selu",),
-        "gradient",
-        _everywhere,
-        "the constants are written as fractions with 31 digits, infinite in float16",
-        fault="fngen",
-        dtypes=(torch.float16,),
     ),
     Departure(
         ("angle",),

@@ -2,7 +2,8 @@
 
 from fngen.functions.row import Function as F
 
-_STEP = ("where(x > 0, 1, 0)",)
+# A nan passes, as in torch.
+_STEP = ("where(x <= 0, 0, 1)",)
 
 ROWS = (
     # sigmoid(-x) is 1 - sigmoid(x) without its cancellation for large x.
