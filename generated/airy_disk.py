@@ -88,8 +88,8 @@ class _AiryDiskEager(torch.autograd.Function):
         s = w.sub_((r_squared_squared * r).pow_(2).div_(176947200))
         p = s.add_((u**2).div_(29727129600))
         q = torch.where(mask, p, j1_r / torch.where(mask, 1, r))
-        h = torch.special.bessel_j0(r).sub_(q).sub_(j1_r / r)
-        return grad_y * (8 * j1_r).mul_(h).div_(r_squared)
+        h = torch.special.bessel_j0(r).sub_(q).sub_(j1_r / r).mul_(8 * j1_r)
+        return grad_y * h.div_(r_squared)
 
 
 def airy_disk(r: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ class _GeluEager(torch.autograd.Function):
             return _GeluReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
         v = (_1_SQRT_2_SQRT_PI * x).mul_((x**2).div_(2).neg_().exp_())
-        return grad_y * (u / 2).add_(1 / 2).add_(v)
+        return grad_y * v.add_((u / 2).add_(1 / 2))
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ class _LogCoshEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LogCoshReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        return grad_y * torch.sign(x).mul_(1 - (2 * u).div_(1 + u))
+        return grad_y * (1 - (2 * u).div_(1 + u)).mul_(torch.sign(x))
 
 
 def log_cosh(x: Tensor) -> Tensor:

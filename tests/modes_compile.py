@@ -182,13 +182,12 @@ TRANSFORMS: dict[str, Callable[[Function], Function]] = {
     "compile_vmap": vmap,
 }
 for _name, _derive in TRANSFORMS.items():
-    _dropped = DROPPED
     _test = inside(_derive, aot)
     _test.__name__ = _name
-    row(xfail=_dropped)(_test)
+    row(xfail=DROPPED)(_test)
     _test = inside(_derive, inductor)
     _test.__name__ = f"inductor_{_name}"
-    row(slow=True, layers=("square", "black_scholes"), xfail=_dropped)(_test)
+    row(slow=True, layers=("square", "black_scholes"), xfail=DROPPED)(_test)
 
 
 # Inductor.

@@ -29,7 +29,7 @@ DERIVATIVES = {
     "0.1*x**2": ("0.2*x",),
     "sqrt(x)": ("1/(2*sqrt(x))",),
     "1/x": ("-(1/x**2)",),
-    "max(x, 0)*y": ("where(x > 0, y, where(x == 0, y/2, 0))", "maximum(x, 0)"),
+    "max(x, 0)*y": ("where(x < 0, 0, y*where(x == 0, 1/2, 1))", "maximum(x, 0)"),
     "x**y": ("where(y == 0, 0, x**(y - 1)*y)", "where(x == 0 and y >= 0, 0, x**y*log(x))"),
     "where(x > 0, x**2, -x)": ("where(x > 0, 2*x, -1)",),
     "floor(x) + y": ("0", "1"),
