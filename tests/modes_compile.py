@@ -27,7 +27,7 @@ from tests.modes_table import (
     several,
     through,
 )
-from tests.plain import PLAIN, Plain
+from tests.plain import DEVICE, PLAIN, Plain
 
 QUICK = ("square", "huber", "mse")
 FEW = (*QUICK, "swiglu", "black_scholes", "airy_disk")
@@ -145,7 +145,7 @@ def compile_autocast(layer: Layer, plain: Plain) -> None:
     """A mode switched on inside of what is compiled."""
 
     def mixed(function: Function, *inputs: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(DEVICE, dtype=torch.bfloat16):
             return function(*inputs)
 
     inputs = leaves(plain, 8, dtype=torch.float32)

@@ -25,7 +25,7 @@ from tests.modes_table import (
     several,
     through,
 )
-from tests.plain import Plain
+from tests.plain import DEVICE, Plain
 
 MEMORY = Table()
 row = MEMORY.row
@@ -86,7 +86,7 @@ def saved_hooks(layer: Layer, plain: Plain) -> None:
     packed, unpacked = [], []
     pair = (
         (lambda x: packed.append(x) or x.numpy(force=True)),
-        lambda a: unpacked.append(a) or torch.from_numpy(a),
+        lambda a: unpacked.append(a) or torch.from_numpy(a).to(DEVICE),
     )
     inputs = leaves(plain, 3)
     with saved_tensors_hooks(*pair):

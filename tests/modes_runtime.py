@@ -29,7 +29,7 @@ from tests.modes_table import (
     like,
     through,
 )
-from tests.plain import Plain
+from tests.plain import DEVICE, Plain
 
 RUNTIME = Table()
 row = RUNTIME.row
@@ -102,7 +102,7 @@ def autocast(dtype: torch.dtype, layer: Layer, plain: Plain) -> None:
     """The types of the formula in the same mode, whose backward is outside of it; the values near its own."""
     inputs = leaves(plain, 16, dtype=dtype)
     one, two = copies(inputs), copies(inputs)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(DEVICE, dtype=torch.bfloat16):
         got, want = layer.function(*one), plain.function(*two)
     assert got.dtype == want.dtype
     slopes = gradients(got, one), gradients(want, two)

@@ -6,11 +6,15 @@ Written by hand on purpose, so that they share nothing with the generator.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+DEVICE = os.environ.get("FNGEN_DEVICE", "cpu")
+"""Where the layers are tested: test_cuda.py runs the modes again where there is a GPU."""
 
 
 def _huber(x: Tensor, delta: Tensor) -> Tensor:
@@ -57,9 +61,8 @@ class Plain:
         """Return one random tensor an input, all of one shape."""
         generator = torch.Generator().manual_seed(seed)
         uniform = [torch.rand(*shape, generator=generator, dtype=torch.float64) for _ in self.ranges]
-        return [
-            (low + (high - low) * u).to(dtype) for u, (low, high) in zip(uniform, self.ranges, strict=True)
-        ]
+        scaled = (low + (high - low) * u for u, (low, high) in zip(uniform, self.ranges, strict=True))
+        return [x.to(device=DEVICE, dtype=dtype) for x in scaled]
 
 
 _ANY, _POSITIVE = (-3.0, 3.0), (0.5, 2.0)
