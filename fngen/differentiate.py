@@ -23,10 +23,12 @@ from fngen.ir import (
     Value,
     is_number,
     name,
+    number,
     postorder,
     rewrite,
     substitute,
     tree_size,
+    value,
 )
 from fngen.language.rules import definition, instantiate
 from fngen.symbolic import NoDerivative, simplest_forms, to_sympy_all
@@ -64,7 +66,16 @@ def partials(root: Value, inputs: Iterable[str], named: Collection[Value] = ()) 
             continue
         for leaf, slope in _local_partials(piece, cuts, decimals):
             adjoints[leaf] = add(adjoints.get(leaf, ZERO), mul(seed, slope))
-    return tuple(adjoints.get(name(x), ZERO) for x in inputs)
+    return _by_quotients(top, [adjoints.get(name(x), ZERO) for x in inputs])
+
+
+def _by_quotients(root: Value, slopes: list[Value]) -> tuple[Value, ...]:
+    """Return slopes with ``(x/y)/y`` for ``x/y**2`` of a formula with ``x/y``: ``y**2`` overflows first."""
+    images = {}
+    for quotient in (n for n in postorder([root]) if n.op == "div" and not is_number(n.args[0])):
+        x, y = quotient.args
+        images[value("div", x, value("pow", y, number(2)))] = value("div", quotient, y)
+    return tuple(substitute(slope, images) for slope in slopes)
 
 
 def _expand(node: Value) -> Value:

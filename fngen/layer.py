@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from fngen import eager
-from fngen.algebra import ZERO, mul, sum_of
+from fngen.algebra import ZERO, div, mul, neg, sum_of
 from fngen.backends.torch import legalise, wrapped
 from fngen.economy import complements
 from fngen.functions import TABLE
@@ -189,16 +189,29 @@ def _gradients(plan: _Plan, slopes: Sequence[Value]) -> list[Target]:
     targets = []
     for gradient, slope, scalar in zip(plan.names.gradients, slopes, plan.scalars, strict=True):
         statement = f"{gradient} = " if several else "return "
-        product = mul(cotangent, slope) if not is_number(slope, 0) else value("full_like", cotangent, ZERO)
+        product = _times(cotangent, slope) if not is_number(slope, 0) else value("full_like", cotangent, ZERO)
         if not scalar:
             targets.append(Target(product, MARGIN - (12 if several else 8) - len(statement)))
     return targets
 
 
+def _times(a: Value, b: Value) -> Value:
+    """Return ``a*b``; where one is a constant over something, with the quotient last.
+
+    ``c*g/x`` is one kernel less than ``g*(c/x)``, and does not overflow before ``g`` shrinks it.
+    """
+    for slope, x in ((a, b), (b, a)):
+        if slope.op == "neg":
+            return neg(_times(x, slope.args[0]))
+        if slope.op == "div" and all(n.startswith("_") for n in names(slope.args[:1])):
+            return div(mul(slope.args[0], x), slope.args[1])
+    return mul(a, b)
+
+
 def _tangent(plan: _Plan, slopes: Sequence[Value]) -> Value:
     """Return the sum of partials times tangents; a zero partial still has a shape."""
     terms = [
-        mul(slope, name(t)) if not is_number(slope, 0) else value("full_like", name(t), ZERO)
+        _times(slope, name(t)) if not is_number(slope, 0) else value("full_like", name(t), ZERO)
         for slope, t, scalar in zip(slopes, plan.names.tangents, plan.scalars, strict=True)
         if not scalar
     ]

@@ -222,7 +222,7 @@ class _J0Function(_J0Reverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            return -_j1(x) * x_t
+            return -x_t * _j1(x)
 
 
 def _j0(x: Tensor) -> Tensor:

@@ -113,14 +113,6 @@ DEPARTURES = (
         dtypes=(torch.uint8,),
     ),
     Departure(
-        ("div/no_rounding_mode", "true_divide"),
-        "gradient",
-        lambda x, y: (y.abs() > 128) | (y.abs() < 1 / 32),
-        "the slope x/y**2 overflows or underflows in y**2",
-        fault="fngen",
-        dtypes=(torch.float16,),
-    ),
-    Departure(
         ("__rdiv__",),
         "gradient",
         lambda x, y: (x.abs() > 128) | (x.abs() < 1 / 32),
