@@ -16,6 +16,7 @@ from sympy import Symbol
 
 from fngen.algebra import ONE, ZERO, add, mul
 from fngen.arrange import to_value
+from fngen.cost import cost
 from fngen.functions import TABLE
 from fngen.ir import (
     CONDITIONS,
@@ -27,6 +28,7 @@ from fngen.ir import (
     postorder,
     rewrite,
     substitute,
+    substitute_all,
     tree_size,
     value,
 )
@@ -39,8 +41,6 @@ WHOLE = 64
 """Operations up to which a formula is one piece, apart from its named and shared parts."""
 PIECE = 8
 """Operations in a piece of a bigger formula."""
-_WEIGHT = {"add": 2, "sub": 2, "mul": 2, "div": 3, "neg": 1, "pow": 3}
-_CALL = 6
 
 
 def partials(root: Value, inputs: Iterable[str], named: Collection[Value] = ()) -> tuple[Value, ...]:
@@ -75,7 +75,7 @@ def _by_quotients(root: Value, slopes: list[Value]) -> tuple[Value, ...]:
     for quotient in (n for n in postorder([root]) if n.op == "div" and not is_number(n.args[0])):
         x, y = quotient.args
         images[value("div", x, value("pow", y, number(2)))] = value("div", quotient, y)
-    return tuple(substitute(slope, images) for slope in slopes)
+    return tuple(substitute_all(slopes, images) if images else slopes)
 
 
 def _expand(node: Value) -> Value:
@@ -156,8 +156,3 @@ def _slopes(piece: Value, count: int, decimals: bool) -> tuple[Value, ...]:
         forms = simplest_forms(written[piece].diff(symbol))
         slopes.append(min((to_value(f, known, decimals=decimals) for f in forms), key=cost))
     return tuple(slopes)
-
-
-def cost(root: Value) -> int:
-    """Return the work of evaluating each node of a graph once."""
-    return sum(_WEIGHT.get(n.op, _CALL) for n in postorder([root]) if n.op not in LEAVES)

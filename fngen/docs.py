@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fngen.example import Example
-from fngen.ir import Value, name, substitute, tree_size
+from fngen.ir import Value, name, substitute, substitute_all, tree_sizes
 from fngen.layout import filled, folded
 from fngen.lower import MARGIN
 from fngen.node import Node
@@ -79,9 +79,9 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
         rows.append(f"{symbol(text)} = {printer.print(substitute(node, known))}")
         known[node] = name(text)
     rows.append(equation(problem))
-    for x, slope in zip(problem.inputs, partials, strict=True):
-        slope = substitute(slope, known)
-        if problem.reduction == "mean" or tree_size(slope) > _LONGEST_PARTIAL:
+    slopes = substitute_all(partials, known)
+    for x, slope, size in zip(problem.inputs, slopes, tree_sizes(slopes), strict=True):
+        if problem.reduction == "mean" or size > _LONGEST_PARTIAL:
             continue
         text = printer.print(slope)
         if len(text) <= _LONGEST_PARTIAL:

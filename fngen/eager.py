@@ -101,7 +101,8 @@ def build(
     final = [Target(images[v], t.room) for v, t in zip(values, made, strict=True)]
     backward = lower(final, printer, taken, wanted, 12)
     keeps = dict.fromkeys([*formula.leaves, *(str(v.datum) for v in saved.values())])
-    found = [set(names(pair)) for pair in zip(formula.slopes, quick, strict=True)]
     always = formula.always | set(names(let.value for let in backward.shared))
-    users = tuple(sum(1 << i for i, used in enumerate(found) if x in used | always) for x in keeps)
-    return Eager(forward, backward, tuple(keeps), users)
+    users = {x: (1 << len(formula.inputs)) - 1 if x in always else 0 for x in keeps}
+    for i, pair in enumerate(zip(formula.slopes, quick, strict=True)):
+        users |= {x: users[x] | 1 << i for x in names(pair) if x in users}
+    return Eager(forward, backward, tuple(keeps), tuple(users.values()))

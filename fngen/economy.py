@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 
-from fngen.algebra import add, mul, neg, product_of, sub
-from fngen.ir import Value, fold, is_number, number, postorder, rebuild, value
+from fngen.algebra import fold_numbers, mul, product_of
+from fngen.functions import TABLE
+from fngen.ir import Value, fold, is_number, name, number, postorder, rebuild, substitute, value
+from fngen.language.rules import complement, instantiate
 
 _Factor = Value | tuple["_Factor", "_Factor"]
 """A factor of a product, or two that stand together in several."""
@@ -24,27 +26,24 @@ _LARGEST_POWER = 32
 def complements(slopes: Sequence[Value], root: Value) -> list[Value]:
     """Return derivatives with ``1 - sigmoid(u)`` for ``sigmoid(-u)``, where ``root`` has it.
 
-    Likewise ``1 - tanh(u)**2`` for ``sech(u)**2`` and ``1 + expm1(u)`` for ``exp(u)``. Where the
-    term is a factor of the whole derivative its cancellation would be the derivative's: there
-    it stays as it is, if ``u`` is an input. Otherwise it is as torch's own derivative has it.
+    And so with every complement in the function table. Where the term is a factor of the whole
+    derivative its cancellation would be the derivative's: there it stays as it is, if ``u`` is
+    an input. Otherwise it is as torch's own derivative has it.
     """
-    present = set(postorder([root]))
     images: dict[Value, Value] = {}
-    for node in present:
-        if node.op == "sigmoid":
-            images[value("sigmoid", neg(node.args[0]))] = sub(number(1), node)
-        if node.op == "tanh":
-            square = value("pow", node, number(2))
-            images[value("pow", value("sech", node.args[0]), number(2))] = sub(number(1), square)
-        if node.op == "expm1":
-            images[value("exp", node.args[0])] = add(number(1), node)
+    for node in postorder([root]):
+        if node.op in TABLE and TABLE[node.op].complement:
+            pattern, by_result = complement(node.op)
+            pattern = instantiate(pattern, node.op, node.args)
+            images[fold_numbers([pattern])[pattern]] = substitute(by_result, {name("y"): node})
+    if not images:
+        return list(slopes)
     return [_replaced(slope, images) for slope in slopes]
 
 
 def _replaced(root: Value, images: Mapping[Value, Value]) -> Value:
     exact = {n for n in _factors(root) if n in images and _of_an_input(n)}
-    known = {old: new for old, new in images.items() if old not in exact}
-    return fold([root], lambda n, args: rebuild(n, args) if args else n, known)[root]
+    return substitute(root, {old: new for old, new in images.items() if old not in exact})
 
 
 def _of_an_input(node: Value) -> bool:

@@ -129,7 +129,14 @@ def substitute_all(roots: Iterable[Value], images: Mapping[Value, Value]) -> lis
 
 def tree_size(root: Value) -> int:
     """Return the number of nodes of the written-out expression, at most a billion."""
-    return fold([root], lambda _, args: min(1 + sum(args), 10**9))[root]
+    return tree_sizes([root])[0]
+
+
+def tree_sizes(roots: Iterable[Value]) -> list[int]:
+    """Return the tree size of several graphs, what they share visited once."""
+    roots = list(roots)
+    sizes: dict[Value, int] = fold(roots, lambda _, args: min(1 + sum(args), 10**9))
+    return [sizes[root] for root in roots]
 
 
 def names(roots: Iterable[Value]) -> tuple[str, ...]:

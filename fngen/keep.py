@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from fngen.cost import weight
 from fngen.functions import TABLE
 from fngen.ir import CONDITIONS, LEAVES, Value, fold, name, postorder
 
 _NOTHING = frozenset({"neg", "add", "sub", "floor", "ceil", "round", "trunc", "sign", "full_like", "isnan"})
 _RESULT = frozenset({"exp", "exp2", "expm1", "sigmoid", "tanh", "tan", "sqrt", "rsqrt", "relu", "selu"})
-_CHEAP = {"neg": 1, "add": 1, "sub": 1, "mul": 1, "div": 1, "pow": 2, "sqrt": 2, "abs": 1}
-_CALL = 8
 
 
 def depends(roots: Iterable[Value], inputs: Mapping[str, int]) -> dict[Value, int]:
@@ -39,15 +39,19 @@ def kept(root: Value, slopes: Sequence[Value], inputs: Sequence[str], leaves: Co
     """
     masks = depends([root, *slopes], {x: 1 << i for i, x in enumerate(inputs)})
     forward = [n for n in postorder([root]) if masks[n]]
-    budget = sorted((masks[n] for n in _saved_by_autograd(root, masks)), key=int.bit_count)
+    budget = sorted(
+        (masks[n] for n in _saved_by_autograd(root, masks)), key=lambda mask: (mask.bit_count(), mask)
+    )
     chosen = {*_frontier(slopes, set(forward)), *map(name, leaves)}
-    while not _fits([masks[n] for n in chosen], budget):
-        spare = [n for n in forward if n in chosen and n.args]
-        if not spare:
+    order = {n: i for i, n in enumerate(forward)}
+    while True:
+        # Inputs cannot go, and the dearest to compute again should not.
+        ranked = sorted(chosen, key=lambda n: (bool(n.args), -weight(n), order[n]))
+        evicted = [n for n in _homeless(ranked, masks, budget) if n.args]
+        if not evicted:
             break
-        evicted = min(spare, key=lambda n: (_CHEAP.get(n.op, _CALL), -masks[n].bit_count()))
-        chosen.remove(evicted)
-        chosen |= {a for a in evicted.args if masks[a]}
+        chosen -= set(evicted)
+        chosen |= {a for n in evicted for a in n.args if masks[a]}
     needed = {*_frontier(slopes, chosen), *map(name, leaves)}
     return [n for n in forward if n in chosen & needed]
 
@@ -96,12 +100,15 @@ def _saved(node: Value, masks: Mapping[Value, int]) -> list[Value]:
     return [node] if row is None else args
 
 
-def _fits(masks: Iterable[int], budget: Sequence[int]) -> bool:
-    """Say whether each mask finds a place of its own in the budget that is no smaller."""
-    free = list(budget)
-    for mask in sorted(masks, key=int.bit_count, reverse=True):
-        place = next((i for i, b in enumerate(free) if b | mask == b), None)
+def _homeless(ranked: Iterable[Value], masks: Mapping[Value, int], budget: Iterable[int]) -> list[Value]:
+    """Return the nodes that find no place of their own in the budget that is no smaller than they."""
+    free = Counter(budget)
+    homeless = []
+    for node in ranked:
+        mask = masks[node]
+        place = mask if free[mask] else next((b for b, n in free.items() if n and b | mask == b), None)
         if place is None:
-            return False
-        del free[place]
-    return True
+            homeless.append(node)
+        else:
+            free[place] -= 1
+    return homeless

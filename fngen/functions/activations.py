@@ -8,7 +8,7 @@ _STEP = ("where(x <= 0, 0, 1)",)
 ROWS = (
     # sigmoid(-x) is 1 - sigmoid(x) without its cancellation for large x.
     F("sigmoid", derivative=("sigmoid(x)*sigmoid(-x)",), torch="torch.sigmoid", definition="1/(1 + exp(-x))",
-      aliases=("expit",), latex=r"\sigma"),
+      aliases=("expit",), latex=r"\sigma", complement=("sigmoid(-x)", "1 - y")),
     F("logsigmoid", derivative=("sigmoid(-x)",), torch="nn.functional.logsigmoid", definition="-log1p(exp(-x))",
       aliases=("log_sigmoid",), latex=r"\log \sigma"),
     F("logit", derivative=("1/(x*(1 - x))",), torch="torch.logit", definition="log(x/(1 - x))", domain="0 < x < 1"),

@@ -46,7 +46,7 @@ ROWS = (
     # Exponentials and logarithms.
     F("exp", derivative=("exp(x)",), torch="torch.exp", mpmath="exp", latex=r"\exp"),
     F("exp2", derivative=("log(2)*exp2(x)",), torch="torch.exp2", definition="2**x"),
-    F("expm1", derivative=("exp(x)",), torch="torch.expm1", mpmath="expm1"),
+    F("expm1", derivative=("exp(x)",), torch="torch.expm1", mpmath="expm1", complement=("exp(x)", "1 + y")),
     F("log", derivative=("1/x",), torch="torch.log", mpmath="log", aliases=("ln",), domain="x > 0", latex=r"\log"),
     F("log_base", "x, base", definition="log(x)/log(base)", aliases=("log",), domain="x > 0, base > 0"),
     F("log2", derivative=("1/(log(2)*x)",), torch="torch.log2", definition="log(x)/log(2)", domain="x > 0", latex=r"\log_2"),
@@ -82,7 +82,8 @@ ROWS = (
     F("sinh", derivative=("cosh(x)",), torch="torch.sinh", mpmath="sinh", latex=r"\sinh", parity=-1),
     F("cosh", derivative=("sinh(x)",), torch="torch.cosh", mpmath="cosh", latex=r"\cosh", parity=1),
     # Not 1 - tanh(x)**2, which is 0 in float32 from x = 9 on.
-    F("tanh", derivative=("sech(x)**2",), torch="torch.tanh", mpmath="tanh", latex=r"\tanh", parity=-1),
+    F("tanh", derivative=("sech(x)**2",), torch="torch.tanh", mpmath="tanh", latex=r"\tanh", parity=-1,
+      complement=("sech(x)**2", "1 - y**2")),
     F("sech", derivative=("-sech(x)*tanh(x)",), definition="1/cosh(x)", latex=r"\operatorname{sech}", parity=1),
     F("csch", derivative=("-csch(x)*coth(x)",), definition="1/sinh(x)", domain="x != 0", latex=r"\operatorname{csch}", parity=-1),
     F("coth", derivative=("-csch(x)**2",), definition="1/tanh(x)", domain="x != 0", latex=r"\coth", parity=-1),

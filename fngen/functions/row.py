@@ -25,6 +25,8 @@ class Function:
         parity: 1 if even in its only argument, -1 if odd, else 0.
         scalars: The parameters for which torch takes a Python number beside a tensor.
         integers: The parameters that must be integer constants.
+        complement: Something that derivatives are made of, and the same by the result ``y``,
+            as ``sigmoid(-x)`` is ``1 - y``: cheaper, but of fewer digits where it cancels.
         native: Whether torch differentiates its operator rightly and to any order. If
             not, an emitted file wraps it in an autograd node of its own.
     """
@@ -42,6 +44,7 @@ class Function:
     parity: int = 0
     scalars: frozenset[str] = frozenset()
     integers: frozenset[str] = frozenset()
+    complement: tuple[str, str] | None = None
     native: bool = True
 
     @cached_property

@@ -23,6 +23,14 @@ def derivative(function: str, index: int) -> Value | None:
     return None if text is None else _folded(text)
 
 
+@cache
+def complement(function: str) -> tuple[Value, Value]:
+    """Return what derivatives of a function are made of, and the same by its result ``y``."""
+    pair = TABLE[function].complement
+    assert pair is not None
+    return _folded(pair[0]), _folded(pair[1])
+
+
 def _folded(text: str) -> Value:
     root = parse_expression(text, rule=True)
     return fold_numbers([root])[root]
