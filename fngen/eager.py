@@ -39,6 +39,7 @@ class Formula:
         slopes: Its partial derivatives, as a second derivative starts from them.
         quick: The same in the cheapest form.
         inputs: The names of its inputs.
+        budget: What autograd of the plain formula would save.
         cotangent: The name of the output's gradient.
         output: The name of the output.
         leaves: What a second derivative starts from: some inputs, or the output.
@@ -52,6 +53,7 @@ class Formula:
     slopes: tuple[Value, ...]
     quick: tuple[Value, ...]
     inputs: tuple[str, ...]
+    budget: tuple[int, ...]
     cotangent: str
     output: str
     leaves: tuple[str, ...]
@@ -74,7 +76,8 @@ def build(
     """
     root, bits = formula.root, {x: 1 << i for i, x in enumerate(formula.inputs)}
     quick = formula.slopes if formula.lean else formula.quick
-    keep = kept(root, quick, formula.inputs, [x for x in formula.leaves if x in bits])
+    leaves = [x for x in formula.leaves if x in bits]
+    keep = kept(root, quick, formula.inputs, leaves, formula.budget)
     if formula.lean:
         keep = [n for n in keep if n.op == "name" and str(n.datum) in formula.leaves]
     named = dict(formula.named)

@@ -25,7 +25,25 @@ def depends(roots: Iterable[Value], inputs: Mapping[str, int]) -> dict[Value, in
     return fold(roots, visit)
 
 
-def kept(root: Value, slopes: Sequence[Value], inputs: Sequence[str], leaves: Collection[str]) -> list[Value]:
+def budget(root: Value, inputs: Sequence[str]) -> tuple[int, ...]:
+    """Return for each tensor that autograd of a formula saves the inputs that it depends on.
+
+    Args:
+        root: The formula as the user wrote it.
+        inputs: The names of the inputs; a result is a bit mask of them.
+    """
+    masks = depends([root], {x: 1 << i for i, x in enumerate(inputs)})
+    saved = [masks[n] for n in _saved_by_autograd(root, masks)]
+    return tuple(sorted(saved, key=lambda mask: (mask.bit_count(), mask)))
+
+
+def kept(
+    root: Value,
+    slopes: Sequence[Value],
+    inputs: Sequence[str],
+    leaves: Collection[str],
+    allowed: Sequence[int],
+) -> list[Value]:
     """Return the nodes of a formula whose results its backward should find saved.
 
     With all that the backward shares with the forward there is nothing to compute twice.
@@ -36,18 +54,16 @@ def kept(root: Value, slopes: Sequence[Value], inputs: Sequence[str], leaves: Co
         slopes: Its partial derivatives.
         inputs: The names of the inputs.
         leaves: The inputs that a second derivative starts from: they stay.
+        allowed: The budget.
     """
     masks = depends([root, *slopes], {x: 1 << i for i, x in enumerate(inputs)})
     forward = [n for n in postorder([root]) if masks[n]]
-    budget = sorted(
-        (masks[n] for n in _saved_by_autograd(root, masks)), key=lambda mask: (mask.bit_count(), mask)
-    )
     chosen = {*_frontier(slopes, set(forward)), *map(name, leaves)}
     order = {n: i for i, n in enumerate(forward)}
     while True:
         # Inputs cannot go, and the dearest to compute again should not.
         ranked = sorted(chosen, key=lambda n: (bool(n.args), -weight(n), order[n]))
-        evicted = [n for n in _homeless(ranked, masks, budget) if n.args]
+        evicted = [n for n in _homeless(ranked, masks, allowed) if n.args]
         if not evicted:
             break
         chosen -= set(evicted)
@@ -100,9 +116,9 @@ def _saved(node: Value, masks: Mapping[Value, int]) -> list[Value]:
     return [node] if row is None else args
 
 
-def _homeless(ranked: Iterable[Value], masks: Mapping[Value, int], budget: Iterable[int]) -> list[Value]:
+def _homeless(ranked: Iterable[Value], masks: Mapping[Value, int], allowed: Iterable[int]) -> list[Value]:
     """Return the nodes that find no place of their own in the budget that is no smaller than they."""
-    free = Counter(budget)
+    free = Counter(allowed)
     homeless = []
     for node in ranked:
         mask = masks[node]

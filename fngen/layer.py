@@ -12,6 +12,7 @@ from fngen.backends.torch import legalise, wrapped
 from fngen.economy import complements
 from fngen.functions import TABLE
 from fngen.ir import Value, is_number, name, names, substitute_all, value
+from fngen.keep import budget
 from fngen.language.rules import derivative
 from fngen.lower import MARGIN, Constant, Target, hoist_constants, lower
 from fngen.naming import class_name, free_name, python_name
@@ -34,6 +35,7 @@ class _Plan:
     partials: tuple[Value, ...]
     quick: tuple[Value, ...]
     named: dict[Value, str]
+    budget: tuple[int, ...] = ()
     reduction: str | None = None
 
     @property
@@ -108,7 +110,9 @@ def _main_plan(
     cls, inputs = class_name(function), tuple(aliases[x] for x in problem.inputs)
     labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
     scalars = (False,) * len(inputs)
-    return _Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named, problem.reduction)
+    saved = budget(problem.value, problem.inputs)
+    plan = _Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
+    return replace(plan, budget=saved, reduction=problem.reduction)
 
 
 def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
@@ -169,6 +173,7 @@ def _node(
             slopes=slopes,
             quick=plan.quick,
             inputs=labels.inputs,
+            budget=plan.budget,
             cotangent=labels.cotangent,
             output=labels.output,
             leaves=plan.leaves,

@@ -15,6 +15,7 @@ import torch
 from mpmath import mp, mpf
 from torch import Tensor
 
+from fngen.backends.torch import IN_PLACE
 from fngen.errors import FormulaError
 from fngen.functions import TABLE, Function
 from fngen.ir import dump
@@ -376,3 +377,12 @@ def test_torch_stands_in_for_an_oracle(name: str, monkeypatch: pytest.MonkeyPatc
             for indices in combinations_with_replacement(differentiable(row), order):
                 want = ball.derivative(point, indices)
                 assert stand_in.derivative(point, indices) == pytest.approx(want, rel=1e-8, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(IN_PLACE))
+def test_in_place_is_the_same_operator(name: str) -> None:
+    row = TABLE[name]
+    bounds = (0.5,) * (len(row.parameters) - 1)
+    x = torch.rand(64, dtype=torch.float64) + 1.0 * (name == "acosh")
+    operator = getattr(torch, row.torch.removeprefix("torch."))
+    assert torch.equal(getattr(x.clone(), f"{name}_")(*bounds), operator(x, *bounds))
