@@ -62,6 +62,11 @@ class Formula:
     taken: frozenset[str]
     lean: bool
 
+    @property
+    def bits(self) -> dict[str, int]:
+        """The bit of each input in a mask of them."""
+        return {x: 1 << i for i, x in enumerate(self.inputs)}
+
 
 def build(
     formula: Formula, room: int, targets: Callable[[Sequence[Value]], list[Target]], printer: Printer
@@ -74,38 +79,54 @@ def build(
         targets: Makes of the partial derivatives their products with the cotangent.
         printer: The printer of the backend, for bodies that nobody differentiates.
     """
-    root, bits = formula.root, {x: 1 << i for i, x in enumerate(formula.inputs)}
     quick = formula.slopes if formula.lean else formula.quick
-    leaves = [x for x in formula.leaves if x in bits]
-    keep = kept(root, quick, formula.inputs, leaves, formula.budget)
-    if formula.lean:
-        keep = [n for n in keep if n.op == "name" and str(n.datum) in formula.leaves]
-    named = dict(formula.named)
-    if formula.output in formula.leaves:
-        keep, named[root] = list(dict.fromkeys([*keep, root])), formula.output
-    taken = set(formula.taken)
-
-    masks = depends([root], bits)
-    images = reuse([root], masks, keep)
-    wanted = {images[n]: text for n, text in named.items() if n in images}
-    stored = {images[n] for n in keep if n.args}
-    forward = lower([Target(images[root], room)], printer, taken, wanted, 8, stored)
-
-    labels = {let.value: name(let.name) for lets in (forward.shared, *forward.local) for let in lets}
-    saved = {n: labels[images[n]] if n.args else n for n in keep}
+    keep, taken = _kept(formula, quick), set(formula.taken)
+    forward, saved = _forward(formula, keep, room, printer, taken)
     quick = tuple(substitute_all(quick, saved))
-    made = targets(economy.products(quick))
-    values = economy.shared_factors([t.value for t in made])
-    bits |= {str(v.datum): masks[n] for n, v in saved.items()}
-    bits[formula.cotangent] = (2 << len(formula.inputs)) - 1  # Under vmap it may be batched alone.
-    images = reuse(values, depends(values, bits))
-    wanted = dict(zip(substitute_all(named, saved), named.values(), strict=True))
-    wanted = {images[n]: text for n, text in wanted.items() if n in images and n.args}
-    final = [Target(images[v], t.room) for v, t in zip(values, made, strict=True)]
-    backward = lower(final, printer, taken, wanted, 12)
+    backward = _backward(formula, saved, targets(economy.products(quick)), printer, taken)
     keeps = dict.fromkeys([*formula.leaves, *(str(v.datum) for v in saved.values())])
     always = formula.always | set(names(let.value for let in backward.shared))
     users = {x: (1 << len(formula.inputs)) - 1 if x in always else 0 for x in keeps}
     for i, pair in enumerate(zip(formula.slopes, quick, strict=True)):
         users |= {x: users[x] | 1 << i for x in names(pair) if x in users}
     return Eager(forward, backward, tuple(keeps), tuple(users.values()))
+
+
+def _kept(formula: Formula, quick: Sequence[Value]) -> list[Value]:
+    """Return the nodes whose results are saved."""
+    leaves = [x for x in formula.leaves if x in formula.inputs]
+    by_output = [formula.root] if formula.output in formula.leaves else []
+    if formula.lean:
+        return [*map(name, leaves), *by_output]
+    found = kept(formula.root, quick, formula.inputs, leaves, formula.budget)
+    return list(dict.fromkeys([*found, *by_output]))
+
+
+def _forward(
+    formula: Formula, keep: Sequence[Value], room: int, printer: Printer, taken: set[str]
+) -> tuple[Body, dict[Value, Value]]:
+    """Return the statements of the value, and the name under which each node is saved."""
+    named = dict(formula.named)
+    if formula.output in formula.leaves:
+        named[formula.root] = formula.output
+    images = reuse([formula.root], depends([formula.root], formula.bits), keep)
+    wanted = {images[n]: text for n, text in named.items() if n in images}
+    stored = {images[n] for n in keep if n.args}
+    body = lower([Target(images[formula.root], room)], printer, taken, wanted, 8, stored)
+    labels = {let.value: name(let.name) for lets in (body.shared, *body.local) for let in lets}
+    return body, {n: labels[images[n]] if n.args else n for n in keep}
+
+
+def _backward(
+    formula: Formula, saved: Mapping[Value, Value], made: list[Target], printer: Printer, taken: set[str]
+) -> Body:
+    """Return the statements of the gradients."""
+    values = economy.shared_factors([t.value for t in made])
+    masks = depends([formula.root], formula.bits)
+    bits = formula.bits | {str(v.datum): masks[n] for n, v in saved.items()}
+    bits[formula.cotangent] = (2 << len(formula.inputs)) - 1  # Under vmap it may be batched alone.
+    images = reuse(values, depends(values, bits))
+    named = zip(substitute_all(formula.named, saved), formula.named.values(), strict=True)
+    wanted = {images[n]: text for n, text in named if n in images and n.args}
+    final = [Target(images[v], t.room) for v, t in zip(values, made, strict=True)]
+    return lower(final, printer, taken, wanted, 12)
