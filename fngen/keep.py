@@ -9,7 +9,7 @@ from fngen.cost import weight
 from fngen.functions import TABLE
 from fngen.ir import CONDITIONS, LEAVES, Value, fold, name, postorder
 
-_NOTHING = frozenset({"neg", "add", "sub", "floor", "ceil", "round", "trunc", "sign", "full_like", "isnan"})
+_NOTHING = frozenset({"neg", "add", "sub", "floor", "ceil", "round", "trunc", "sign"})
 _RESULT = frozenset({"exp", "exp2", "expm1", "sigmoid", "tanh", "tan", "sqrt", "rsqrt", "relu", "selu"})
 
 
@@ -91,26 +91,34 @@ def _frontier(slopes: Sequence[Value], forward: Collection[Value]) -> set[Value]
 
 def _saved_by_autograd(root: Value, masks: Mapping[Value, int]) -> set[Value]:
     """Return what torch's own nodes would save, operator by operator."""
+    recorded = fold([root], _is_recorded)
     saved: set[Value] = set()
     for node in postorder([root]):
-        if masks[node] and node.op not in LEAVES:
-            saved.update(n for n in _saved(node, masks) if masks[n])
+        if recorded[node] and node.op not in LEAVES:
+            saved.update(n for n in _saved(node, recorded) if masks[n])
     return saved
 
 
-def _saved(node: Value, masks: Mapping[Value, int]) -> list[Value]:
+def _is_recorded(node: Value, args: list[bool]) -> bool:
+    """Say whether autograd makes a node for an operator."""
+    if node.op in CONDITIONS or node.op in ("full_like", "isnan"):
+        return False
+    return node.op == "name" or any(args[1:] if node.op == "where" else args)
+
+
+def _saved(node: Value, recorded: Mapping[Value, bool]) -> list[Value]:
     args = list(node.args)
-    if node.op in _NOTHING or node.op in CONDITIONS:
+    if node.op in _NOTHING:
         return []
-    if node.op in _RESULT or (node.op == "div" and not masks[args[0]]):
+    if node.op in _RESULT or (node.op == "div" and not recorded[args[0]]):
         return [node]  # c/x is c times the reciprocal of x, which saves its result.
     if node.op == "where":
         return args[:1]
     if node.op == "mul":
-        return [b for a, b in (args, reversed(args)) if masks[a]]
+        return [b for a, b in (args, reversed(args)) if recorded[a]]
     if node.op == "div":
-        return args[1:] if not masks[args[1]] or not masks[args[0]] else args
-    if node.op == "pow" and masks[args[1]]:
+        return args if recorded[args[1]] else args[1:]
+    if node.op == "pow" and recorded[args[1]]:
         return [*args, node]
     row = TABLE.get(node.op)
     return [node] if row is None else args
