@@ -23,6 +23,7 @@ def generate(
     name: str | None = None,
     inputs: Iterable[str] | None = None,
     backend: str | Iterable[str] = "torch",
+    complex: bool = False,
 ) -> Source:
     """Return the source of a layer.
 
@@ -32,6 +33,7 @@ def generate(
             from the formula, always the same one.
         inputs: The inputs in order. Default: order of first appearance.
         backend: What the file contains.
+        complex: The inputs are complex tensors.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -40,7 +42,7 @@ def generate(
         FormulaError: If the formula cannot be read or differentiated.
         OptionError: If a keyword has a value that it cannot have.
     """
-    return pipeline.generate(spec(expr, name, inputs, backend))
+    return pipeline.generate(spec(expr, name, inputs, backend, complex))
 
 
 def compile(
@@ -49,6 +51,7 @@ def compile(
     name: str | None = None,
     inputs: Iterable[str] | None = None,
     backend: str | Iterable[str] = "torch",
+    complex: bool = False,
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -57,7 +60,7 @@ def compile(
     """
     from fngen.load import load
 
-    return load(generate(expr, name=name, inputs=inputs, backend=backend))
+    return load(generate(expr, name=name, inputs=inputs, backend=backend, complex=complex))
 
 
 def verify(source: Source | str | Path) -> Report:
@@ -83,10 +86,11 @@ def spec(
     name: str | None = None,
     inputs: Iterable[str] | None = None,
     backend: str | Iterable[str] = "torch",
+    complex: bool = False,
 ) -> Spec:
     """Return the checked request of these arguments."""
     if not isinstance(expr, str):
         from fngen.from_sympy import formula
 
         expr = formula(expr)
-    return Spec.create(expr, name=name, inputs=inputs, backend=backend)
+    return Spec.create(expr, name=name, inputs=inputs, backend=backend, complex=complex)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from fngen import pipeline, problem
 from fngen.errors import OptionError
-from fngen.functions import NAMES, TABLE, Function
+from fngen.functions import NAMES, PUBLIC, Function
 from fngen.ir import Block, Let, dump_block, name, substitute, tree_size
 from fngen.language.build import FORM_SIGNATURES
 from fngen.printing.formula import FormulaPrinter
@@ -41,7 +41,7 @@ def show(spec: Spec, stage: str) -> str:
 
 def function_table() -> str:
     """Return a line for each function: how it is called, where it is real, what to know."""
-    rows = [(f"{row.name}({row.signature})", _aliases(row), row.domain, row.note) for row in TABLE.values()]
+    rows = [(f"{row.name}({row.signature})", _aliases(row), row.domain, row.note) for row in PUBLIC]
     rows += [(signature, "", "", note) for signature, note in FORM_SIGNATURES]
     rows.sort(key=lambda r: r[0].lower())
     widths = [max(len(r[i]) for r in rows) for i in range(3)]

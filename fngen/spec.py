@@ -20,12 +20,14 @@ class Spec:
         name: Name of file and function, or None to derive one from the formula.
         inputs: The inputs in order, or None for the order of first appearance.
         backends: What the file contains.
+        complex: Whether the inputs are complex tensors.
     """
 
     formula: str
     name: str | None = None
     inputs: tuple[str, ...] | None = None
     backends: tuple[str, ...] = ("torch",)
+    complex: bool = False
 
     @classmethod
     def create(
@@ -35,6 +37,7 @@ class Spec:
         name: str | None = None,
         inputs: Iterable[str] | None = None,
         backend: str | Iterable[str] = "torch",
+        complex: bool = False,
     ) -> Spec:
         """Return the checked request.
 
@@ -51,6 +54,7 @@ class Spec:
             None if name is None else check_layer_name(name),
             None if inputs is None else _inputs(inputs),
             _backends(backend),
+            bool(complex),
         )
 
 
