@@ -24,6 +24,7 @@ def generate(
     inputs: Iterable[str] | None = None,
     backend: str | Iterable[str] = "torch",
     lean: bool = False,
+    complex: bool = False,
 ) -> Source:
     """Return the source of a layer.
 
@@ -34,6 +35,7 @@ def generate(
         inputs: The inputs in order. Default: order of first appearance.
         backend: What the file contains.
         lean: Keep inputs and outputs only for the backward, and compute the rest again.
+        complex: The inputs are complex tensors.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -42,7 +44,7 @@ def generate(
         FormulaError: If the formula cannot be read or differentiated.
         OptionError: If a keyword has a value that it cannot have.
     """
-    return pipeline.generate(spec(expr, name, inputs, backend, lean))
+    return pipeline.generate(spec(expr, name, inputs, backend, lean, complex))
 
 
 def compile(
@@ -52,6 +54,7 @@ def compile(
     inputs: Iterable[str] | None = None,
     backend: str | Iterable[str] = "torch",
     lean: bool = False,
+    complex: bool = False,
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -60,7 +63,7 @@ def compile(
     """
     from fngen.load import load
 
-    return load(generate(expr, name=name, inputs=inputs, backend=backend, lean=lean))
+    return load(generate(expr, name=name, inputs=inputs, backend=backend, lean=lean, complex=complex))
 
 
 def verify(source: Source | str | Path) -> Report:
@@ -87,10 +90,11 @@ def spec(
     inputs: Iterable[str] | None = None,
     backend: str | Iterable[str] = "torch",
     lean: bool = False,
+    complex: bool = False,
 ) -> Spec:
     """Return the checked request of these arguments."""
     if not isinstance(expr, str):
         from fngen.from_sympy import formula
 
         expr = formula(expr)
-    return Spec.create(expr, name=name, inputs=inputs, backend=backend, lean=lean)
+    return Spec.create(expr, name=name, inputs=inputs, backend=backend, lean=lean, complex=complex)

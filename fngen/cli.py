@@ -76,6 +76,7 @@ def run() -> None:
 def _request(verb: Callable[..., None]) -> Callable[..., None]:
     """Add the options that make up a request."""
     for option in (
+        click.option("--complex", is_flag=True, help="The inputs are complex tensors."),
         click.option("--backend", default="torch", metavar="LIST", help="What the file contains."),
         click.option("--lean", is_flag=True, help="Keep inputs and outputs only for the backward."),
         click.option("--inputs", metavar="A,B,C", help="The inputs and their order."),

@@ -9,6 +9,7 @@ from fngen.lower import MARGIN
 from fngen.node import Node
 from fngen.printing.latex import LatexPrinter, symbol
 from fngen.problem import Problem
+from fngen.wirtinger import listed
 
 _LONGEST_PARTIAL = 160
 """Characters of LaTeX up to which a partial derivative helps a reader of the docstring."""
@@ -20,8 +21,9 @@ def function_doc(problem: Problem, inputs: tuple[str, ...], formula: str) -> lis
     """Return the docstring of the function."""
     over = {None: " elementwise", "sum": "", "mean": ""}[problem.reduction]
     what = f"``{formula}``{over}" if len(formula) <= 60 else "the value of the layer"
-    first = f"{inputs[0]}: Real floating-point tensor."
-    others = [f"{x}: Real floating-point tensor, broadcastable with ``{inputs[0]}``." for x in inputs[1:]]
+    kind = "Complex or real tensor" if problem.complex else "Real floating-point tensor"
+    first = f"{inputs[0]}: {kind}."
+    others = [f"{x}: {kind}, broadcastable with ``{inputs[0]}``." for x in inputs[1:]]
     result = "Tensor without dimensions." if problem.reduction else "Tensor of the broadcast shape."
     if len(inputs) == 1 and not problem.reduction:
         result = f"Tensor of the shape of ``{inputs[0]}``."
@@ -29,7 +31,7 @@ def function_doc(problem: Problem, inputs: tuple[str, ...], formula: str) -> lis
         f'"""Return {what}.',
         *_section("Args", [first, *others]),
         *_section("Returns", [result]),
-        *_section("Raises", ["TypeError: If a tensor is complex."]),
+        *([] if problem.complex else _section("Raises", ["TypeError: If a tensor is complex."])),
         '"""',
     ]
 
@@ -79,13 +81,16 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
         rows.append(f"{symbol(text)} = {printer.print(substitute(node, known))}")
         known[node] = name(text)
     rows.append(equation(problem))
-    slopes = substitute_all(partials, known)
-    for x, slope, size in zip(problem.inputs, slopes, tree_sizes(slopes), strict=True):
+    output = symbol(problem.output)
+    entries = listed(problem, partials)
+    slopes = substitute_all([entry.slope for entry in entries], known)
+    for entry, slope, size in zip(entries, slopes, tree_sizes(slopes), strict=True):
         if problem.reduction == "mean" or size > _LONGEST_PARTIAL:
             continue
         text = printer.print(slope)
         if len(text) <= _LONGEST_PARTIAL:
-            rows.append(rf"\frac{{\partial {symbol(problem.output)}}}{{\partial {symbol(x)}}} = {text}")
+            by = rf"\frac{{\partial {output}}}{{\partial {printer.print(entry.variable)}}}"
+            rows.append(f"{'2 ' * entry.twice}{by} = {text}")
     return [] if max(map(len, rows)) > 4 * _LONGEST_PARTIAL else _display(rows)
 
 

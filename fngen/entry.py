@@ -6,10 +6,10 @@ from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer, Node
 
-_COMPILING = "if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp."
+_COMPILING = "if torch.compiler.is_compiling():"
 _DROPPED = "# Dynamo rejects a Function with jvp, and drops all rules under torch.func."
 _UNKNOWN = 'raise RuntimeError("torch.compile drops this derivative under torch.func")'
-_COMPLEX = 'raise TypeError("the derivatives hold for real tensors, not for complex ones")'
+_COMPLEX = 'raise TypeError("complex tensors need a layer made with --complex")'
 
 
 def entry(layer: Layer) -> list[str]:
@@ -21,7 +21,7 @@ def helper_entry(node: Node) -> list[str]:
     """Return the statements of a helper's function."""
     inputs = list(node.names.inputs)
     return [
-        f"    {_COMPILING}",
+        f"    {_COMPILING}  # Dynamo rejects a Function with jvp.",
         *bracketed(f"return {node.reverse}.apply(", inputs, ")", 8),
         *bracketed(f"return {node.forward_mode}.apply(", inputs, ")", 4),
     ]
@@ -32,8 +32,7 @@ def _of_one(layer: Layer) -> list[str]:
     lines = [
         f"if has_torch_function(({x},)):",
         f"    return handle_torch_function({node.function}, ({x},), {x})",
-        f"if torch.is_complex({x}):",
-        f"    {_COMPLEX}",
+        *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
         *_choice(
             node,
             x,
@@ -55,8 +54,7 @@ def _of_several(layer: Layer) -> list[str]:
         f"    return handle_torch_function({node.function}, args, *args)",
         "if not all(isinstance(t, Tensor) for t in args):",
         "    args = _as_tensors(*args)",
-        "if any(map(torch.is_complex, args)):",
-        f"    {_COMPLEX}",
+        *([] if node.complex else ["if any(map(torch.is_complex, args)):", f"    {_COMPLEX}"]),
     ]
     if layer.arguments != layer.parameters:
         lines += [*tuple_lines(parameters, 0, tail=" = args"), *_assigned("args", list(layer.arguments))]
@@ -84,9 +82,12 @@ def _choice(node: Node, args: str, wanted: str, special: list[str]) -> list[str]
     """Return the statements that choose the node."""
     trace = "if torch.jit.is_tracing():  # Its operators alone have no derivative."
     traced = [trace, f"    return {node.reverse}.apply({args})"] if node.raw else []
+    eager = [f"return {node.reverse}.apply({args})"]
+    if node.eager:
+        eager = [*special, f"    {eager[0]}", f"return {node.eager_class}.apply({args})"]
     return [
         "transformed = torch._C._are_functorch_transforms_active()",
-        "if torch.compiler.is_compiling():",
+        _COMPILING,
         f"    {_DROPPED}",
         "    if transformed:",
         f"        {_UNKNOWN if node.raw else f'return {node.reverse}.forward({args})'}",
@@ -96,7 +97,5 @@ def _choice(node: Node, args: str, wanted: str, special: list[str]) -> list[str]
         *traced,
         f"if not ({wanted}):",
         f"    return {node.reverse}.forward({args})",
-        *special,
-        f"    return {node.reverse}.apply({args})",
-        f"return {node.eager_class}.apply({args})",
+        *eager,
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from fngen import eager
+from fngen import eager, wirtinger
 from fngen.algebra import ZERO, div, mul, neg, sum_of
 from fngen.backends.torch import legalise, wrapped
 from fngen.economy import complements
@@ -21,6 +21,9 @@ from fngen.prefix import Core
 from fngen.printing.formula import FormulaPrinter
 from fngen.printing.torch import TorchPrinter
 from fngen.problem import Problem
+
+_VIEWS = frozenset({"name", "conj", "re", "im"})
+"""Operators of torch whose result shares the memory of their argument."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class _Plan:
     named: dict[Value, str]
     budget: tuple[int, ...] = ()
     reduction: str | None = None
+    complex: bool = False
+    real: bool = False
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -105,14 +110,16 @@ def _main_plan(
     values = legalise(substitute_all((problem.value, *partials, *quick, *problem.named), renamed))
     root, (slopes, quick) = values[0], (values[1:][:n], values[1 + n :][:n])
     named = dict(zip(values[1 + 2 * n :], map(aliases.__getitem__, problem.named.values()), strict=True))
-    if root.op == "name":
+    if root.op in _VIEWS:
         root = value("clone", root)
     cls, inputs = class_name(function), tuple(aliases[x] for x in problem.inputs)
     labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
     scalars = (False,) * len(inputs)
-    saved = budget(problem.value, problem.inputs)
+    saved = () if problem.complex else budget(problem.value, problem.inputs)
     plan = _Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
-    return replace(plan, budget=saved, reduction=problem.reduction)
+    return replace(
+        plan, budget=saved, reduction=problem.reduction, complex=problem.complex, real=wirtinger.is_real(root)
+    )
 
 
 def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
@@ -165,7 +172,7 @@ def _node(
     backward = lower(_gradients(plan, slopes), printer, set(taken), named, 12)
     jvp = lower([Target(_tangent(plan, slopes), room - 4)], printer, set(taken), named, 12)
     quick = None
-    if main:
+    if main and not plan.complex:
         labels = plan.names
         always = plan.leaves if plan.reduction else names(let.value for let in backward.shared)
         formula = eager.Formula(
@@ -184,17 +191,27 @@ def _node(
         )
         quick = eager.build(formula, room, partial(_gradients, plan), raw)
     node = Node(plan.function, plan.cls, plan.names, plan.scalars, plan.leaves, forward, backward, jvp)
-    return replace(node, reduction=plan.reduction, eager=quick, raw=bool(printer.wrapped))
+    if plan.complex:
+        unit = wirtinger.has_unit(slopes)
+        narrow = unit or len(plan.names.inputs) > 1
+        node = replace(node, narrow_gradients=narrow, narrow_tangent=unit and not plan.real)
+    return replace(
+        node, reduction=plan.reduction, eager=quick, raw=bool(printer.wrapped), complex=plan.complex
+    )
 
 
 def _gradients(plan: _Plan, slopes: Sequence[Value]) -> list[Target]:
     """Return the product of each partial with the cotangent, and the room in its statement."""
     cotangent = name(plan.names.cotangent)
     several = len(plan.names.inputs) > 1
+    products = [_times(cotangent, slope) for slope in slopes]
+    if plan.complex:
+        products = wirtinger.gradients(slopes, cotangent, real=plan.real)
     targets = []
-    for gradient, slope, scalar in zip(plan.names.gradients, slopes, plan.scalars, strict=True):
+    for gradient, product, scalar in zip(plan.names.gradients, products, plan.scalars, strict=True):
         statement = f"{gradient} = " if several else "return "
-        product = _times(cotangent, slope) if not is_number(slope, 0) else value("full_like", cotangent, ZERO)
+        if is_number(product, 0):
+            product = value("full_like", cotangent, ZERO)
         if not scalar:
             targets.append(Target(product, MARGIN - (12 if several else 8) - len(statement)))
     return targets
@@ -215,6 +232,8 @@ def _times(a: Value, b: Value) -> Value:
 
 def _tangent(plan: _Plan, slopes: Sequence[Value]) -> Value:
     """Return the sum of partials times tangents; a zero partial still has a shape."""
+    if plan.complex:
+        return wirtinger.tangent(slopes, plan.names.tangents, real=plan.real)
     terms = [
         _times(slope, name(t)) if not is_number(slope, 0) else value("full_like", name(t), ZERO)
         for slope, t, scalar in zip(slopes, plan.names.tangents, plan.scalars, strict=True)

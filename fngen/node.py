@@ -34,6 +34,9 @@ class Node:
         jvp: The statements of the tangent.
         reduction: The method that reduces the value to a scalar, or None.
         eager: The node for plain tensors, if there is one.
+        complex: Whether its tensors may be complex.
+        narrow_gradients: Whether a real input's gradient may come out complex: its real part is meant.
+        narrow_tangent: Whether a real result's tangent may.
         raw: Whether its forward has operators that torch does not differentiate.
     """
 
@@ -48,12 +51,20 @@ class Node:
     reduction: str | None = None
     eager: Eager | None = None
     raw: bool = False
+    complex: bool = False
+    narrow_gradients: bool = False
+    narrow_tangent: bool = False
 
     @property
     def bodies(self) -> list[Body]:
         """The statements of every function."""
         own = [self.forward, self.backward, self.jvp]
         return own + ([self.eager.forward, self.eager.backward] if self.eager else [])
+
+    @property
+    def every_input(self) -> int:
+        """A mask with a bit for each input."""
+        return (1 << len(self.names.inputs)) - 1
 
     @property
     def reverse(self) -> str:

@@ -180,9 +180,12 @@ def _mp_definition(op: str) -> Callable[..., Any]:
 def mp_evaluate(roots: list[Value], variables: dict[str, Any]) -> dict[Value, Any]:
     """Return the mpmath value of every node below ``roots``, NaN where there is none.
 
-    Works at mpmath's current precision. A value that is not real is NaN, as in torch.
+    Works at mpmath's current precision. Among real variables, a value that is not real is
+    NaN, as in torch.
     """
     from mpmath import mp
+
+    real = not any(isinstance(v, mp.mpc) for v in variables.values())
 
     def visit(node: Value, args: list[Any]) -> Any:
         if node.op == "name":
@@ -196,6 +199,6 @@ def mp_evaluate(roots: list[Value], variables: dict[str, Any]) -> dict[Value, An
             result = mp_function(node.op)(*args)
         except Exception:  # As above.
             return mp.nan
-        return mp.nan if isinstance(result, mp.mpc) else result
+        return mp.nan if real and isinstance(result, mp.mpc) else result
 
     return fold(roots, visit)

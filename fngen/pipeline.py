@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fngen import differentiate, layer, prefix, problem
+from fngen import differentiate, layer, prefix, problem, wirtinger
 from fngen.ir import Value
 from fngen.problem import Problem
 from fngen.render import render
@@ -23,13 +23,14 @@ def generate(spec: Spec) -> Source:
 
 
 def derive(parsed: Problem) -> tuple[Value, ...]:
-    """Return the partial derivative by each input.
+    """Return the partial derivative by each input; of a complex layer, what wirtinger says.
 
     Raises:
         FormulaError: If a function has no known derivative where one is needed.
     """
     try:
-        return differentiate.partials(parsed.value, parsed.inputs, parsed.named)
+        partials = wirtinger.partials if parsed.complex else differentiate.partials
+        return partials(parsed.value, parsed.inputs, parsed.named)
     except differentiate.NoDerivative as error:
         node = next((n for n in parsed.reading.places if n.op == error.op), parsed.value)
         message = f"no derivative of {error.op} by its argument {error.parameter!r} is known"

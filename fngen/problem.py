@@ -25,6 +25,7 @@ class Problem:
         value: The graph of the result at one point, in terms of the inputs.
         named: The intermediates that the user named, as graphs in terms of the inputs.
         reduction: ``"sum"`` or ``"mean"`` over all elements, or None.
+        complex: Whether the inputs are complex numbers.
     """
 
     reading: Reading
@@ -33,6 +34,7 @@ class Problem:
     value: Value
     named: dict[Value, str]
     reduction: str | None
+    complex: bool = False
 
     @property
     def name(self) -> str:
@@ -57,7 +59,7 @@ def read(spec: Spec) -> Problem:
     Raises:
         FormulaError: If the text is no formula, or its names do not fit together.
     """
-    reading = parse(spec.formula)
+    reading = parse(spec.formula, complex=spec.complex)
     *lets, last = _ordered(reading)
     inputs = _inputs(reading, spec)
     reduction, body = _reduction(reading, last)
@@ -68,7 +70,7 @@ def read(spec: Spec) -> Problem:
     folded = fold_numbers([graph, *images.values()])
     named = {folded[node]: str(leaf.datum) for leaf, node in images.items() if folded[node].args}
     output = last.name or free_name("y", {*inputs, *named.values()})
-    return Problem(reading, inputs, output, folded[graph], named, reduction)
+    return Problem(reading, inputs, output, folded[graph], named, reduction, spec.complex)
 
 
 def _error(reading: Reading, message: str, statement: Statement, hint: str = "") -> FormulaError:

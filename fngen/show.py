@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from fngen import pipeline, problem
 from fngen.errors import OptionError
-from fngen.functions import NAMES, TABLE, Function
+from fngen.functions import NAMES, PUBLIC, Function
 from fngen.ir import Block, Let, dump_block, name, substitute, tree_size
 from fngen.language.build import FORM_SIGNATURES
 from fngen.printing.formula import FormulaPrinter
 from fngen.spec import Spec
 from fngen.suggest import closest
+from fngen.wirtinger import listed
 
 _LONGEST = 20_000
 """Operations of a derivative that is still written out."""
@@ -28,20 +29,23 @@ def show(spec: Spec, stage: str) -> str:
         return dump_block(block) + (f"\n    reduce {forward.reduction}" if forward.reduction else "")
     partials = pipeline.derive(parsed)
     known = {node: name(text) for node, text in parsed.named.items()}
-    slopes = [(x, substitute(p, known)) for x, p in zip(parsed.inputs, partials, strict=True)]
+    spell = FormulaPrinter().print
+    slopes = [(entry, substitute(entry.slope, known)) for entry in listed(parsed, partials)]
     if max(tree_size(slope) for _, slope in slopes) > _LONGEST:
         raise OptionError("the derivatives are too long to write out", "Use --stage source.", option="stage")
     if stage == "ir":
-        backward = Block(block.inputs, block.lets, tuple(Let(f"d_{x}", slope) for x, slope in slopes))
+        results = tuple(Let(f"d_{spell(entry.variable)}", slope) for entry, slope in slopes)
+        backward = Block(block.inputs, block.lets, results)
         return f"{dump_block(block)}\n{dump_block(backward)}"
-    spell = FormulaPrinter().print
     lines = [f"{let.name} = {spell(let.value)}" for let in (*block.lets, *block.results)]
-    return "\n".join(lines + [f"d{parsed.output}/d{x} = {spell(slope)}" for x, slope in slopes])
+    for entry, slope in slopes:
+        lines.append(f"{'2*' * entry.twice}d{parsed.output}/d{spell(entry.variable)} = {spell(slope)}")
+    return "\n".join(lines)
 
 
 def function_table() -> str:
     """Return a line for each function: how it is called, where it is real, what to know."""
-    rows = [(f"{row.name}({row.signature})", _aliases(row), row.domain, row.note) for row in TABLE.values()]
+    rows = [(f"{row.name}({row.signature})", _aliases(row), row.domain, row.note) for row in PUBLIC]
     rows += [(signature, "", "", note) for signature, note in FORM_SIGNATURES]
     rows.sort(key=lambda r: r[0].lower())
     widths = [max(len(r[i]) for r in rows) for i in range(3)]

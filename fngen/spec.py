@@ -21,6 +21,7 @@ class Spec:
         inputs: The inputs in order, or None for the order of first appearance.
         backends: What the file contains.
         lean: Whether a node keeps inputs and outputs only.
+        complex: Whether the inputs are complex tensors.
     """
 
     formula: str
@@ -28,6 +29,7 @@ class Spec:
     inputs: tuple[str, ...] | None = None
     backends: tuple[str, ...] = ("torch",)
     lean: bool = False
+    complex: bool = False
 
     @classmethod
     def create(
@@ -38,6 +40,7 @@ class Spec:
         inputs: Iterable[str] | None = None,
         backend: str | Iterable[str] = "torch",
         lean: bool = False,
+        complex: bool = False,
     ) -> Spec:
         """Return the checked request.
 
@@ -55,6 +58,7 @@ class Spec:
             None if inputs is None else _inputs(inputs),
             _backends(backend),
             bool(lean),
+            bool(complex),
         )
 
 

@@ -34,7 +34,7 @@ class ModuleView:
     helpers: list[NodeView]
     main_doc: list[str]
     function_head: list[str]
-    takes_numbers: bool
+    takes_numbers: str
     cls: str
     module_summary: str
     shapes: list[str]
@@ -68,13 +68,13 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         helpers=[node_view(h, _helper_doc(h), helper_entry(h)) for h in layer.helpers],
         main_doc=docs.function_doc(problem, parameters, formula),
         function_head=bracketed(f"def {main.function}(", typed(parameters), ") -> Tensor:", 0),
-        takes_numbers=len(parameters) > 1,
+        takes_numbers=("complex" if problem.complex else "float") if len(parameters) > 1 else "",
         cls=cls,
         module_summary=docs.module_summary(problem, main, equation),
         shapes=docs.shapes(problem),
         module_head=bracketed("def forward(", ["self", *typed(parameters)], ") -> Tensor:", 4),
         module_return=bracketed(f"return {main.function}(", list(parameters), ")", 8),
-        example=docs.example_lines(cls, example(problem)),
+        example=[] if problem.complex else docs.example_lines(cls, example(problem)),
         extra_repr=docs.extra_repr(formula),
     )
 

@@ -37,6 +37,7 @@ class _AiryDiskReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        # In the type of the output, which autocast may have changed.
         r = ctx.saved_tensors[0].to(grad_y.dtype)
         j1_r = _j1(r)
         mask = torch.abs(r) < 1 / 2
@@ -107,7 +108,7 @@ def airy_disk(r: Tensor) -> Tensor:
     if has_torch_function((r,)):
         return handle_torch_function(airy_disk, (r,), r)
     if torch.is_complex(r):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
@@ -188,7 +189,7 @@ class _J1Function(_J1Reverse):
 
 
 def _j1(x: Tensor) -> Tensor:
-    if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
         return _J1Reverse.apply(x)
     return _J1Function.apply(x)
 
@@ -226,6 +227,6 @@ class _J0Function(_J0Reverse):
 
 
 def _j0(x: Tensor) -> Tensor:
-    if torch.compiler.is_compiling():  # Dynamo rejects a Function that defines jvp.
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
         return _J0Reverse.apply(x)
     return _J0Function.apply(x)

@@ -51,6 +51,7 @@ class _BlackScholesReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_call: Tensor) -> tuple[Tensor | None, ...]:
+        # In the type of the output, which autocast may have changed.
         S, K, r, sigma, T = (t.to(grad_call.dtype) for t in ctx.saved_tensors[:5])
         sigma_squared = sigma**2
         u = r + sigma_squared / 2
@@ -210,7 +211,7 @@ def black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> 
     if not all(isinstance(t, Tensor) for t in args):
         args = _as_tensors(*args)
     if any(map(torch.is_complex, args)):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -42,6 +42,7 @@ class _GeluReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        # In the type of the output, which autocast may have changed.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
         return grad_y * (1 / 2 + torch.erf(x / _SQRT_2) / 2 + u)
@@ -93,7 +94,7 @@ def gelu(x: Tensor) -> Tensor:
     if has_torch_function((x,)):
         return handle_torch_function(gelu, (x,), x)
     if torch.is_complex(x):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -38,6 +38,7 @@ class _GeluTanhReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        # In the type of the output, which autocast may have changed.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = _SQRT_2_PI * (x + 0.044715 * x**3)
         v = _SQRT_2_PI * x * (1 / torch.cosh(u)) ** 2
@@ -92,7 +93,7 @@ def gelu_tanh(x: Tensor) -> Tensor:
     if has_torch_function((x,)):
         return handle_torch_function(gelu_tanh, (x,), x)
     if torch.is_complex(x):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

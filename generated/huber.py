@@ -42,6 +42,7 @@ class _HuberReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        # In the type of the output, which autocast may have changed.
         x, delta = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         abs_x = torch.abs(x)
         mask = abs_x <= delta
@@ -111,7 +112,7 @@ def huber(x: Tensor, delta: Tensor) -> Tensor:
     if not all(isinstance(t, Tensor) for t in args):
         args = _as_tensors(*args)
     if any(map(torch.is_complex, args)):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -47,6 +47,7 @@ class _LennardJonesReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        # In the type of the output, which autocast may have changed.
         epsilon, sigma, r = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         u = (sigma / r) ** 6
         v = 24 * epsilon
@@ -129,7 +130,7 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     if not all(isinstance(t, Tensor) for t in args):
         args = _as_tensors(*args)
     if any(map(torch.is_complex, args)):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -41,6 +41,7 @@ class _LogCoshReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        # In the type of the output, which autocast may have changed.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = torch.exp(-2 * torch.abs(x))
         return grad_y * (torch.sign(x) * (1 - 2 * u / (1 + u)))
@@ -92,7 +93,7 @@ def log_cosh(x: Tensor) -> Tensor:
     if has_torch_function((x,)):
         return handle_torch_function(log_cosh, (x,), x)
     if torch.is_complex(x):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -46,6 +46,7 @@ class _MorseReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        # In the type of the output, which autocast may have changed.
         u, D, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         v = 2 * D
         w = torch.exp(-a * u)
@@ -126,7 +127,7 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
     if not all(isinstance(t, Tensor) for t in args):
         args = _as_tensors(*args)
     if any(map(torch.is_complex, args)):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     D, a, r, r_e = args
     args = (r - r_e, D, a)
     transformed = torch._C._are_functorch_transforms_active()

@@ -35,6 +35,7 @@ class _MseReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
+        # In the type of the output, which autocast may have changed.
         u = ctx.saved_tensors[0].to(grad_y_1.dtype)
         grad_y_1 = (grad_y_1 / u.shape.numel()).expand(u.shape)
         return grad_y_1 * (2 * u)
@@ -86,7 +87,7 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
     if not all(isinstance(t, Tensor) for t in args):
         args = _as_tensors(*args)
     if any(map(torch.is_complex, args)):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     x, y = args
     args = (x - y,)
     transformed = torch._C._are_functorch_transforms_active()

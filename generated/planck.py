@@ -37,6 +37,7 @@ class _PlanckReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        # In the type of the output, which autocast may have changed.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         expm1_x = torch.expm1(x)
         return grad_y * (x**2 * (3 - x * torch.exp(x) / expm1_x) / expm1_x)
@@ -88,7 +89,7 @@ def planck(x: Tensor) -> Tensor:
     if has_torch_function((x,)):
         return handle_torch_function(planck, (x,), x)
     if torch.is_complex(x):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -43,6 +43,7 @@ class _SmoothMaxReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y_1: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        # In the type of the output, which autocast may have changed.
         k, x, y = (t.to(grad_y_1.dtype) for t in ctx.saved_tensors[:3])
         u = k * x
         v = k * y
@@ -126,7 +127,7 @@ def smooth_max(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
     if not all(isinstance(t, Tensor) for t in args):
         args = _as_tensors(*args)
     if any(map(torch.is_complex, args)):
-        raise TypeError("the derivatives hold for real tensors, not for complex ones")
+        raise TypeError("complex tensors need a layer made with --complex")
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from fngen.functions import TABLE
+from fngen.functions import REAL as TABLE
 
 VARIABLES = ("x", "y", "z", "beta", "lambda", "x_1")
 UNARY = sorted(n for n, row in TABLE.items() if len(row.parameters) == 1 and not row.integers)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from fngen.backends.torch import IN_PLACE
 from fngen.errors import FormulaError
-from fngen.functions import TABLE, Function
+from fngen.functions import REAL as TABLE
+from fngen.functions import Function
 from fngen.ir import dump
 from fngen.language.parse import parse_expression
 from fngen.load import load

@@ -8,11 +8,12 @@ from fractions import Fraction
 
 from fngen import numeric
 from fngen.errors import FormulaError
-from fngen.functions import NAMES, Function
-from fngen.ir import REDUCTIONS, Value, value
+from fngen.functions import NAMES, TABLE, Function, complex
+from fngen.ir import CONDITIONS, REDUCTIONS, Value, value
 from fngen.language.operand import Call, Operand
 from fngen.suggest import closest
 
+_COMPLEX_ONLY = frozenset(row.name for row in complex.ROWS)
 UNKNOWN_HINTS = {
     "factorial": "Write gamma(n + 1).",
     "Heavyside": "Did you mean 'Heaviside'?",
@@ -31,6 +32,8 @@ class Builder:
     text: str
     rule: bool = False
     """Reading a rule of the table: an integer parameter may be a variable there."""
+    complex: bool = False
+    """The inputs are complex numbers."""
     places: dict[Value, tuple[int, int]] = field(default_factory=dict)
     constants: dict[Value, numeric.Real] = field(default_factory=dict)
 
@@ -40,6 +43,8 @@ class Builder:
 
     def make(self, op: str, args: tuple[Operand, ...], start: int, end: int, datum: object = None) -> Operand:
         """Return the node of an operator, its constant value checked if it has one."""
+        if not self.rule:
+            self._check_domain(op, start, end)
         node = value(op, *(a.node for a in args), datum=datum)  # type: ignore[arg-type]
         self.places.setdefault(node, (start, end))
         if (
@@ -52,6 +57,15 @@ class Builder:
             except numeric.NotReal as error:
                 raise self.error(f"this constant is {error}", start, end) from None
         return Operand(node, start, end)
+
+    def _check_domain(self, op: str, start: int, end: int) -> None:
+        if self.complex and op not in complex.ALLOWED:
+            what = "a choice or comparison" if op in (*CONDITIONS, "where", "eq") else f"{op!r}"
+            message = f"{what} has no meaning for complex numbers"
+            raise self.error(message, start, end, "A layer made with --complex has none.")
+        if not self.complex and op in _COMPLEX_ONLY:
+            hint = "Make the layer with --complex (the keyword complex=True)."
+            raise self.error(f"{op!r} is a function of complex numbers", start, end, hint)
 
     def arithmetic(self, op: str, args: tuple[Operand, ...], start: int, end: int) -> Operand:
         """Return an operator or function of numbers."""
@@ -155,11 +169,14 @@ class Builder:
 
     def _function(self, call: Call) -> Operand:
         name, (start, end) = call.token.text, (call.token.start, call.token.end)
-        rows = NAMES.get(name, ())
+        rows = NAMES.get(name, ()) or ((TABLE[name],) if self.rule and name in TABLE else ())
         if not rows:
             raise self.error(f"unknown function {name!r}", start, end, _unknown_hint(name))
         count = len(call.args) + len(call.keywords)
-        row = next((r for r in rows if count in r.arities), None)
+        fitting = [r for r in rows if count in r.arities]
+        # The sgn of complex numbers is a row of its own.
+        preferred = [r for r in fitting if self.complex and r.name in complex.ALLOWED]
+        row = next(iter(preferred or fitting), None)
         if row is None:
             raise self.error(f"{_usage(rows)}, not {count}", start, call.end, _signatures(name, rows))
         args = self._arguments(call, row.parameters, row.defaults)

@@ -50,13 +50,13 @@ class Reading:
         return FormulaError(message, hint, self.text, start, end)
 
 
-def parse(text: str) -> Reading:
-    """Read statements, split by ``;`` or new lines.
+def parse(text: str, *, complex: bool = False) -> Reading:
+    """Read statements, split by ``;`` or new lines; ``complex`` says what the inputs are.
 
     Raises:
         FormulaError: If the text is no formula; it marks the place.
     """
-    return _Parser(Builder(text)).read()
+    return _Parser(Builder(text, complex=complex)).read()
 
 
 def parse_expression(text: str, *, rule: bool = False) -> Value:

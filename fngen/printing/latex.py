@@ -91,7 +91,7 @@ class LatexPrinter(Printer):
 
     def print_name(self, node: Value) -> Text:
         r"""Return ``x_1`` for ``x1``, ``\beta`` for ``beta``."""
-        return Text(symbol(str(node.datum)))
+        return Text("i" if node.datum == "1j" else symbol(str(node.datum)))
 
     def print_pi(self, node: Value) -> Text:
         """Return the number pi."""
@@ -116,6 +116,10 @@ class LatexPrinter(Printer):
     def print_exp(self, node: Value, x: Text) -> Text:
         """Return an exponential as a power of e."""
         return Text(f"e^{_braced(x.text)}", POWER)
+
+    def print_conj(self, node: Value, x: Text) -> Text:
+        """Return a conjugate."""
+        return Text(rf"\overline{{{x.text}}}")
 
     def print_and(self, node: Value, a: Text, b: Text) -> Text:
         """Return a conjunction."""

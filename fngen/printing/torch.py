@@ -96,6 +96,10 @@ class TorchPrinter(infix.Printer):
         """Return a copy."""
         return Text(f"{x.inside(infix.ATOM)}.clone()")
 
+    def print_conj(self, node: Value, x: Text) -> Text:
+        """Return a conjugate."""
+        return Text(f"{x.inside(infix.ATOM)}.conj()")
+
     def call(self, node: Value, args: Sequence[Text]) -> Text:
         """Return a constant or a call; the sign of a call stands before it."""
         text = super().call(node, args)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fngen.ir import Value, fold, postorder
 from fngen.problem import Problem
-from fngen.verification.reference import evaluate, gradients, torch_differentiates
+from fngen.verification.reference import evaluate, gradients, in_phase, torch_differentiates
 
 POPULATION = 384
 WANTED = 96
@@ -26,7 +26,7 @@ def find_points(problem: Problem) -> Tensor:
     as one of them. The same formula always gives the same points.
 
     Returns:
-        Shape ``(inputs, points)``, float64, on the CPU; no points if none were found.
+        Shape ``(inputs, points)``, float64 or complex128, on the CPU; no points if none were found.
     """
     for largest in (LARGEST, torch.inf):
         points = _search(problem, largest)
@@ -39,14 +39,14 @@ def _search(problem: Problem, largest: float) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     order = postorder([problem.value])
     support = _support(problem, order)
-    points = _draw(len(problem.inputs), POPULATION, generator)
+    points = _draw(problem, generator)
     for _ in range(ROUNDS):
         good = _is_good(problem, points, largest)
         if int(good.sum()) >= WANTED:
             break
         move = _to_move(problem, order, support, points, good)
         keep = torch.rand(move.shape, generator=generator) < 0.25
-        points = torch.where(move & ~keep, _draw(len(points), POPULATION, generator), points)
+        points = torch.where(move & ~keep, _draw(problem, generator), points)
     return points[:, _is_good(problem, points, largest)][:, :WANTED]
 
 
@@ -68,7 +68,13 @@ def well_posed(problem: Problem, points: Tensor) -> Tensor:
     return points[:, good] if int(good.sum()) >= _FEW else points
 
 
-def _draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+def _draw(problem: Problem, generator: torch.Generator) -> Tensor:
+    size = (len(problem.inputs), POPULATION)
+    first = _coordinates(*size, generator)
+    return torch.complex(first, _coordinates(*size, generator)) if problem.complex else first
+
+
+def _coordinates(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     """Return coordinates on several scales: near 0, near 1, on both sides, far out."""
 
     def uniform(low: float, high: float) -> Tensor:
@@ -108,7 +114,7 @@ def _is_good(problem: Problem, points: Tensor, largest: float) -> Tensor:
     value, grads = gradients(problem, points)
     inside: Tensor = value.isfinite()
     for node in evaluate([problem.value], dict(zip(problem.inputs, points, strict=True))).values():
-        inside &= ~(node.abs() > largest) if node.is_floating_point() else True
+        inside &= ~(node.abs() > largest) if node.dtype != torch.bool else True
     if not torch_differentiates(problem):
         return inside
     inside &= grads.isfinite().all(0) & (grads.abs() <= largest).all(0)
@@ -140,7 +146,7 @@ def smooth(problem: Problem, points: Tensor) -> Tensor:
                 gradients(problem, points + s * direction) for s in (step, -step)
             )
             _, grads = gradients(problem, points)
-            slope, wanted = (high - low) / (2 * step), (grads * direction).sum(0)
+            slope, wanted = in_phase(high - low) / (2 * step), (grads.conj() * direction).sum(0).real
             good &= (slope - wanted).abs() <= 1e-4 * wanted.abs() + 1e-6
             middle = (high_grad + low_grad) / 2
             good &= ((middle - grads).abs() <= 1e-3 * grads.abs() + 1e-6).all(0)

@@ -25,6 +25,8 @@ DIGITS = 60
 MANY_DIGITS = 400
 """Enough for a judge: a difference of step 1e-100 keeps the digits that tanh has near 1."""
 
+COMPLEX_COTANGENT = complex(0.6, 0.8)
+
 _OPERATORS: dict[str, Callable[..., Tensor]] = {
     "neg": operator.neg,
     "add": operator.add,
@@ -82,6 +84,19 @@ def torch_differentiates(problem: Problem) -> bool:
     return all(TABLE[op].native for op in ops if op in TABLE)
 
 
+def cotangent(value: Tensor) -> Tensor:
+    """Return what gradients are taken with: 1, or a complex number of that size.
+
+    At 1, a derivative and its conjugate look alike.
+    """
+    return torch.full_like(value, COMPLEX_COTANGENT if value.is_complex() else 1)
+
+
+def in_phase(change: Tensor) -> Tensor:
+    """Return the part of a result's change that gradients with that cotangent speak of."""
+    return (cotangent(change).conj() * change).real
+
+
 def gradients(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     """Return the value at each point, and the gradient by each input, by torch autograd.
 
@@ -97,27 +112,40 @@ def gradients(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     value = value.expand(points.shape[1:])
     if not value.requires_grad:
         return value.detach(), torch.zeros_like(points)
-    grads = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+    grads = torch.autograd.grad(value, leaves, cotangent(value), allow_unused=True)
     return value.detach(), torch.stack(
         [torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)]
     )
 
 
-def precise_value(problem: Problem, point: Sequence[float], digits: int = DIGITS) -> float:
+def precise_value(problem: Problem, point: Sequence[complex], digits: int = DIGITS) -> complex:
     """Return the value at a point, worked out to so many digits."""
     with mp.workdps(digits):
-        return float(_mp_value(problem, [mp.mpf(x) for x in point]))
+        value = _mp_value(problem, [mp.mpmathify(x) for x in point])
+        return complex(value) if isinstance(value, mp.mpc) else float(value)
 
 
-def precise_partial(problem: Problem, point: Sequence[float], index: int, digits: int = DIGITS) -> float:
-    """Return a partial derivative at a point, by central differences at so many digits."""
+def precise_partial(problem: Problem, point: Sequence[complex], index: int, digits: int = DIGITS) -> complex:
+    """Return the gradient by one input at a point, by central differences at so many digits."""
     with mp.workdps(digits):
-        x = [mp.mpf(v) for v in point]
-        step = mp.mpf(10) ** -(digits // 4) * max(1, abs(x[index]))
-        ahead, behind = list(x), list(x)
-        ahead[index] += step
-        behind[index] -= step
-        return float((_mp_value(problem, ahead) - _mp_value(problem, behind)) / (2 * step))
+        x = [mp.mpmathify(v) for v in point]
+        if not problem.complex:
+            return float(_slope(problem, x, index, mp.one, digits))
+        along, across = (_slope(problem, x, index, d, digits) for d in (mp.one, mp.j))
+        return complex(_in_phase(along), _in_phase(across))
+
+
+def _in_phase(slope: Any) -> float:
+    """Return the part of a change that a loss sees, when the gradient of the result is what it is."""
+    return float((mp.conj(COMPLEX_COTANGENT) * slope).real if isinstance(slope, mp.mpc) else slope)
+
+
+def _slope(problem: Problem, point: Sequence[Any], index: int, direction: Any, digits: int) -> Any:
+    step = mp.mpf(10) ** -(digits // 4) * max(1, abs(point[index]))
+    ahead, behind = list(point), list(point)
+    ahead[index] += step * direction
+    behind[index] -= step * direction
+    return (_mp_value(problem, ahead) - _mp_value(problem, behind)) / (2 * step)
 
 
 def _mp_value(problem: Problem, point: Sequence[Any]) -> Any:

@@ -16,7 +16,9 @@ from fngen.naming import class_name
 from fngen.problem import Problem
 from fngen.verification.points import find_points, smooth, well_posed
 from fngen.verification.reference import (
+    cotangent,
     gradients,
+    in_phase,
     precise_partial,
     precise_value,
     torch_differentiates,
@@ -92,7 +94,7 @@ def _reference(subject: Subject, native: bool) -> tuple[Tensor, Tensor]:
     columns = points.T.tolist()
     value = torch.tensor([precise_value(problem, p) for p in columns], dtype=torch.float64)
     rows = [[precise_partial(problem, p, i) for p in columns] for i in range(len(problem.inputs))]
-    return value, torch.tensor(rows, dtype=torch.float64)
+    return value, torch.tensor(rows, dtype=torch.float64)  # No complex function lacks a derivative.
 
 
 def _weight(subject: Subject) -> float:
@@ -107,11 +109,11 @@ def _value(subject: Subject, expected: Tensor) -> list[Check]:
     if problem.reduction:
         total = expected.sum() * _weight(subject)
         worst = float((got - total).abs() / expected.abs().sum().clamp(min=1e-300) / _weight(subject))
-        detail = "" if worst < TOLERANCE else f"the file gives {float(got)}, the formula {float(total)}"
+        detail = "" if worst < TOLERANCE else f"the file gives {got.item()}, the formula {total.item()}"
         return [Check("value", worst < TOLERANCE, points.shape[1], worst, detail)]
     kept = subject.function(*(p.clone().requires_grad_() for p in points))
 
-    def precise(p: list[float]) -> float:
+    def precise(p: list[complex]) -> complex:
         return precise_value(problem, p, subject.digits)
 
     return [_worst(_compare("value", subject, v, expected, precise) for v in (got, kept))]
@@ -121,13 +123,13 @@ def _partials(subject: Subject, expected: Tensor) -> list[Check]:
     problem = subject.problem
     leaves = [p.clone().requires_grad_() for p in subject.points]
     output = subject.function(*leaves)
-    eager = torch.autograd.grad(output.sum(), leaves, allow_unused=True)
+    eager = torch.autograd.grad(output, leaves, cotangent(output), allow_unused=True)
     output, vjp, *_ = torch.func.vjp(subject.function, *subject.points)
-    transformed = vjp(torch.ones_like(output))
+    transformed = vjp(cotangent(output))
     checks = []
     for i, x in enumerate(problem.inputs):
 
-        def precise(p: list[float], index: int = i) -> float:
+        def precise(p: list[complex], index: int = i) -> complex:
             return precise_partial(problem, p, index, subject.digits)
 
         found = [torch.zeros_like(leaves[i]) if g[i] is None else g[i] for g in (eager, transformed)]
@@ -146,7 +148,7 @@ def _compare(
     subject: Subject,
     got: Tensor,
     expected: Tensor,
-    precise: Callable[[list[float]], float],
+    precise: Callable[[list[complex]], complex],
 ) -> Check:
     """Compare at every point; where file and reference differ, let 400 digits decide."""
     got = got.detach()
@@ -157,22 +159,15 @@ def _compare(
     errors = ((got - expected).abs() / expected.abs().clamp(min=floor)).nan_to_num(torch.inf, torch.inf)
     for j in errors.gt(TOLERANCE).nonzero().flatten().tolist():
         point = subject.points[:, j].tolist()
-        exact = precise(point)
-        mine, other = abs(float(got[j]) - exact), abs(float(expected[j]) - exact)
+        exact, here, there = precise(point), got[j].item(), expected[j].item()
+        mine, other = abs(here - exact), abs(there - exact)
         if not mine <= subject.decided * max(abs(exact), floor) + 8 * other:
-            worst = float(errors[j])
-            return Check(
-                name,
-                False,
-                got.numel(),
-                worst,
-                _place(subject, point, float(got[j]), float(expected[j])),
-            )
+            return Check(name, False, got.numel(), float(errors[j]), _place(subject, point, here, there))
         errors[j] = min(mine / max(abs(exact), floor), float(errors[j]))
     return Check(name, True, got.numel(), float(errors.max()))
 
 
-def _place(subject: Subject, point: list[float], got: float, expected: float) -> str:
+def _place(subject: Subject, point: list[complex], got: complex, expected: complex) -> str:
     inputs = zip(subject.problem.inputs, point, strict=True)
     at = ", ".join(f"{x}={v!r}" for x, v in list(inputs)[:8])
     return f"at {at} the file gives {got!r}, the formula {expected!r}"
@@ -182,16 +177,18 @@ def _forward_mode(subject: Subject) -> Check:
     """Compare the tangent with the layer's own partials, which are judged by themselves."""
     points = subject.points
     output, vjp, *_ = torch.func.vjp(subject.function, *points)
-    grads = torch.stack(vjp(torch.ones_like(output))) / _weight(subject)
+    grads = torch.stack(vjp(cotangent(output))) / _weight(subject)
     generator = torch.Generator().manual_seed(1)
     tangents = torch.rand(points.shape, generator=generator, dtype=points.dtype) + 0.5
     got = torch.func.jvp(subject.function, tuple(points), tuple(tangents))[1]
+    if got.shape != output.shape:
+        return Check("forward mode", False, points.shape[1], detail=f"shape {tuple(got.shape)}")
+    got = in_phase(got)
     floor = subject.floor * grads.abs().median(dim=1, keepdim=True).values
-    expected, size = (grads * tangents).sum(0), (grads.abs().clamp(min=floor) * tangents).sum(0)
+    expected = (grads.conj() * tangents).sum(0).real
+    size = (grads.abs().clamp(min=floor) * tangents.abs()).sum(0)
     if subject.problem.reduction:
         expected, size = expected.sum() * _weight(subject), size.sum() * _weight(subject)
-    if got.shape != expected.shape:
-        return Check("forward mode", False, points.shape[1], detail=f"shape {tuple(got.shape)}")
     close = (got - expected).abs() <= subject.decided * size + 1e-300
     detail = "" if bool(close.all()) else "the tangent is not the sum of partials times tangents"
     return Check("forward mode", not detail, points.shape[1], detail=detail)
@@ -216,7 +213,7 @@ def _broadcasting(subject: Subject) -> Check:
 
 
 def _grads(output: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    grads = torch.autograd.grad(output.sum(), leaves, allow_unused=True)
+    grads = torch.autograd.grad(output, leaves, cotangent(output), allow_unused=True)
     return [torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)]
 
 

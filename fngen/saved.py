@@ -1,0 +1,99 @@
+"""The statements that save tensors for a node's backward, and read them again."""
+
+from __future__ import annotations
+
+import re
+
+from fngen.layout import bracketed, tuple_lines
+from fngen.lower import MARGIN, Body
+from fngen.node import Node
+
+
+def setup(node: Node) -> list[str]:
+    """Return the body of ``setup_context``."""
+    inputs, leaves, numbers = node.names.inputs, node.leaves, numbers_of(node)
+    lines = ["ctx.real = [not t.is_complex() for t in inputs]"] if node.narrow_gradients else []
+    if not leaves and not numbers and not lines:
+        return ["pass  # The derivative is constant: nothing is kept."]
+    if not leaves and not numbers:
+        return lines
+    kept = "output" if leaves == (node.names.output,) else ", ".join(leaves)
+    if leaves == inputs:
+        kept = "*inputs"
+    elif kept != "output":
+        lines += tuple_lines([x if x in (*leaves, *numbers) else "_" for x in inputs], 0, tail=" = inputs")
+    lines += [f"ctx.{x} = {x}" for x in numbers]
+    return [*lines, f"ctx.save_for_backward({kept})", f"ctx.save_for_forward({kept})"]
+
+
+def unpack(node: Node) -> list[str]:
+    """Return the lines that read what was saved, in at least the type of the cotangent."""
+    leaves, indent = node.leaves, " " * 8
+    numbers = [f"{indent}{x} = ctx.{x}" for x in numbers_of(node)]
+    if not leaves:
+        return numbers
+    if node.eager is None:
+        return [*tuple_lines(list(leaves), 8, tail=" = ctx.saved_tensors"), *numbers]
+    cast = f".to({node.names.cotangent}.dtype)"
+    comment = f"{indent}# In the type of the output, which autocast may have changed."
+    if len(leaves) == 1:
+        return [comment, f"{indent}{leaves[0]} = ctx.saved_tensors[0]{cast}"]
+    saved = "ctx.saved_tensors" + (f"[:{len(leaves)}]" if node.eager.keeps != leaves else "")
+    if _partly(node):
+        cast = f" if t is None else t{cast}"
+        assignment = bracketed("saved: Any = [", [f"t{cast} for t in {saved}"], "]", 8)
+        comment += " None: no gradient needs it."
+        return [comment, *assignment, *tuple_lines(list(leaves), 8, tail=" = saved")]
+    flat = f"{indent}{', '.join(leaves)} = (t{cast} for t in {saved})"
+    if len(flat) <= MARGIN:
+        return [comment, flat]
+    leaves_of = f"{indent}leaves = (t{cast} for t in {saved})"
+    return [comment, leaves_of, *tuple_lines(list(leaves), 8, tail=" = leaves")]
+
+
+def _partly(node: Node) -> bool:
+    """Say whether a leaf may be missing among what an eager node has saved."""
+    return node.eager is not None and any(
+        m != node.every_input for m in node.eager.wanted[: len(node.leaves)]
+    )
+
+
+def jvp_unpack(node: Node) -> list[str]:
+    """Return the lines that read what the tangent needs, dual numbers of an outer level among it."""
+    leaves, numbers, used = node.leaves, numbers_of(node), used_names(node.jvp)
+    if not used & set(leaves):
+        return []
+    indent, primal = " " * 12, "forward_ad.unpack_dual({}).primal"
+    lines = [f"{indent}{leaves[0]} = {primal.format('ctx.saved_tensors[0]')}"]
+    if len(leaves) > 1:
+        wanted = [x if x in used else "_" for x in leaves]
+        primals = f"({primal.format('t')} for t in ctx.saved_tensors)"
+        lines = [f"{indent}{', '.join(wanted)} = {primals}"]
+        if len(lines[0]) > MARGIN:
+            lines = [f"{indent}primals = {primals}", *tuple_lines(wanted, 12, tail=" = primals")]
+    return lines + [f"{indent}{x} = ctx.{x}" for x in numbers]
+
+
+def expand(node: Node) -> list[str]:
+    """Return the lines that spread the cotangent of a reduction over what was reduced."""
+    if node.reduction is None:
+        return []
+    grad, leaves = node.names.cotangent, node.leaves
+    shape, lines = f"{leaves[0]}.shape", []
+    if len(leaves) > 1:
+        shapes = ", ".join(f"{x}.shape" for x in leaves)
+        if len(shapes) > 40:
+            shapes = f"*(t.shape for t in ctx.saved_tensors[:{len(leaves)}])"
+        lines, shape = [f"shape = torch.broadcast_shapes({shapes})"], "shape"
+    share = grad if node.reduction == "sum" else f"({grad} / {shape}.numel())"
+    return [*lines, f"{grad} = {share}.expand({shape})"]
+
+
+def numbers_of(node: Node) -> list[str]:
+    """Return the inputs that are Python numbers."""
+    return [x for x, scalar in zip(node.names.inputs, node.scalars, strict=True) if scalar]
+
+
+def used_names(body: Body) -> set[str]:
+    """Return the identifiers in some statements."""
+    return set(re.findall(r"[A-Za-z_]\w*", " ".join(body.printed.values())))

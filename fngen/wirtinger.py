@@ -1,0 +1,187 @@
+"""Derivatives of a formula in complex numbers, as torch's gradients want them.
+
+Each input ``z`` and its conjugate ``w`` count as independent variables of ``f(z, w)``. For
+the output's gradient ``g`` the input's is ``g*conj(df/dz) + conj(g)*df/dw``, and a tangent
+``t`` becomes ``df/dz*t + df/dw*conj(t)``. Of a real result ``df/dz`` is the conjugate of
+``df/dw``: the gradient is ``2*g*df/dw``, the tangent the real part of ``2*df/dz*t``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from fngen import differentiate
+from fngen.algebra import ZERO, add, mul, sum_of
+from fngen.functions.complex import REAL_VALUED
+from fngen.ir import Value, fold, is_number, name, names, number, postorder, rebuild, value
+from fngen.naming import free_name
+from fngen.problem import Problem
+
+UNIT = name("1j")
+"""The imaginary unit: a name that no formula can have."""
+_PAIRED = frozenset({"re", "im", "abs", "arg", "sgn"})
+_WITH_UNIT = frozenset({"im", "arg"})
+_SAFE = frozenset({"tanh", "sigmoid"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A derivative as people are shown it.
+
+    Attributes:
+        variable: The input, or its conjugate.
+        slope: The derivative by it.
+        twice: Whether ``slope`` is twice the derivative.
+    """
+
+    variable: Value
+    slope: Value
+    twice: bool = False
+
+
+def listed(problem: Problem, partials: Sequence[Value]) -> list[Entry]:
+    """Return the derivatives that say all about a layer, real or complex."""
+    n = len(problem.inputs)
+    if not problem.complex:
+        return [Entry(name(x), p) for x, p in zip(problem.inputs, partials, strict=True)]
+    real = is_real(problem.value)
+    ahead = [Entry(name(x), p) for x, p in zip(problem.inputs, partials[:n], strict=True)]
+    behind = [
+        Entry(value("conj", name(x)), p, real)
+        for x, p in zip(problem.inputs, partials[n : 2 * n], strict=True)
+    ]
+    if real:
+        return behind
+    return [*ahead, *(entry for entry in behind if not is_number(entry.slope, 0))]
+
+
+def has_unit(slopes: Sequence[Value]) -> bool:
+    """Say whether derivatives may be complex at real numbers."""
+    return str(UNIT.datum) in names(slopes)
+
+
+def is_real(root: Value) -> bool:
+    """Say whether the result is a real tensor for complex inputs."""
+    return _real([root])[root]
+
+
+def _real(roots: Sequence[Value]) -> dict[Value, bool]:
+    return fold(roots, lambda n, args: n.op in REAL_VALUED or (n.op != "name" and all(args)))
+
+
+def partials(root: Value, inputs: Sequence[str], named: Collection[Value] = ()) -> tuple[Value, ...]:
+    """Return the derivatives of ``root`` by the inputs and by their conjugates.
+
+    Returns:
+        First the derivatives by each input, then those by each conjugate, then the
+        conjugates of the first. Of a real result, twice the derivatives, and zeros last:
+        there the derivative by the conjugate does alone.
+
+    Raises:
+        NoDerivative: If a function in it has no known derivative.
+    """
+    bars = _bars(inputs)
+    pairs = _pairs([root, *named], bars)
+    real = is_real(root)
+    top = mul(number(2), pairs[root][0]) if real else pairs[root][0]
+    slopes = differentiate.partials(top, [*inputs, *bars.values()], [pairs[n][0] for n in named])
+    plain = _plain(slopes, {bar: value("conj", name(x)) for x, bar in bars.items()})
+    mirrored = [ZERO if real else conjugate(a) for a in plain[: len(inputs)]]
+    return (*plain, *mirrored)
+
+
+def _bars(inputs: Sequence[str]) -> dict[str, str]:
+    """Return the name of each input's conjugate."""
+    bars: dict[str, str] = {}
+    for x in inputs:
+        bars[x] = free_name(f"{x}_bar", {*inputs, *bars.values()})
+    return bars
+
+
+def _pairs(roots: Sequence[Value], bars: dict[str, str]) -> dict[Value, tuple[Value, Value]]:
+    """Return each node, and its conjugate, in terms of the inputs and their conjugates."""
+    real = _real(roots)
+
+    def visit(node: Value, args: list[tuple[Value, Value]]) -> tuple[Value, Value]:
+        here, there = [a[0] for a in args], [a[1] for a in args]
+        if node.op == "name":
+            return node, name(bars[str(node.datum)])
+        if node.op == "conj":
+            return there[0], here[0]
+        if node.op in _PAIRED:
+            unit = [UNIT] * (node.op in _WITH_UNIT)
+            image = value(f"_{node.op}", *here, *there, *unit)
+            return image, image if real[node] else value(f"_{node.op}", *there, *here)
+        op = f"_{node.op}" if node.op in _SAFE else node.op
+        if node.op == "pow" and names([node.args[1]]):
+            op = "_pow"
+        image = value(op, *here, datum=node.datum)
+        return image, image if real[node] else value(op, *there, datum=node.datum)
+
+    return fold(roots, visit)
+
+
+def _plain(roots: Sequence[Value], conjugates: dict[str, Value]) -> list[Value]:
+    """Return derivatives in terms of the inputs alone, in the functions of a formula."""
+
+    def visit(node: Value, args: list[Value]) -> Value:
+        if node.op == "name":
+            return conjugates.get(str(node.datum), node)
+        if node.op[0] != "_":
+            return rebuild(node, args) if args else node
+        op = node.op[1:]
+        return value(op, *(args[:1] if op in _PAIRED else args))
+
+    done = fold(roots, visit)
+    return [done[root] for root in roots]
+
+
+def conjugate(root: Value) -> Value:
+    """Return the conjugate of a derivative."""
+    if set(names([root])) <= {UNIT.datum}:
+        return _conjugate_inside(root)
+    if root.op == "conj":
+        return root.args[0]
+    if root.op == "neg":
+        return value("neg", conjugate(root.args[0]))
+    holomorphic = not any(n.op in (*_PAIRED, "conj") for n in postorder([root]))
+    return value("conj", root) if holomorphic else _conjugate_inside(root)
+
+
+def _conjugate_inside(root: Value) -> Value:
+    """Return the conjugate, taken of the variables: what is real stays as it is."""
+    real = _real([root])
+
+    def visit(node: Value, args: list[Value]) -> Value:
+        if node is UNIT:
+            return value("neg", node)
+        if real[node]:
+            return node
+        if node.op == "name":
+            return value("conj", node)
+        if node.op == "conj":
+            return node.args[0]
+        return rebuild(node, args)
+
+    return fold([root], visit)[root]
+
+
+def gradients(slopes: Sequence[Value], cotangent: Value, *, real: bool) -> list[Value]:
+    """Return the gradient of each input, from what :func:`partials` returns."""
+    n = len(slopes) // 3
+    behind, mirrored = slopes[n : 2 * n], slopes[2 * n :]
+    if real:
+        return [mul(cotangent, b) for b in behind]
+    conjugate = value("conj", cotangent)
+    return [add(mul(cotangent, m), mul(conjugate, b)) for m, b in zip(mirrored, behind, strict=True)]
+
+
+def tangent(slopes: Sequence[Value], tangents: Sequence[str], *, real: bool) -> Value:
+    """Return the tangent of the result, from what :func:`partials` returns."""
+    n = len(slopes) // 3
+    terms = [mul(a, name(t)) for a, t in zip(slopes[:n], tangents, strict=True)]
+    if real:
+        return value("re", sum_of(terms))
+    bars = [value("conj", name(t)) for t in tangents]
+    return sum_of(terms + [mul(b, t) for b, t in zip(slopes[n : 2 * n], bars, strict=True)])
