@@ -10,6 +10,7 @@ from fngen.numeric import mp_evaluate
 from fngen.problem import Problem
 
 _VECTORS = ((-1.0, 0.0, 1.0), (1.0, 2.0, 3.0), (0.5, 1.0, 1.5), (0.2, 0.4, 0.6), (2.0, 3.0, 5.0))
+_COMPLEX_VECTORS = ((1 + 2j, 3 - 1j), (0.5 + 1j, 1 - 0.5j), (0.2 - 0.4j, 0.6 + 0.1j), (2 + 3j, -1 + 1j))
 _SCALARS = (3.0, 0.5, 2.0, 1.0, 0.1, -1.0)
 _TRIES = 60
 
@@ -24,52 +25,69 @@ class Example:
 
 def example(problem: Problem) -> Example | None:
     """Return the first example whose result is printed plainly, if there is one."""
-    for vector, scalars in islice(_candidates(len(problem.inputs)), _TRIES):
+    vectors = _COMPLEX_VECTORS if problem.complex else _VECTORS
+    for vector, scalars in islice(_candidates(vectors, len(problem.inputs)), _TRIES):
         values = [_value(problem, (x, *scalars)) for x in vector]
         if problem.reduction:
             total = sum(v for v in values if v is not None) if None not in values else None
             values = [total if problem.reduction == "sum" or total is None else total / len(values)]
         shown = _tensor(values, scalar=bool(problem.reduction))
         if shown:
-            first = f"torch.tensor([{', '.join(map(str, vector))}])"
+            first = f"torch.tensor([{', '.join(str(x).strip('()') for x in vector)}])"
             return Example((first, *(f"torch.tensor({s})" for s in scalars)), shown)
     return None
 
 
-def _candidates(count: int) -> Iterator[tuple[tuple[float, ...], tuple[float, ...]]]:
+def _candidates(
+    vectors: tuple[tuple[complex, ...], ...], count: int
+) -> Iterator[tuple[tuple[complex, ...], tuple[float, ...]]]:
     """Yield values for the first input and for the others, the most readable first."""
     if count > 4:
-        yield from ((v, (s,) * (count - 1)) for s in _SCALARS for v in _VECTORS)
+        yield from ((v, (s,) * (count - 1)) for s in _SCALARS for v in vectors)
         return
     for scalars in product(_SCALARS, repeat=count - 1):
-        yield from ((vector, scalars) for vector in (_VECTORS if count == 1 else _VECTORS[1:]))
+        yield from ((vector, scalars) for vector in (vectors if count == 1 else vectors[1:]))
 
 
-def _value(problem: Problem, point: tuple[float, ...]) -> float | None:
+def _value(problem: Problem, point: tuple[complex, ...]) -> complex | None:
     from mpmath import mp
 
     with mp.workdps(20):
-        variables = {x: mp.mpf(v) for x, v in zip(problem.inputs, point, strict=True)}
+        variables = {x: mp.mpmathify(v) for x, v in zip(problem.inputs, point, strict=True)}
         result = mp_evaluate([problem.value], variables)[problem.value]
-        return float(result) if mp.isfinite(result) else None
+        if not mp.isfinite(result):
+            return None
+        return complex(result) if isinstance(result, mp.mpc) else float(result)
 
 
-def _tensor(values: list[float | None], scalar: bool) -> str:
-    """Return how torch prints these float32 values, or nothing where that is unsure."""
+def _tensor(values: list[complex | None], scalar: bool) -> str:
+    """Return how torch prints these values in single precision, or nothing where that is unsure."""
     numbers = [v for v in values if v is not None]
-    sizes = [abs(v) for v in numbers if v]
-    if len(numbers) < len(values) or not sizes or max(sizes) >= 1e5:
+    if len(numbers) < len(values):
         return ""
+    texts = _texts([v.real for v in numbers])
+    if any(isinstance(v, complex) for v in numbers):
+        imaginary = [text.strip() for text in _texts([v.imag for v in numbers])]
+        signs = ["" if text.startswith("-") else "+" for text in imaginary]
+        texts = [f"{a}{sign}{b}j" for a, sign, b in zip(texts, signs, imaginary, strict=False)]
+    if not texts:
+        return ""
+    return f"tensor({texts[0]})" if scalar else f"tensor([{', '.join(texts)}])"
+
+
+def _texts(numbers: list[float]) -> list[str]:
+    """Return how torch prints the elements of a tensor, or nothing where that is unsure."""
+    sizes = [abs(v) for v in numbers if v]
+    if not sizes or max(sizes) >= 1e5:
+        return []
     if all(v == round(v) for v in numbers):
         texts = [f"{v:.0f}." for v in numbers]
     elif min(sizes) < 1e-3 or max(sizes) / min(sizes) > 900 or any(map(_is_tie, numbers)):
-        return ""
+        return []
     else:
         texts = [f"{v + 0.0:.4f}" for v in numbers]
     width = max(map(len, texts))
-    if scalar:
-        return f"tensor({texts[0]})"
-    return f"tensor([{', '.join(t.rjust(width) for t in texts)}])"
+    return [text.rjust(width) for text in texts]
 
 
 def _is_tie(x: float) -> bool:

@@ -74,7 +74,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         shapes=docs.shapes(problem),
         module_head=bracketed("def forward(", ["self", *typed(parameters)], ") -> Tensor:", 4),
         module_return=bracketed(f"return {main.function}(", list(parameters), ")", 8),
-        example=[] if problem.complex else docs.example_lines(cls, example(problem)),
+        example=docs.example_lines(cls, example(problem)),
         extra_repr=docs.extra_repr(formula),
     )
 

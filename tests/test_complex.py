@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -269,8 +270,16 @@ def test_without_the_option_complex_tensors_are_refused() -> None:
         real(torch.ones(2, dtype=torch.complex64))
 
 
+@pytest.mark.parametrize("formula", PLAIN)
+def test_the_example_in_the_docstring_holds(formula: str) -> None:
+    found = module(formula)
+    tests = doctest.DocTestFinder(exclude_empty=True).find(found.F, "F", globs=vars(found) | {"torch": torch})
+    runner = doctest.DocTestRunner(verbose=False)
+    assert [runner.run(test).failed for test in tests if test.examples] == [0]
+
+
 def test_the_derivation_is_shown() -> None:
-    shown = CliRunner().invoke(main, ["show", "z*conj(z)", "--complex", "--stage", "derive"]).output
+    shown = CliRunner().invoke(main, ["show", "z*conj(z)", "--complex", "--stage", "derivatives"]).output
     assert "dy/dz = conj(z)\ndy/dconj(z) = z" in shown
-    shown = CliRunner().invoke(main, ["show", "abs(z)", "--complex", "--stage", "derive"]).output
+    shown = CliRunner().invoke(main, ["show", "abs(z)", "--complex", "--stage", "derivatives"]).output
     assert "2*dy/dconj(z) = sgn(z)" in shown
