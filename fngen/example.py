@@ -63,7 +63,7 @@ def _value(problem: Problem, point: tuple[complex, ...]) -> complex | None:
 def _tensor(values: list[complex | None], scalar: bool) -> str:
     """Return how torch prints these values in single precision, or nothing where that is unsure."""
     numbers = [v for v in values if v is not None]
-    if len(numbers) < len(values):
+    if len(numbers) < len(values) or not any(numbers):
         return ""
     texts = _texts([v.real for v in numbers])
     if any(isinstance(v, complex) for v in numbers):
@@ -78,7 +78,7 @@ def _tensor(values: list[complex | None], scalar: bool) -> str:
 def _texts(numbers: list[float]) -> list[str]:
     """Return how torch prints the elements of a tensor, or nothing where that is unsure."""
     sizes = [abs(v) for v in numbers if v]
-    if not sizes or max(sizes) >= 1e5:
+    if sizes and max(sizes) >= 1e5:
         return []
     if all(v == round(v) for v in numbers):
         texts = [f"{v:.0f}." for v in numbers]

@@ -250,12 +250,12 @@ def test_two_layers_of_one_name_stand_apart() -> None:
 @pytest.mark.parametrize("formula", ["x**2", "sin(x)", "sum(x)", "x*2.5", "where(x > 0, x, 0)", "abs(x)"])
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
 def test_complex_is_refused(formula: str, dtype: torch.dtype) -> None:
-    with pytest.raises(TypeError, match="real"):
+    with pytest.raises(TypeError, match="--complex"):
         layer(formula)(torch.ones(3, dtype=dtype))
 
 
 def test_any_complex_argument_is_refused() -> None:
-    with pytest.raises(TypeError, match="real"):
+    with pytest.raises(TypeError, match="--complex"):
         layer("x + y")(torch.ones(3), torch.ones(3, dtype=torch.complex64))
 
 
