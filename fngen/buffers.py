@@ -1,4 +1,4 @@
-"""In-place operators where a result is used once: the buffer of an operand serves again."""
+"""Operators in place where nothing reads the operand afterwards: its buffer serves again."""
 
 from __future__ import annotations
 
@@ -8,47 +8,85 @@ from fngen.backends.torch import IN_PLACE
 from fngen.ir import CONDITIONS, LEAVES, Value, postorder, rebuild, value
 
 _COMMUTATIVE = frozenset({"add", "mul"})
-_ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})
+_ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "addcmul"})
+_MANY = 2_000
+"""Nodes beyond which only a value that is read once counts as free: the rest would take long to see."""
 
 
-def reuse(
-    roots: Sequence[Value], masks: Mapping[Value, int], kept: Collection[Value] = ()
-) -> dict[Value, Value]:
-    """Return every node's image, ``mul(u, x)`` as ``mul_(u, x)`` where nothing else reads ``u``.
+class Buffers:
+    """Which node may overwrite which operand, when a body runs in the order that ``lower`` gives it.
 
-    A buffer must have the shape and type of the result, whatever is broadcast or batched:
-    it has if it depends on the same inputs.
+    That is: first what several roots need, then what each root alone needs, in their order. A
+    buffer must have the shape and type of the result, whatever is broadcast or batched: it has
+    if it depends on the same inputs.
 
     Args:
         roots: What is computed.
         masks: For each node the inputs that it depends on, as a bit mask.
         kept: Nodes whose results are needed afterwards.
     """
-    order = postorder(roots)
-    uses = dict.fromkeys(order, 0)
-    for node in [*roots, *(a for n in order for a in n.args)]:
-        uses[node] += 1
 
-    def owned(node: Value, arg: Value) -> bool:
-        fresh = arg.op not in LEAVES and arg.op not in CONDITIONS and arg not in kept
-        return fresh and uses[arg] == 1 and masks[arg] == masks[node] != 0
+    def __init__(
+        self, roots: Sequence[Value], masks: Mapping[Value, int], kept: Collection[Value] = ()
+    ) -> None:
+        self.roots, self.masks, self.kept = roots, masks, kept
+        self.order = postorder(roots)
+        self.users: dict[Value, dict[Value, None]] = {node: {} for node in self.order}
+        self.reach = dict.fromkeys(self.order, 0)
+        for i, root in enumerate(roots):
+            self.reach[root] |= 1 << i
+        for node in reversed(self.order):
+            for arg in node.args:
+                self.users[arg][node] = None
+                self.reach[arg] |= self.reach[node]
 
-    def same_layout(node: Value) -> bool:
+    def owned(self, node: Value, arg: Value) -> bool:
+        """Say whether ``node`` may leave its result in the buffer of ``arg``."""
+        if arg.op in LEAVES or arg.op in CONDITIONS or arg in self.kept or arg in self.roots:
+            return False
+        return self.masks[arg] == self.masks[node] != 0 and self.is_last(node, arg)
+
+    def swaps(self, node: Value) -> bool:
+        """Say whether the second operand may hold the result of a sum or product."""
+        if node.op not in _COMMUTATIVE or not self.owned(node, node.args[1]):
+            return False
         # The first operand has the say in the memory format of the result.
-        return masks[node].bit_count() == 1 or not masks[node.args[0]]
+        return self.masks[node].bit_count() == 1 or not self.masks[node.args[0]]
 
-    need = _buffers_alive(order)
+    def is_last(self, node: Value, arg: Value) -> bool:
+        """Say whether every other node that reads ``arg`` has run when ``node`` does."""
+        others = [user for user in self.users[arg] if user is not node]
+        if not others:
+            return True
+        if len(self.order) > _MANY:
+            return False
+        own = self.reach[node]
+        alone = not own & (own - 1)
+        before = [u for u in others if alone and (self.reach[u] & (self.reach[u] - 1) or self.reach[u] < own)]
+        return len(before) == len(others) or set(others) <= {*before, *postorder([node])}
+
+
+def reuse(
+    roots: Sequence[Value], masks: Mapping[Value, int], kept: Collection[Value] = ()
+) -> dict[Value, Value]:
+    """Return every node's image, ``mul(u, x)`` as ``mul_(u, x)`` where nothing reads ``u`` afterwards.
+
+    For the arguments see :class:`Buffers`.
+    """
+    buffers = Buffers(roots, masks, kept)
+    owned = buffers.owned
+
+    need = _buffers_alive(buffers.order)
     images: dict[Value, Value] = {}
-    for node in order:
+    for node in buffers.order:
         args = [images[a] for a in node.args]
         images[node] = rebuild(node, args) if args else node
         if node.op not in _ARITHMETIC and node.op not in IN_PLACE:
             continue
-        swap = node.op in _COMMUTATIVE and owned(node, node.args[1]) and same_layout(node)
-        if swap and (need[node.args[1]] > need[node.args[0]] or not owned(node, node.args[0])):
+        if buffers.swaps(node) and (need[node.args[1]] > need[node.args[0]] or not owned(node, node.args[0])):
             images[node] = value(f"{node.op}_", args[1], args[0])
         elif owned(node, node.args[0]):
-            images[node] = value(f"{node.op}_", *args)
+            images[node] = value(f"{node.op}_", *args, datum=node.datum)
         elif node.op == "div" and not masks[node.args[0]] and owned(node, node.args[1]):
             # As torch itself computes c/x.
             inverse = value("reciprocal_", args[1])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from fngen import economy
 from fngen.buffers import reuse
+from fngen.factors import shared_factors
+from fngen.fuse import fuse
 from fngen.ir import Value, name, names, substitute_all
 from fngen.keep import depends, kept
 from fngen.lower import Body, Target, lower
@@ -121,10 +123,11 @@ def _backward(
     formula: Formula, saved: Mapping[Value, Value], made: list[Target], printer: Printer, taken: set[str]
 ) -> Body:
     """Return the statements of the gradients."""
-    values = economy.shared_factors([t.value for t in made])
     masks = depends([formula.root], formula.bits)
     bits = formula.bits | {str(v.datum): masks[n] for n, v in saved.items()}
     bits[formula.cotangent] = (2 << len(formula.inputs)) - 1  # Under vmap it may be batched alone.
+    values = shared_factors([t.value for t in made], formula.cotangent, formula.inputs)
+    values = fuse(values, depends(values, bits), formula.inputs)
     images = reuse(values, depends(values, bits))
     named = zip(substitute_all(formula.named, saved), formula.named.values(), strict=True)
     wanted = {images[n]: text for n, text in named if n in images and n.args}

@@ -167,25 +167,25 @@ class _BlackScholesEager(torch.autograd.Function):
             p,
             q,
         ) = ctx.saved_tensors
-        h = K * p
         d2 = d1 - w
-        z = _1_SQRT_2_PI * h * d2.pow_(2).div_(2).neg_().exp_()
+        h = p * K
+        z = d2.pow_(2).div_(2).neg_().exp_().mul_(_1_SQRT_2_PI).mul_(h)
         term_1 = (_1_SQRT_2_PI * S * (d1**2).div_(2).neg_().exp_()).sub_(z)
-        term_2 = sigma * sqrt_T
-        term_3 = h * q
+        term_2 = sqrt_T * sigma
+        term_3 = q * h
         grad_S = grad_K = grad_r = grad_sigma = grad_T = None
         if ctx.needs_input_grad[0]:
-            grad_S = grad_call * (s + term_1 / (S * term_2))
+            grad_S = grad_call * (s + term_1 / (term_2 * S))
         if ctx.needs_input_grad[1]:
-            grad_K = grad_call * (q * p).neg_().sub_(term_1 / (K * term_2))
+            grad_K = grad_call * (q * p).neg_().sub_(term_1 / (term_2 * K))
         if ctx.needs_input_grad[2]:
-            grad_r = grad_call * (term_3 * T).add_(term_1 * (T / w))
+            grad_r = grad_call * (term_3 * T).addcmul_(term_1, T / w)
         if ctx.needs_input_grad[3]:
-            term_4 = (z * sqrt_T).add_(term_1 * (T - v / sigma_squared).div_(sqrt_T))
-            grad_sigma = grad_call * term_4
+            term_4 = (T - v / sigma_squared).div_(sqrt_T)
+            grad_sigma = grad_call * (z * sqrt_T).addcmul_(term_1, term_4)
         if ctx.needs_input_grad[4]:
-            term_5 = (term_3 * r).add_(z * (sigma / (2 * sqrt_T)))
-            grad_T = grad_call * term_5.add_(term_1 * (u - v / (2 * T)).div_(w))
+            term_5 = term_3.mul_(r).addcmul_(z, sigma / (2 * sqrt_T))
+            grad_T = grad_call * term_5.addcmul_(term_1, (u - v / (2 * T)).div_(w))
         return grad_S, grad_K, grad_r, grad_sigma, grad_T
 
 

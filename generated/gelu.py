@@ -75,8 +75,8 @@ class _GeluEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        v = (_1_SQRT_2_SQRT_PI * x).mul_((x**2).div_(2).neg_().exp_())
-        return grad_y * v.add_((u / 2).add_(1 / 2))
+        v = (x**2).div_(2).neg_().exp_()
+        return grad_y * (u / 2).add_(1 / 2).addcmul_(_1_SQRT_2_SQRT_PI * x, v)
 
 
 def gelu(x: Tensor) -> Tensor:

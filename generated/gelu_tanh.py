@@ -74,7 +74,7 @@ class _GeluTanhEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluTanhReverse.backward(ctx, grad_y)
         x, u, v = ctx.saved_tensors
-        w = (_SQRT_2_PI * x).mul_(1 - u**2)
+        w = torch.ops.aten.tanh_backward(_SQRT_2_PI * x, u)
         return grad_y * w.mul_((x**2).mul_(0.134145).add_(1)).add_(v).mul_(0.5)
 
 

@@ -106,7 +106,7 @@ class _LennardJonesEager(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_sigma = grad_y * (w * (sigma**2).pow_(2).mul_(sigma) * (s - 1)).div_(p)
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * (w * (sigma**3).pow_(2) * (1 - s)).div_(p * r)
+            grad_r = grad_y * ((sigma**3).pow_(2) * (1 - s) * w).div_(p.mul_(r))
         return grad_epsilon, grad_sigma, grad_r
 
 

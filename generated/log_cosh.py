@@ -68,14 +68,15 @@ class _LogCoshEager(torch.autograd.Function):
         abs_x = torch.abs(x)
         u = (-2 * abs_x).exp_()
         ctx.save_for_backward(x, u)
-        return torch.log1p(u).add_(abs_x).sub_(_LOG_2)
+        return abs_x.add_(torch.log1p(u)).sub_(_LOG_2)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LogCoshReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        return grad_y * (1 - (2 * u).div_(1 + u)).mul_(torch.sign(x))
+        v = grad_y * torch.sign(x)
+        return v.addcmul_(v, (2 * u).div_(1 + u), value=-1)
 
 
 def log_cosh(x: Tensor) -> Tensor:

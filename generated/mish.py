@@ -72,7 +72,8 @@ class _MishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MishReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        return grad_y * torch.sigmoid(x).mul_(x).mul_(1 - u**2).add_(u)
+        v = torch.ops.aten.tanh_backward(torch.sigmoid(x), u).mul_(x)
+        return grad_y * v.add_(u)
 
 
 def mish(x: Tensor) -> Tensor:

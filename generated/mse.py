@@ -63,9 +63,11 @@ class _MseEager(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _MseReverse.backward(ctx, grad_y_1)
         (u,) = ctx.saved_tensors
         grad_y_1 = (grad_y_1 / u.shape.numel()).expand(u.shape)
-        return grad_y_1 * (2 * u)
+        return (2 * grad_y_1).mul_(u)
 
 
 def mse(x: Tensor, y: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ class _SmoothMaxEager(torch.autograd.Function):
         p = (v - u).sigmoid_()
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = grad_y_1 * (x * s).add_(y * p).sub_(w).div_(k)
+            grad_k = grad_y_1 * (x * s).addcmul_(p, y).sub_(w).div_(k)
         if ctx.needs_input_grad[1]:
             grad_x = grad_y_1 * s
         if ctx.needs_input_grad[2]:

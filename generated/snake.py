@@ -85,9 +85,9 @@ class _SnakeEager(torch.autograd.Function):
         v = torch.cos(u).mul_(2)
         grad_x = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_y * (v * sin_u).add_(1)
+            grad_x = torch.addcmul(grad_y, grad_y * v, sin_u)
         if ctx.needs_input_grad[1]:
-            grad_a = grad_y * (sin_u * (v * x).sub_(sin_u / a)).div_(a)
+            grad_a = grad_y * (sin_u * v.mul_(x).sub_(sin_u / a)).div_(a)
         return grad_x, grad_a
 
 

@@ -76,9 +76,9 @@ class _SquareEager(torch.autograd.Function):
         x1, x2 = ctx.saved_tensors
         grad_x1 = grad_x2 = None
         if ctx.needs_input_grad[0]:
-            grad_x1 = grad_y * (x1**2).mul_(3)
+            grad_x1 = (3 * grad_y).mul_(x1).mul_(x1)
         if ctx.needs_input_grad[1]:
-            grad_x2 = grad_y * (2 * x2)
+            grad_x2 = (2 * grad_y).mul_(x2)
         return grad_x1, grad_x2
 
 

@@ -88,7 +88,9 @@ class _SwigluEager(torch.autograd.Function):
         a, b, sigmoid_a, u = ctx.saved_tensors
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_a = grad_y * (b * sigmoid_a).mul_((1 - sigmoid_a).mul_(a).add_(1))
+            v = grad_y * b
+            w = torch.ops.aten.sigmoid_backward(v, sigmoid_a)
+            grad_a = (v * sigmoid_a).addcmul_(w, a)
         if ctx.needs_input_grad[1]:
             grad_b = grad_y * u
         return grad_a, grad_b

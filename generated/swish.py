@@ -81,13 +81,12 @@ class _SwishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SwishReverse.backward(ctx, grad_y)
         x, beta, u = ctx.saved_tensors
-        v = grad_y * u
-        w = x * (1 - u)
+        v = torch.ops.aten.sigmoid_backward(grad_y, u).mul_(x)
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            grad_x = v * (w * beta).add_(1)
+            grad_x = (grad_y * u).addcmul_(v, beta)
         if ctx.needs_input_grad[1]:
-            grad_beta = (v * w).mul_(x)
+            grad_beta = v.mul_(x)
         return grad_x, grad_beta
 
 

@@ -32,7 +32,7 @@ class TorchPrinter(infix.Printer):
         if not node.op.endswith("_"):
             return super().visit(node, args)
         buffer, *rest = args
-        return Text(f"{buffer.inside(infix.ATOM)}.{node.op}({', '.join(a.text for a in rest)})")
+        return Text(f"{buffer.inside(infix.ATOM)}.{node.op}({_arguments(node, rest)})")
 
     def number(self, x: Fraction | Decimal) -> Text:
         """Return an int, a quotient of ints, or the nearest float64."""
@@ -84,6 +84,18 @@ class TorchPrinter(infix.Printer):
             return Text(f"torch.ones_like({x.text})")
         return Text(f"torch.full_like({x.text}, {fill.text})")
 
+    def print_addcmul(self, node: Value, *args: Text) -> Text:
+        """Return ``a + b*c`` or ``a - b*c`` as one call."""
+        return Text(f"torch.addcmul({_arguments(node, args)})")
+
+    def print_sigmoid_backward(self, node: Value, p: Text, s: Text) -> Text:
+        """Return ``p*s*(1 - s)`` as one call."""
+        return Text(f"torch.ops.aten.sigmoid_backward({p.text}, {s.text})")
+
+    def print_tanh_backward(self, node: Value, p: Text, t: Text) -> Text:
+        """Return ``p*(1 - t**2)`` as one call."""
+        return Text(f"torch.ops.aten.tanh_backward({p.text}, {t.text})")
+
     def print_isnan(self, node: Value, x: Text) -> Text:
         """Return the test for nan."""
         return Text(f"torch.isnan({x.text})")
@@ -110,6 +122,12 @@ class TorchPrinter(infix.Printer):
         if node.op in ("pi", "nan"):
             return {"pi": "math.pi", "nan": "torch.nan"}[node.op]
         return f"_{node.op}" if node.op in self.wrapped else TABLE[node.op].torch
+
+
+def _arguments(node: Value, args: Sequence[Text]) -> str:
+    """Return the arguments of a call; the datum of ``addcmul`` is the factor of its product."""
+    texts = [a.text for a in args]
+    return ", ".join(texts if node.datum in (None, 1) else [*texts, f"value={node.datum}"])
 
 
 def _is_small(x: Fraction) -> bool:

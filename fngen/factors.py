@@ -1,0 +1,184 @@
+"""The products of a backward that nobody differentiates: what several share, and in which order.
+
+Mathematics lets the factors stand in any order. In this one the cotangent leads, for it has the
+shape and type of the result: the others are multiplied into its buffer. A factor ``1 - m`` comes
+before the inputs, so that ``p*(1 - m)`` may become ``p - p*m``, one kernel, while ``p`` is finite.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from itertools import combinations
+
+from fngen.algebra import product_of
+from fngen.functions import TABLE
+from fngen.ir import Value, fold, is_number, names, postorder, rebuild, substitute, value
+
+Factor = Value | tuple["Factor", "Factor"]
+"""A factor of a product, or two that stand together in several."""
+_MANY = 20_000
+"""Pairs of factors beyond which a formula is too long for a person to look for common ones."""
+NUMBER, COTANGENT, BOUNDED, COMPLEMENT, OTHER = range(5)
+"""The order of the factors of a product."""
+
+
+class Products:
+    """The products in some gradients.
+
+    Args:
+        roots: The gradients.
+        cotangent: The name of the output's gradient.
+        inputs: The names of the inputs, which may be infinite.
+    """
+
+    def __init__(self, roots: Sequence[Value], cotangent: str, inputs: Collection[str]) -> None:
+        self.roots, self.inputs = roots, inputs
+        order = postorder(roots)
+        self.leads = fold(order, lambda n, args: n.datum == cotangent if n.op == "name" else any(args))
+        uses = Counter([*roots, *(a for n in order for a in n.args)])
+        inner = {a for n in order if n.op == "mul" for a in n.args if a.op == "mul" and uses[a] == 1}
+        tops = [n for n in order if n.op == "mul" and n not in inner]
+        self.bounded = bounded(order, inputs)
+        self.chains = {n: sorted(_logistic_as_one(factors(n, inner)), key=self.rank) for n in tops}
+
+    def rank(self, factor: Factor) -> int:
+        """Return the place of a factor in a product."""
+        if not isinstance(factor, Value):
+            ranks = [self.rank(f) for f in factor]
+            return COTANGENT if COTANGENT in ranks else max(ranks)
+        if factor.op == "number" or str(factor.datum).startswith("_"):
+            return NUMBER
+        if self.leads.get(factor):
+            return COTANGENT
+        if unit_sum(factor) or logistic(factor):
+            return COMPLEMENT
+        return BOUNDED if self.bounded[factor] else OTHER
+
+    def ordered(self, found: Sequence[Factor]) -> list[Factor]:
+        """Return factors in order; ``1 - m`` does not begin, for it is multiplied into another's kernel."""
+        ordered = sorted(found, key=self.rank)
+        ranks = [self.rank(f) for f in ordered]
+        if ranks[-1] == OTHER and not {COTANGENT, BOUNDED} & set(ranks):
+            ordered.insert(ranks.count(NUMBER), ordered.pop(ranks.index(OTHER)))
+        return ordered
+
+    def is_open(self, top: Value) -> bool:
+        """Say whether another order of a product changes how it rounds, not where it overflows."""
+        ranks = [self.rank(f) for f in self.chains[top]]
+        plain = all(f.op in ("name", "number") for f in self.chains[top])
+        return COMPLEMENT in ranks or (COTANGENT in ranks and plain)
+
+    def shared(self) -> list[Value]:
+        """Return the roots, pairs of factors that recur as one value, all factors in order."""
+        grouped = dict(zip(self.chains, _grouped([list(c) for c in self.chains.values()]), strict=True))
+        images: dict[Value, Value] = {}
+
+        def build(factor: Factor) -> Value:
+            return images.get(factor, factor) if isinstance(factor, Value) else product(factor)
+
+        def product(found: Sequence[Factor]) -> Value:
+            return product_of([build(f) for f in self.ordered(found)])
+
+        def rule(node: Value, args: list[Value]) -> Value:
+            if node in grouped and (grouped[node] != self.chains[node] or self.is_open(node)):
+                return product(grouped[node])
+            return rebuild(node, args) if args else node
+
+        fold(self.roots, rule, images)
+        return [images[root] for root in self.roots]
+
+
+def shared_factors(roots: Sequence[Value], cotangent: str, inputs: Collection[str]) -> list[Value]:
+    """Return gradients with a pair of factors that several products have as one value."""
+    spread = [distributed(root) for root in roots] if len(roots) > 1 else roots
+    return Products(spread, cotangent, inputs).shared()
+
+
+def distributed(root: Value) -> Value:
+    """Return ``g*p*(1 + a*b)`` as ``g*p + g*p*a*b``, which may have factors in common with others."""
+    top = root
+    while top.op in ("neg", "div"):
+        top = top.args[0]
+    found = factors(top, _products_in(top)) if top.op == "mul" else []
+    for factor in found:
+        term = unit_sum(factor)
+        if term is not None and term.op == "mul":
+            rest = [f for f in found if f is not factor]
+            # In this order the second product shares no node with the first: all its factors are seen.
+            both = product_of([*factors(term, _products_in(term)), *rest])
+            return substitute(root, {top: value(factor.op, product_of(rest), both)})
+    return root
+
+
+def _products_in(root: Value) -> set[Value]:
+    return {n for n in postorder([root]) if n.op == "mul"}
+
+
+def unit_sum(node: Value) -> Value | None:
+    """Return ``m`` of ``1 + m`` or ``1 - m``."""
+    if node.op not in ("add", "sub") or not names([node]):
+        return None
+    a, b = node.args
+    return b if is_number(a, 1) else a if node.op == "add" and is_number(b, 1) else None
+
+
+def logistic(node: Value) -> Value | None:
+    """Return ``s`` of ``s*(1 - s)``, the derivative of the sigmoid by its result."""
+    if node.op == "mul" and node.args[1].op == "sub" and unit_sum(node.args[1]) is node.args[0]:
+        return node.args[0]
+    return None
+
+
+def _logistic_as_one(found: list[Value]) -> list[Value]:
+    for factor in found:
+        s = unit_sum(factor) if factor.op == "sub" else None
+        if s in found and s.op == "name":
+            found.remove(s)
+            found[found.index(factor)] = value("mul", s, factor)
+            break
+    return found
+
+
+def bounded(roots: Sequence[Value], inputs: Collection[str]) -> dict[Value, bool]:
+    """Say of each node whether it hardly overflows: a function's result, or a product of such."""
+
+    def visit(node: Value, args: list[bool]) -> bool:
+        if node.op in ("mul", "neg", "addcmul"):
+            return all(args)
+        return node.op in ("number", *TABLE) or (node.op == "name" and node.datum not in inputs)
+
+    return fold(roots, visit)
+
+
+def factors(top: Value, inner: Collection[Value]) -> list[Value]:
+    """Return the factors of a product and of those ``inner`` in it, the square of a name written out."""
+    found: list[Value] = []
+    stack = [top]
+    while stack:
+        node = stack.pop()
+        if node is top or node in inner:
+            stack.extend(reversed(node.args))
+        elif node.op == "pow" and is_number(node.args[1], 2) and node.args[0].op == "name":
+            found += [node.args[0]] * 2
+        else:
+            found.append(node)
+    return found
+
+
+def _grouped(chains: list[list[Factor]]) -> list[list[Factor]]:
+    """Return the factors of each product, the pairs that recur made one factor."""
+    while sum(len(chain) ** 2 for chain in chains) < _MANY:
+        pairs: Counter[tuple[Factor, Factor]] = Counter()
+        place = {f: i for i, f in enumerate(dict.fromkeys(f for chain in chains for f in chain))}
+        for chain in chains:
+            distinct = sorted(set(chain), key=place.__getitem__)
+            pairs.update(combinations(distinct, 2))
+        if not pairs or max(pairs.values()) < 2:
+            break
+        a, b = max(pairs, key=pairs.__getitem__)
+        for chain in chains:
+            if a in chain and b in chain:
+                chain[chain.index(a)] = (a, b)
+                chain.remove(b)
+    return chains

@@ -1,0 +1,78 @@
+"""Arithmetic of a backward as the kernels that torch has for several operators at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
+
+from fngen.buffers import Buffers
+from fngen.factors import bounded, logistic, unit_sum
+from fngen.ir import Value, is_number, rebuild, value
+
+
+def fuse(roots: Sequence[Value], masks: Mapping[Value, int], inputs: Collection[str]) -> list[Value]:
+    """Return ``roots`` with ``addcmul(a, b, c)`` for ``a + b*c``, and torch's own backward kernels.
+
+    Args:
+        roots: What is computed.
+        masks: For each node the inputs that it depends on, as a bit mask.
+        inputs: Their names.
+    """
+    fusion = _Fusion(roots, masks, inputs)
+    images: dict[Value, Value] = {}
+    for node in fusion.order:
+        node_as = fusion.product(node) or fusion.sum(node) or node
+        images[node] = rebuild(node_as, [images[a] for a in node_as.args]) if node_as.args else node_as
+    return [images[root] for root in roots]
+
+
+class _Fusion(Buffers):
+    def __init__(self, roots: Sequence[Value], masks: Mapping[Value, int], inputs: Collection[str]) -> None:
+        super().__init__(roots, masks)
+        self.inputs = inputs
+        self.bounded = bounded(self.order, inputs)
+
+    def inside(self, node: Value) -> bool:
+        """Say whether one node alone reads a node."""
+        return len(self.users[node]) == 1 and node not in self.roots
+
+    def product(self, node: Value) -> Value | None:
+        """Return a product with the derivative of a sigmoid or tanh, or with ``1 + m``, as one kernel."""
+        if node.op != "mul":
+            return None
+        for p, factor in (node.args, reversed(node.args)):
+            # What fills the whole shape comes first: torch takes a lone number of another device only last.
+            if not self.inside(factor) or self.masks[p] != self.masks[node]:
+                continue
+            if s := logistic(factor):
+                return value("sigmoid_backward", p, s)
+            m = unit_sum(factor)
+            if m is None or not self.masks[m]:
+                continue
+            if factor.op == "sub" and m.op == "pow" and self.is_saved(m.args[0]) and is_number(m.args[1], 2):
+                return value("tanh_backward", p, m.args[0])
+            if self.bounded[p]:  # inf - inf*m has no value where inf*(1 - m) has one.
+                return _addcmul(factor, p, p, m)
+        return None
+
+    def is_saved(self, node: Value) -> bool:
+        """Say whether a node is a result that the forward has saved."""
+        return node.op == "name" and node.datum not in self.inputs
+
+    def sum(self, node: Value) -> Value | None:
+        """Return ``a + b*c`` as one kernel, unless the sum could be left in the buffer of ``b*c``."""
+        if node.op not in ("add", "sub"):
+            return None
+        for a, product in [node.args, tuple(reversed(node.args))][: 2 if node.op == "add" else 1]:
+            if product.op != "mul" or not self.inside(product):
+                continue
+            wide = [x for x in product.args if self.masks[x] == self.masks[node]]
+            rest = [x for x in product.args if x is not wide[0]] if wide else []
+            better = self.owned(node, a) or (a is node.args[0] and not self.swaps(node))
+            if rest and self.masks[rest[0]] and better:
+                return _addcmul(node, a, wide[0], rest[0])
+        return None
+
+
+def _addcmul(node: Value, a: Value, b: Value, c: Value) -> Value:
+    return value("addcmul", a, b, c, datum=Fraction(1 if node.op == "add" else -1))
