@@ -63,7 +63,8 @@ class _Fusion(Buffers):
         """Return ``a + b*c`` as one kernel, unless the sum could be left in the buffer of ``b*c``."""
         if node.op not in ("add", "sub"):
             return None
-        for a, product in [node.args, tuple(reversed(node.args))][: 2 if node.op == "add" else 1]:
+        orders = [node.args, node.args[::-1]][: 2 if node.op == "add" else 1]
+        for a, product in sorted(orders, key=lambda order: not self.needs_no_buffer(order[0])):
             if product.op != "mul" or not self.inside(product):
                 continue
             wide = [x for x in product.args if self.masks[x] == self.masks[node]]
@@ -72,6 +73,10 @@ class _Fusion(Buffers):
             if rest and self.masks[rest[0]] and better:
                 return _addcmul(node, a, wide[0], rest[0])
         return None
+
+    def needs_no_buffer(self, node: Value) -> bool:
+        """Say whether a product is left in the buffer of a factor."""
+        return node.op == "mul" and any(self.owned(node, arg) for arg in node.args)
 
 
 def _addcmul(node: Value, a: Value, b: Value, c: Value) -> Value:

@@ -181,8 +181,8 @@ class _BlackScholesEager(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             grad_r = grad_call * (term_3 * T).addcmul_(term_1, T / w)
         if ctx.needs_input_grad[3]:
-            term_4 = (T - v / sigma_squared).div_(sqrt_T)
-            grad_sigma = grad_call * (z * sqrt_T).addcmul_(term_1, term_4)
+            term_4 = term_1 * (T - v / sigma_squared).div_(sqrt_T)
+            grad_sigma = grad_call * term_4.addcmul_(z, sqrt_T)
         if ctx.needs_input_grad[4]:
             term_5 = term_3.mul_(r).addcmul_(z, sigma / (2 * sqrt_T))
             grad_T = grad_call * term_5.addcmul_(term_1, (u - v / (2 * T)).div_(w))

@@ -89,8 +89,8 @@ class _SwigluEager(torch.autograd.Function):
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
             v = grad_y * b
-            w = torch.ops.aten.sigmoid_backward(v, sigmoid_a)
-            grad_a = (v * sigmoid_a).addcmul_(w, a)
+            w = torch.ops.aten.sigmoid_backward(v, sigmoid_a).mul_(a)
+            grad_a = w.addcmul_(v, sigmoid_a)
         if ctx.needs_input_grad[1]:
             grad_b = grad_y * u
         return grad_a, grad_b
