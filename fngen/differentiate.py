@@ -43,13 +43,16 @@ PIECE = 8
 """Operations in a piece of a bigger formula."""
 
 
-def partials(root: Value, inputs: Iterable[str], named: Collection[Value] = ()) -> tuple[Value, ...]:
+def partials(
+    root: Value, inputs: Iterable[str], named: Collection[Value] = (), *, complex: bool = False
+) -> tuple[Value, ...]:
     """Return the partial derivative of ``root`` by each input.
 
     Args:
         root: The formula, a number at each point.
         inputs: The variables to differentiate by.
         named: The intermediates that the user named: they stay whole.
+        complex: The inputs are complex numbers.
 
     Raises:
         NoDerivative: If a function in it has no known derivative by an argument that
@@ -66,15 +69,19 @@ def partials(root: Value, inputs: Iterable[str], named: Collection[Value] = ()) 
             continue
         for leaf, slope in _local_partials(piece, cuts, decimals):
             adjoints[leaf] = add(adjoints.get(leaf, ZERO), mul(seed, slope))
-    return _by_quotients(top, [adjoints.get(name(x), ZERO) for x in inputs])
+    return _by_quotients(top, [adjoints.get(name(x), ZERO) for x in inputs], complex)
 
 
-def _by_quotients(root: Value, slopes: list[Value]) -> tuple[Value, ...]:
-    """Return slopes with ``(x/y)/y`` for ``x/y**2`` of a formula with ``x/y``: ``y**2`` overflows first."""
+def _by_quotients(root: Value, slopes: list[Value], complex: bool) -> tuple[Value, ...]:
+    """Return slopes with ``(x/y)/y`` for ``x/y**2`` of a formula with ``x/y``: ``y**2`` overflows first.
+
+    A real number over an infinite one is 0 as it should be; a complex one is nan.
+    """
     images = {}
-    for quotient in (n for n in postorder([root]) if n.op == "div" and not is_number(n.args[0])):
+    for quotient in (n for n in postorder([root]) if n.op == "div" and (complex or not is_number(n.args[0]))):
         x, y = quotient.args
-        images[value("div", x, value("pow", y, number(2)))] = value("div", quotient, y)
+        square = value("pow", quotient, number(2)) if is_number(x, 1) else value("div", quotient, y)
+        images[value("div", x, value("pow", y, number(2)))] = square
     return tuple(substitute_all(slopes, images) if images else slopes)
 
 

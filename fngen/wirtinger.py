@@ -22,7 +22,7 @@ UNIT = name("1j")
 """The imaginary unit: a name that no formula can have."""
 _PAIRED = frozenset({"re", "im", "abs", "arg", "sgn"})
 _WITH_UNIT = frozenset({"im", "arg"})
-_SAFE = frozenset({"tanh", "sigmoid"})
+_SAFE = frozenset({"tanh", "coth", "cot", "sigmoid"})
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def partials(root: Value, inputs: Sequence[str], named: Collection[Value] = ()) 
     pairs = _pairs([root, *named], bars)
     real = is_real(root)
     top = mul(number(2), pairs[root][0]) if real else pairs[root][0]
-    slopes = differentiate.partials(top, [*inputs, *bars.values()], [pairs[n][0] for n in named])
+    slopes = differentiate.partials(
+        top, [*inputs, *bars.values()], [pairs[n][0] for n in named], complex=True
+    )
     plain = _plain(slopes, {bar: value("conj", name(x)) for x, bar in bars.items()})
     mirrored = [ZERO if real else conjugate(a) for a in plain[: len(inputs)]]
     return (*plain, *mirrored)

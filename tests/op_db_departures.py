@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,8 @@ from tests.op_db_rows import Departure
 
 INTEGRAL = (torch.int64, torch.uint8)
 """The integers that are tested; bool has no arithmetic."""
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+COMPLEX = (torch.complex64, torch.complex128)
 
 
 def _nan(x: Tensor, *_: Tensor) -> Tensor:
@@ -127,5 +131,37 @@ DEPARTURES = (
         "the slope overflows before it is multiplied by a small gradient",
         fault="fngen",
         dtypes=(torch.float16,),
+    ),
+    Departure(
+        ("complex",),
+        "value",
+        lambda x, y, i: y.isinf(),
+        "i times a real number is a product of complex numbers, in which 0*inf is nan",
+        fault="none",
+        dtypes=FLOATING,
+    ),
+    Departure(
+        ("expm1",),
+        "gradient",
+        lambda x: (x.real == -torch.inf) & ~x.imag.isfinite(),
+        "torch's expm1 is nan where exp is 0, and the slope is made of it",
+        truth=torch.exp,
+        dtypes=COMPLEX,
+    ),
+    Departure(
+        ("ldexp",),
+        "gradient 1",
+        lambda x, y: (x * torch.exp2(y)).abs() > torch.finfo(x.dtype).max / 16,
+        "torch multiplies by log(2) last, and overflows before",
+        truth=lambda x, y: math.log(2) * x * torch.exp2(y),
+        dtypes=(torch.complex128,),
+    ),
+    Departure(
+        ("polar",),
+        "gradient 0",
+        lambda x, y, i: x <= 0,
+        "torch takes sgn of the result for exp(i*y), which has the other sign below 0 and is 0 at 0",
+        truth=lambda x, y, i: torch.exp(i * y),
+        dtypes=FLOATING,
     ),
 )

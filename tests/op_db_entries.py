@@ -5,6 +5,9 @@ See ``Entry`` for how a row is read.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from tests.op_db_complex import IN_COMPLEX, ONLY_COMPLEX
 from tests.op_db_rows import (
     Entry,
     Skip,
@@ -80,6 +83,8 @@ _UNARY = {
     "rad2deg": "x*(180/pi)",
     "real": "x",
     "reciprocal": "1/x",
+    "resolve_conj": "x",
+    "resolve_neg": "x",
     "round": "round(x)",
     "rsqrt": "rsqrt(x)",
     "sgn": "sign(x)",
@@ -339,7 +344,7 @@ _OTHERS = [
 ]
 
 ENTRIES: dict[str, Entry] = {
-    e.name: e
+    e.name: replace(e, complex=IN_COMPLEX.get(e.name, ()))
     for e in sorted(
         [
             *_pairs(_UNARY, "x"),
@@ -347,6 +352,7 @@ ENTRIES: dict[str, Entry] = {
             *_pairs(_BINARY, "x, y"),
             *_conditions(_COMPARISON, "x, y"),
             *_OTHERS,
+            *ONLY_COMPLEX,
         ],
         key=lambda e: e.name,
     )

@@ -1,8 +1,9 @@
 """Compares a layer with an entry of PyTorch's operator database: value, dtype and gradient.
 
-Below float64, a result that is not the operator's is compared with the operator in float64 at the same
-point. It may be twice as far from that as the operator's, or as far as some roundings of the inputs would
-move it: a formula rounds where a kernel of torch may keep more digits.
+Below float64 and complex128, a result that is not the operator's is compared with the operator in those
+at the same point. It may be twice as far from that as the operator's, or as far as some roundings of the
+inputs would move it: a formula rounds where a kernel of torch may keep more digits. Complex numbers that
+have a nan in either part are equal: which part it is depends on the kernel.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch.testing._comparison import default_tolerances
 
 from tests.op_db_departures import DEPARTURES
 from tests.op_db_rows import Departure, Entry, Skip
-from tests.op_db_samples import FLOATING, ROUNDINGS, Trial, database, samples, tensors_of, trial, widen
+from tests.op_db_samples import NARROW, ROUNDINGS, Trial, database, samples, tensors_of, trial, widen
 
 DRAWS = 8
 
@@ -30,7 +31,7 @@ class Tally:
     samples: int = 0
     gradients: int = 0
     settled: int = 0
-    """Comparisons that the operator in float64 had to settle."""
+    """Comparisons that the operator in float64 or complex128 had to settle."""
     skipped: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     departed: set[Departure] = field(default_factory=set)
@@ -38,7 +39,8 @@ class Tally:
 
 def cotangent(y: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(y.shape, dtype=torch.float64, generator=generator).to(y.dtype)
+    wide = torch.complex128 if y.is_complex() else torch.float64
+    return torch.randn(y.shape, dtype=wide, generator=generator).to(y.dtype)
 
 
 def gradients(y: Tensor, inputs: Sequence[Tensor], grad_y: Tensor) -> list[Tensor | None]:
@@ -94,8 +96,8 @@ class Comparison:
         return "value" if self.index is None else f"gradient {self.index}"
 
     def exact(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return what the operator gives in float64, with a ``generator`` some roundings away."""
-        case = self.case.in_float64(generator)
+        """Return what the operator gives in float64 or complex128, with a ``generator`` some roundings away."""
+        case = self.case.widened(generator)
         y = case.operator()
         if self.index is None:
             return y.detach()
@@ -123,7 +125,7 @@ class Comparison:
 
     def _settle(self, actual: Tensor, expected: Tensor, excused: Tensor) -> str:
         fine = excused | _equal(actual, expected)
-        if not fine.all() and actual.dtype in FLOATING[:3]:
+        if not fine.all() and actual.dtype in NARROW:
             self.tally.settled += 1
             fine |= self._is_as_good(actual, expected)
         if fine.all():
@@ -139,7 +141,7 @@ class Comparison:
         exact = self.exact()
         rtol, atol = default_tolerances(actual)
         rtol = max(rtol, ROUNDINGS / 2 * torch.finfo(actual.dtype).eps)
-        error, error_of_torch = ((t.double() - exact).abs() for t in (actual, expected))
+        error, error_of_torch = ((t.to(exact.dtype) - exact).abs() for t in (actual, expected))
         fine = error <= (atol + rtol * exact.abs()).maximum(2 * error_of_torch)
         fine |= _equal(actual, exact.to(actual.dtype))
         if not fine.all():
@@ -149,13 +151,14 @@ class Comparison:
         return fine
 
     def _departures(self, result: Tensor) -> Iterator[tuple[Departure, Tensor]]:
+        present = {result.dtype, tensors_of(self.case.sample)[0].dtype}
         for row in DEPARTURES:
-            known = (
-                row.dtypes is None
-                or result.dtype in row.dtypes
-                or tensors_of(self.case.sample)[0].dtype in row.dtypes
-            )
-            if known and self.case.entry.name in row.entries and row.what == self.name.split()[0]:
+            known = not self.case.complex if row.dtypes is None else not present.isdisjoint(row.dtypes)
+            if (
+                known
+                and self.case.entry.name in row.entries
+                and row.what in (self.name, self.name.split()[0])
+            ):
                 yield row, _fold(row.at(*self._points()), result)
 
     def _points(self) -> tuple[Tensor, ...]:
@@ -163,9 +166,13 @@ class Comparison:
         return tuple(torch.broadcast_tensors(*values))
 
     def _is_true(self, row: Departure, actual: Tensor, at: Tensor) -> bool:
-        if row.truth is None or self.index:
+        if row.truth is None or (self.index and row.what != self.name):
             return True
-        right = row.truth(*self._points()) * (1 if self.grad_y is None else self.grad_y)
+        right = row.truth(*self._points())
+        if self.grad_y is not None:
+            right = self.grad_y * right.conj()
+        if not actual.is_complex():
+            right = right.real
         return right.shape != actual.shape or bool(_equal(actual, right.to(actual.dtype))[at].all())
 
 

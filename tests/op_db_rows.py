@@ -49,13 +49,21 @@ class Entry:
     """The operator returns bool; a layer returns numbers, so only the values are compared."""
     largest: int = 20_000
     """Samples with more elements are left out."""
+    complex: tuple[Case, ...] = ()
+    """The cases of samples with complex numbers, where those are not ``cases``."""
+    unit: bool = False
+    """The formula has the imaginary unit ``i`` as an argument: its layer is complex at real numbers too."""
     prepare: Prepare | None = None
     """Brings arguments that torch aligns in its own way into shapes that broadcast."""
 
     @property
     def formula(self) -> str:
         """The formulas of all cases, for people."""
-        return " | ".join(c.formula for c in self.cases if isinstance(c.formula, str))
+        real, complex_ = (
+            " | ".join(c.formula for c in cases if isinstance(c.formula, str))
+            for cases in (self.cases, self.complex)
+        )
+        return f"{real} | complex: {complex_}" if complex_ else real
 
 
 @dataclass(frozen=True)
@@ -64,16 +72,16 @@ class Departure:
 
     entries: tuple[str, ...]
     what: str
-    """``value`` or ``gradient``."""
+    """``value`` or ``gradient``, or ``gradient 0`` for that by the first tensor only."""
     at: Callable[..., Tensor]
     """Says of the arguments, broadcast, where that is."""
     reason: str
     fault: str = "torch"
     """Who should change: ``torch``, ``fngen``, or ``none`` where both are a choice."""
     truth: Callable[..., Tensor] | None = None
-    """The right value or slope there, from mathematics; None where there is none."""
+    """The right value or slope (by the first tensor, if there are more) there, from mathematics."""
     dtypes: tuple[torch.dtype, ...] | None = None
-    """Where it departs in some dtypes only."""
+    """Where it departs in some dtypes only; None stands for all but the complex ones."""
 
 
 def entry(name: str, signature: str, *cases: str | Case, **options: Any) -> Entry:
@@ -126,10 +134,10 @@ def floating(arguments: dict[str, Any]) -> None:
 
 
 def doubled(arguments: dict[str, Any]) -> None:
-    """Convert to float64, in which torch computes this whatever it is given."""
+    """Convert to float64 or complex128, in which torch computes this whatever it is given."""
     for name, value in arguments.items():
         if isinstance(value, Tensor):
-            arguments[name] = value.double()
+            arguments[name] = value.to(torch.promote_types(value.dtype, torch.float64))
 
 
 def inputs_of(formula: str, names: list[str]) -> list[str]:

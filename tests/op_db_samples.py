@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 import fngen
-from tests.op_db_departures import INTEGRAL
+from tests.op_db_departures import COMPLEX, FLOATING, INTEGRAL
 from tests.op_db_rows import Entry, Skip, inputs_of
 
-FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+NARROW = (*FLOATING[:3], torch.complex64)
+"""The dtypes whose results a wider one can settle."""
 ROUNDINGS = 8
 """Up to how many roundings away from a sample its result may be taken."""
 
@@ -33,14 +34,15 @@ def database() -> dict[str, Any]:
 
 
 @cache
-def layer(formula: str, inputs: tuple[str, ...]) -> Callable[..., Tensor]:
-    function: Callable[..., Tensor] = fngen.compile(formula, name="layer", inputs=inputs).layer
+def layer(formula: str, inputs: tuple[str, ...], complex: bool) -> Callable[..., Tensor]:
+    module = fngen.compile(formula, name="layer", inputs=inputs, complex=complex)
+    function: Callable[..., Tensor] = module.layer
     return function
 
 
 def dtypes(entry: Entry) -> list[torch.dtype]:
     supported = database()[entry.name].supported_dtypes("cpu")
-    return [d for d in FLOATING + INTEGRAL if d in supported]
+    return [d for d in FLOATING + INTEGRAL + COMPLEX if d in supported]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Trial:
     sample: Any
     formula: str
     arguments: dict[str, Any]
+    complex: bool
 
     @property
     def moving(self) -> list[Tensor]:
@@ -66,19 +69,20 @@ class Trial:
         return y
 
     def layer(self) -> Tensor:
-        return layer(self.formula, tuple(self.arguments))(*self.arguments.values())
+        return layer(self.formula, tuple(self.arguments), self.complex)(*self.arguments.values())
 
-    def in_float64(self, generator: torch.Generator | None = None) -> Trial:
-        """Return the trial in float64, with a ``generator`` at inputs some roundings away."""
+    def widened(self, generator: torch.Generator | None = None) -> Trial:
+        """Return the trial in float64 or complex128, with a ``generator`` at inputs some roundings away."""
         return replace(self, sample=self.sample.transform(lambda v: widen(v, generator)))
 
 
 def widen(value: Any, generator: torch.Generator | None) -> Any:
-    if not (isinstance(value, Tensor) and value.is_floating_point()):
+    if not _is_differentiable(value):
         return value
-    wide = value.detach().double()
-    if generator:  # Towards 0, which leaves no domain.
-        wide *= 1 - ROUNDINGS * torch.finfo(value.dtype).eps * torch.rand(value.shape, generator=generator)
+    wide = value.detach().to(torch.promote_types(value.dtype, torch.float64), copy=True)
+    if generator:  # Towards 0, which leaves no domain and crosses no cut.
+        parts = torch.view_as_real(wide) if wide.is_complex() else wide
+        parts *= 1 - ROUNDINGS * torch.finfo(value.dtype).eps * torch.rand(parts.shape, generator=generator)
     return wide.requires_grad_(value.requires_grad)
 
 
@@ -110,8 +114,15 @@ def samples(op: Any, dtype: torch.dtype, gradient: bool) -> Iterator[Any]:
 
 
 def _moving(value: Any) -> Any:
-    moves = isinstance(value, Tensor) and value.is_floating_point()
-    return value.detach().clone().requires_grad_() if moves else value
+    return value.detach().clone().requires_grad_() if _is_differentiable(value) else value
+
+
+def _is_differentiable(value: Any) -> bool:
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def _is_complex(value: Any) -> bool:
+    return isinstance(value, complex) or (isinstance(value, Tensor) and value.is_complex())
 
 
 def number(value: Any) -> str:
@@ -144,10 +155,12 @@ def trial(op: Any, entry: Entry, sample: Any, dtype: torch.dtype) -> Trial | Ski
         return Skip("large")
     sample = sample.transform(_leaf)
     arguments = bind(entry, sample)
-    if any(isinstance(v, complex) or (isinstance(v, Tensor) and v.is_complex()) for v in arguments.values()):
-        return Skip("complex")
+    imaginary = entry.unit or any(map(_is_complex, arguments.values()))
+    if entry.unit:
+        arguments["i"] = 1j
+    cases = entry.complex if imaginary and entry.complex else entry.cases
     known = arguments | {"integral": dtype in INTEGRAL, "dtype": str(dtype).removeprefix("torch.")}
-    formula = next(c.formula for c in entry.cases if all(_same(known[k], v) for k, v in c.given.items()))
+    formula = next(c.formula for c in cases if all(_same(known[k], v) for k, v in c.given.items()))
     if isinstance(formula, Skip):
         return formula
     literals = {k: v for k, v in arguments.items() if f"{{{k}}}" in formula}
@@ -160,7 +173,7 @@ def trial(op: Any, entry: Entry, sample: Any, dtype: torch.dtype) -> Trial | Ski
     inputs = inputs_of(formula, list(arguments))
     if not any(isinstance(arguments[name], Tensor) for name in inputs):
         return Skip("numbers only")
-    limits = torch.finfo(dtype if dtype.is_floating_point else torch.float32)
+    limits = torch.finfo(torch.float32 if dtype in INTEGRAL else dtype)
     texts = {"largest": number(limits.max), "smallest": number(limits.min)}
     texts |= {k: number(v) for k, v in literals.items()}
-    return Trial(op, entry, sample, formula.format(**texts), {name: arguments[name] for name in inputs})
+    return Trial(op, entry, sample, formula.format(**texts), {n: arguments[n] for n in inputs}, imaginary)

@@ -158,12 +158,25 @@ def test_random_formulas_agree_with_autograd(formula: str) -> None:
         torch.testing.assert_close(g, w, rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize(("name", "point"), [("tanh", 800 + 1j), ("tanh", -800 + 1j), ("sigmoid", 800 + 1j)])
+@pytest.mark.parametrize(
+    ("name", "point"),
+    [("tanh", 800 + 1j), ("tanh", -800 + 1j), ("sigmoid", 800 + 1j), ("coth", 800 + 1j), ("cot", 1 - 800j)],
+)
 def test_no_overflow_far_out(name: str, point: complex) -> None:
     """The derivative is finite where 1/cosh(z)**2 would be nan."""
     z = torch.tensor(point, dtype=torch.complex128, requires_grad=True)
     (grad,) = torch.autograd.grad(layer(f"{name}(z)")(z).abs(), z)
     assert grad.isfinite().all()
+
+
+@pytest.mark.parametrize("formula", ["1/z", "3/z", "sgn(z)"])
+def test_no_overflow_in_the_square_of_a_large_number(formula: str) -> None:
+    """A complex number over one that has overflowed is nan, where a real one would be 0."""
+    slopes = []
+    for dtype in (torch.complex64, torch.complex128):
+        z = torch.tensor(2e20 - 1e20j, dtype=dtype, requires_grad=True)
+        slopes += torch.autograd.grad(layer(formula)(z), z, torch.tensor(1 - 2j, dtype=dtype))
+    torch.testing.assert_close(slopes[0], slopes[1].to(torch.complex64), rtol=1e-5, atol=1e-45)
 
 
 def test_modes() -> None:

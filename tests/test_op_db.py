@@ -2,13 +2,14 @@
 
 Every pointwise entry with a closed formula is written in fngen's language (``op_db_entries.py``), and its
 layer runs on the entry's own samples, infinities and NaNs included: value, dtype and gradient must be
-those of the operator. ``op_db.md`` is the outcome; ``--update`` writes it.
+those of the operator. Complex samples run through a layer of complex numbers, by the same judge.
+``op_db.md`` is the outcome; ``--update`` writes it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +28,8 @@ HEAD = """\
 # PyTorch's operator database
 
 Written by `pytest tests/test_op_db.py --update`. Each entry's own samples run through the layer of the
-formula: samples, gradients that were compared, comparisons that the operator in float64 had to settle.
+formula: samples, gradients that were compared, comparisons that the operator in float64 (of complex numbers, in
+complex128) had to settle. Where a formula of complex numbers is another, it follows after `complex:`.
 
 | entry | formula | dtypes | samples | gradients | by float64 | outcome |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -91,22 +93,25 @@ def _row(entry: Entry, *cells: object) -> str:
 def _measured(entry: Entry) -> str:
     tallies = outcome(entry.name)
     counts = (sum(getattr(t, key) for t in tallies.values()) for key in ("samples", "gradients", "settled"))
-    names = " ".join(str(d).removeprefix("torch.") for d in tallies)
+    names = " ".join(str(d).removeprefix("torch.") for d, tally in tallies.items() if tally.samples)
     return _row(entry, names, *counts, _verdict(entry, tallies))
 
 
 def _verdict(entry: Entry, tallies: dict[torch.dtype, Tally]) -> str:
     wrong = [f"{line} ({dtype})" for dtype, tally in tallies.items() for line in tally.wrong[:1]]
     known = [
-        f"{row.what} departs{_only(row)}: {row.reason} ({_blame(row)})" for row in departures(entry.name)
+        f"{row.what} departs{_only(row, tallies)}: {row.reason} ({_blame(row)})"
+        for row in departures(entry.name)
     ]
     skipped = sum((tally.skipped for tally in tallies.values()), Counter())
     left_out = [f"left out: {', '.join(f'{n} {reason}' for reason, n in sorted(skipped.items()))}"]
     return "; ".join([*(wrong or ["ok"]), *known, *(left_out if skipped else [])]).replace("|", "\\|")
 
 
-def _only(row: Departure) -> str:
-    return "" if row.dtypes is None else f" in {' '.join(str(d).removeprefix('torch.') for d in row.dtypes)}"
+def _only(row: Departure, dtypes: Collection[torch.dtype]) -> str:
+    if row.dtypes is None or set(row.dtypes) >= set(dtypes):
+        return ""
+    return f" in {' '.join(str(d).removeprefix('torch.') for d in row.dtypes)}"
 
 
 def _blame(row: Departure) -> str:

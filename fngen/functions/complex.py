@@ -35,10 +35,11 @@ HALVES = (
     F("_re", "z, w", ("1/2", "1/2"), torch="torch.real"),
     F("_im", "z, w, i", ("-i/2", "i/2", "0"), torch="torch.imag"),
     F("_abs", "z, w", ("_sgn(w, z)/2", "_sgn(z, w)/2"), torch="torch.abs"),
+    # Not by z/w, which overflows in w*_abs(z, w).
     F(
         "_sgn",
         "z, w",
-        ("where(z == 0, 0, 1/(2*_abs(z, w)))", "where(z == 0, 0, -z/(2*w*_abs(z, w)))"),
+        ("where(z == 0, 0, 1/(2*_abs(z, w)))", "where(z == 0, 0, -_sgn(z, w)**2/(2*_abs(z, w)))"),
         torch="torch.sgn",
     ),
     F(
@@ -47,8 +48,10 @@ HALVES = (
         ("where(z == 0, 0, -i/(2*z))", "where(z == 0, 0, i/(2*w))", "0"),
         torch="torch.angle",
     ),
-    # Not by sech and sigmoid(-x), which overflow where tanh and sigmoid do not.
+    # Not by sech, csch, csc and sigmoid(-x), which overflow where these do not.
     F("_tanh", "z", ("1 - _tanh(z)**2",), torch="torch.tanh"),
+    F("_coth", "z", ("1 - _coth(z)**2",), definition="1/tanh(z)"),
+    F("_cot", "z", ("-1 - _cot(z)**2",), definition="1/tan(z)"),
     F("_sigmoid", "z", ("_sigmoid(z)*(1 - _sigmoid(z))",), torch="torch.sigmoid"),
     # An order among exponents, which the row of pow asks for, is one of real numbers.
     F(
