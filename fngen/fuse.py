@@ -65,7 +65,7 @@ class _Fusion(Buffers):
             return None
         orders = [node.args, node.args[::-1]][: 2 if node.op == "add" else 1]
         for a, product in sorted(orders, key=lambda order: not self.needs_no_buffer(order[0])):
-            if product.op != "mul" or not self.inside(product):
+            if product.op != "mul" or not self.inside(product) or self.masks[a] != self.masks[node]:
                 continue
             wide = [x for x in product.args if self.masks[x] == self.masks[node]]
             rest = [x for x in product.args if x is not wide[0]] if wide else []

@@ -36,14 +36,14 @@ def unpack(node: Node) -> list[str]:
         return [*tuple_lines(list(leaves), 8, tail=" = ctx.saved_tensors"), *numbers]
     cast = f".to({node.names.cotangent}.dtype)"
     comment = f"{indent}# In the type of the output, which autocast may have changed."
-    if len(leaves) == 1:
-        return [comment, f"{indent}{leaves[0]} = ctx.saved_tensors[0]{cast}"]
     saved = "ctx.saved_tensors" + (f"[:{len(leaves)}]" if node.eager.keeps != leaves else "")
     if _partly(node):
         cast = f" if t is None else t{cast}"
         assignment = bracketed("saved: Any = [", [f"t{cast} for t in {saved}"], "]", 8)
         comment += " None: no gradient needs it."
         return [comment, *assignment, *tuple_lines(list(leaves), 8, tail=" = saved")]
+    if len(leaves) == 1:
+        return [comment, f"{indent}{leaves[0]} = ctx.saved_tensors[0]{cast}"]
     flat = f"{indent}{', '.join(leaves)} = (t{cast} for t in {saved})"
     if len(flat) <= MARGIN:
         return [comment, flat]

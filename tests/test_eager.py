@@ -1,0 +1,97 @@
+"""The node of plain tensors: what it overwrites nobody reads afterwards, whichever gradients are wanted."""
+
+from __future__ import annotations
+
+from itertools import cycle, product
+
+import pytest
+import torch
+from hypothesis import given, reject, settings
+from torch import Tensor
+
+import fngen
+from fngen.errors import FormulaError
+from tests.conftest import SCALE
+from tests.gallery import GALLERY
+from tests.strategies import SMOOTH, formulas
+
+SHAPES = ((4, 3), (3,), (4, 1), ())
+
+
+def agree(got: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
+    for g, w in zip(got, expected, strict=True):
+        size = w.abs().nan_to_num(0, 0, 0).max().item() if w.numel() else 0.0
+        torch.testing.assert_close(g, w, rtol=1e-9, atol=1e-12 * max(size, 1), equal_nan=True)
+
+
+def check(formula: str) -> None:
+    """Compare with the node that keeps its inputs alone, which serves where a graph is made."""
+    layer = fngen.compile(formula, name="f").f
+    count = layer.__code__.co_argcount
+    generator = torch.Generator().manual_seed(count)
+    points = [
+        torch.rand(shape, generator=generator, dtype=torch.float64) + 0.3
+        for shape, _ in zip(cycle(SHAPES), range(count), strict=False)
+    ]
+    for wanted in product((True, False), repeat=min(count, 4)):
+        if not any(wanted):
+            continue
+        inputs = [x.clone().requires_grad_(w) for x, w in zip(points, cycle(wanted), strict=False)]
+        moving = [x for x in inputs if x.requires_grad]
+        y = layer(*inputs)
+        if not y.requires_grad:
+            return
+        grad_y = torch.rand(y.shape, generator=generator, dtype=torch.float64) - 0.5
+        expected = torch.autograd.grad(y, moving, grad_y, create_graph=True)
+        before = [x.detach().clone() for x in inputs]
+        for _ in range(2):  # What the first run overwrote would show in the second.
+            agree(torch.autograd.grad(y, moving, grad_y, retain_graph=True), expected)
+        assert all(torch.equal(a, b) for a, b in zip(inputs, before, strict=True))
+        several = torch.stack([grad_y, 2 * grad_y])
+        batched = torch.autograd.grad(y, moving, several, is_grads_batched=True)
+        agree(tuple(g[1] for g in batched), tuple(2 * w for w in expected))
+
+
+@given(formulas(SMOOTH, (), leaves=10))
+@settings(max_examples=60 * SCALE)
+def test_random_formulas(formula: str) -> None:
+    try:
+        fngen.generate(formula)
+    except FormulaError:
+        reject()  # It divides by zero, or compares constants.
+    check(formula)
+
+
+PRODUCTS = [
+    "x*sigmoid(beta*x)",
+    "s = sigmoid(a*b); s*(1 - s)*a + s*b",
+    "t = tanh(a*b); a*t*c - b*t**2*c",
+    "u = a*b; u*sin(u)*c + cos(u)*c**2",
+    "exp(-a*x**2)*cos(b*x)*c",
+    "a*tanh(b)*sigmoid(c)*x",
+    "(a*b + c)*(a*b - c)*tanh(a*c)",
+    "s = sigmoid(a + b*c); x*s + (1 - s)*x**2",
+    "softplus(a*b)*tanh(softplus(a*b))*c",
+]
+
+
+@pytest.mark.parametrize("formula", [*PRODUCTS, *(formula for formula, _ in GALLERY.values())])
+def test_formulas_with_much_in_common(formula: str) -> None:
+    check(formula)
+
+
+def test_kernels_of_torch() -> None:
+    """Arithmetic that torch has as one kernel is one call."""
+    swish, mish = (fngen.generate(GALLERY[n][0], name=n).text for n in ("swish", "mish"))
+    assert "torch.ops.aten.sigmoid_backward(grad_y, u).mul_(x)" in swish
+    assert "(grad_y * u).addcmul_(v, beta)" in swish
+    assert "torch.ops.aten.tanh_backward(torch.sigmoid(x), u)" in mish
+
+
+def test_infinite_inputs_are_no_worse_for_the_fused_form() -> None:
+    """``p - p*m`` has no value at infinite ``p``, where ``p*(1 - m)`` has one: there it is not taken."""
+    for formula in ("atanh(x)", "x*(1 - x)", "x**2/2 - x**3/3"):
+        x = torch.tensor([torch.inf, -torch.inf, 2.0], dtype=torch.float64, requires_grad=True)
+        layer = fngen.compile(formula, name="f").f
+        got = torch.autograd.grad(layer(x).sum(), x)
+        agree(got, torch.autograd.grad(layer(x).sum(), x, create_graph=True))
