@@ -123,7 +123,7 @@ def is_gate(node: Value, depth: int = 3) -> bool:
 
 
 def div(a: Value, b: Value) -> Value:
-    """Return ``a / b``."""
+    """Return ``a / b``; a divisor moves into a choice one of whose sides is zero, as a factor does."""
     if is_number(a, 0):
         return ZERO
     if is_number(b, 1):
@@ -132,6 +132,9 @@ def div(a: Value, b: Value) -> Value:
         return number(both[0] / both[1])
     if a.op == "neg":
         return neg(div(a.args[0], b))
+    if is_gate(a) and not is_gate(b) and b.op != "number":
+        condition, x, y = a.args
+        return where(condition, div(x, b), div(y, b))
     return value("div", a, b)
 
 

@@ -96,5 +96,5 @@ def spec(
     if not isinstance(expr, str):
         from fngen.from_sympy import formula
 
-        expr = formula(expr)
+        expr = formula(expr, complex=complex)
     return Spec.create(expr, name=name, inputs=inputs, backend=backend, lean=lean, complex=complex)

@@ -13,6 +13,8 @@ from fngen.wirtinger import listed
 
 _LONGEST_PARTIAL = 160
 """Characters of LaTeX up to which a partial derivative helps a reader of the docstring."""
+_LONGEST_WORD = MARGIN - 12 - len(r", \qquad")
+"""Characters of LaTeX without a space that fit in a line of the docstring."""
 _LONGEST_FORMULA = 400
 """Characters of a formula up to which it is shown where the module is printed."""
 
@@ -42,8 +44,9 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 def module_summary(problem: Problem, node: Node, equation: str) -> str:
     """Return the first line of the module's docstring."""
-    what = f":math:`{equation}`" if len(equation) <= 60 else f":func:`{node.function}`"
-    return f"Apply {what}{'' if problem.reduction else ' elementwise'}."
+    where = "" if problem.reduction else " elementwise"
+    line = f"Apply :math:`{equation}`{where}."
+    return line if len(line) <= MARGIN - len('    r"""') else f"Apply :func:`{node.function}`{where}."
 
 
 def shapes(problem: Problem) -> list[str]:
@@ -88,10 +91,16 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
         if problem.reduction == "mean" or size > _LONGEST_PARTIAL:
             continue
         text = printer.print(slope)
-        if len(text) <= _LONGEST_PARTIAL:
+        if len(text) <= _LONGEST_PARTIAL and _breaks(text):
             by = rf"\frac{{\partial {output}}}{{\partial {printer.print(entry.variable)}}}"
             rows.append(f"{'2 ' * entry.twice}{by} = {text}")
-    return [] if max(map(len, rows)) > 4 * _LONGEST_PARTIAL else _display(rows)
+    short = max(map(len, rows)) <= 4 * _LONGEST_PARTIAL
+    return _display(rows) if short and all(map(_breaks, rows)) else []
+
+
+def _breaks(text: str) -> bool:
+    """Say whether LaTeX can be broken into lines, at its spaces."""
+    return max(map(len, text.split(" "))) <= _LONGEST_WORD
 
 
 def _display(rows: list[str]) -> list[str]:

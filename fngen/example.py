@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, product
+from struct import pack, unpack
+from typing import Any
 
 from fngen.numeric import mp_evaluate
 from fngen.problem import Problem
@@ -27,7 +29,10 @@ def example(problem: Problem) -> Example | None:
     """Return the first example whose result is printed plainly, if there is one."""
     vectors = _COMPLEX_VECTORS if problem.complex else _VECTORS
     for vector, scalars in islice(_candidates(vectors, len(problem.inputs)), _TRIES):
-        values = [_value(problem, (x, *scalars)) for x in vector]
+        found = [_value(problem, (x, *scalars)) for x in vector]
+        values = [value for value, _ in found]
+        if all(map(_is_whole, values)) and not all(exact for _, exact in found):
+            continue  # torch's own may be beside it.
         if problem.reduction:
             total = sum(v for v in values if v is not None) if None not in values else None
             values = [total if problem.reduction == "sum" or total is None else total / len(values)]
@@ -49,15 +54,29 @@ def _candidates(
         yield from ((vector, scalars) for vector in (vectors if count == 1 else vectors[1:]))
 
 
-def _value(problem: Problem, point: tuple[complex, ...]) -> complex | None:
+def _value(problem: Problem, point: tuple[complex, ...]) -> tuple[complex | None, bool]:
+    """Return the value, if there is one, and whether single precision is exact on the way to it."""
     from mpmath import mp
 
     with mp.workdps(20):
         variables = {x: mp.mpmathify(v) for x, v in zip(problem.inputs, point, strict=True)}
-        result = mp_evaluate([problem.value], variables)[problem.value]
+        values = mp_evaluate([problem.value], variables)
+        result = values[problem.value]
         if not mp.isfinite(result):
-            return None
-        return complex(result) if isinstance(result, mp.mpc) else float(result)
+            return None, False
+        number = complex(result) if isinstance(result, mp.mpc) else float(result)
+        return number, all(map(_is_single, values.values()))
+
+
+def _is_whole(x: complex | None) -> bool:
+    return x is None or (x.real == round(x.real) and x.imag == round(x.imag))
+
+
+def _is_single(x: Any) -> bool:
+    """Say whether single precision holds a number as it is."""
+    if isinstance(x, bool) or not (abs(x) < 2.0**100):
+        return True
+    return all(unpack("f", pack("f", float(part)))[0] == part for part in (x.real, x.imag))
 
 
 def _tensor(values: list[complex | None], scalar: bool) -> str:

@@ -66,6 +66,8 @@ class Products:
     def is_open(self, top: Value) -> bool:
         """Say whether another order of a product changes how it rounds, not where it overflows."""
         ranks = [self.rank(f) for f in self.chains[top]]
+        if any(is_number(f, 0) for f in self.chains[top]):
+            return False  # A zero in the shape of the cotangent.
         plain = all(f.op in ("name", "number") for f in self.chains[top])
         return COMPLEMENT in ranks or (COTANGENT in ranks and plain)
 

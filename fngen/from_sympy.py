@@ -32,6 +32,10 @@ _FUNCTIONS = dict.fromkeys(_SAME.split()) | {
     "Sqrt": "sqrt",
     "Cbrt": "cbrt",
     "Heaviside": "heaviside",
+    "conjugate": "conj",
+    "re": "re",
+    "im": "im",
+    "arg": "arg",
 }
 """SymPy's functions; those without an entry have the same name in a formula."""
 _BESSEL = {"besselj": "j", "bessely": "y", "besseli": "i", "besselk": "k"}
@@ -40,8 +44,8 @@ _LOGIC = {"And": "and", "Or": "or"}
 MAX_NODES = 100_000
 
 
-def formula(expr: Any) -> str:
-    """Return the formula that a SymPy expression stands for.
+def formula(expr: Any, *, complex: bool = False) -> str:
+    """Return the formula that a SymPy expression stands for; ``complex`` says what its symbols are.
 
     Raises:
         FngenError: If it holds something that no formula can.
@@ -61,7 +65,9 @@ def formula(expr: Any) -> str:
             continue
         stack.pop()
         if node not in done:
-            done[node] = _convert(node, [done[a] for a in node.args])
+            args = [done[a] for a in node.args]
+            signum = complex and isinstance(node, sympy.sign)  # SymPy's is z/abs(z).
+            done[node] = value("sgn", *args) if signum else _convert(node, args)
     _check_symbols(done)
     if tree_size(done[expr]) > MAX_NODES:
         raise FngenError(f"the expression, written out, has more than {MAX_NODES:,} operations")
@@ -98,6 +104,8 @@ def _convert(node: Any, args: list[Value]) -> Value:
         return _chain("mul", args)
     if node.is_Pow:
         return value("div", number(1), args[0]) if node.exp == -1 else value("pow", *args)
+    if node is sympy.I:
+        raise FngenError("a formula has no imaginary unit", "Make it an input, and call the layer with 1j.")
     kind = type(node).__name__
     if node in (sympy.true, sympy.false):
         return value("true" if node else "false")

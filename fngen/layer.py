@@ -192,9 +192,8 @@ def _node(
         quick = eager.build(formula, room, partial(_gradients, plan), raw)
     node = Node(plan.function, plan.cls, plan.names, plan.scalars, plan.leaves, forward, backward, jvp)
     if plan.complex:
-        unit = wirtinger.has_unit(slopes)
-        narrow = unit or len(plan.names.inputs) > 1
-        node = replace(node, narrow_gradients=narrow, narrow_tangent=unit and not plan.real)
+        narrow = wirtinger.has_unit(slopes) or len(plan.names.inputs) > 1
+        node = replace(node, narrow_gradients=narrow, narrow_tangent=narrow and not plan.real)
     return replace(
         node, reduction=plan.reduction, eager=quick, raw=bool(printer.wrapped), complex=plan.complex
     )
@@ -211,7 +210,8 @@ def _gradients(plan: _Plan, slopes: Sequence[Value]) -> list[Target]:
     for gradient, product, scalar in zip(plan.names.gradients, products, plan.scalars, strict=True):
         statement = f"{gradient} = " if several else "return "
         if is_number(product, 0):
-            product = value("full_like", cotangent, ZERO)
+            # Of the cotangent, not a tensor by itself: a second derivative is asked of it.
+            product = value("mul", ZERO, cotangent)
         if not scalar:
             targets.append(Target(product, MARGIN - (12 if several else 8) - len(statement)))
     return targets

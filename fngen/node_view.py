@@ -156,7 +156,7 @@ def _jvp(node: Node) -> list[str]:
         return [*lines, last]
     tangent = f"{node.names.output}_t"
     assignment = last.replace("return", f"{tangent} =", 1)
-    return [*lines, assignment, f"return {tangent}.real if all(ctx.real) else {tangent}"]
+    return [*lines, assignment, f"return {tangent}.real if ctx.real[-1] else {tangent}"]
 
 
 def _tuple_type(kinds: list[str]) -> str:

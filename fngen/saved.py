@@ -12,7 +12,10 @@ from fngen.node import Node
 def setup(node: Node) -> list[str]:
     """Return the body of ``setup_context``."""
     inputs, leaves, numbers = node.names.inputs, node.leaves, numbers_of(node)
-    lines = ["ctx.real = [not t.is_complex() for t in inputs]"] if node.narrow_gradients else []
+    lines = []
+    if node.narrow_gradients:
+        tensors = "(*inputs, output)" if node.narrow_tangent else "inputs"
+        lines.append(f"ctx.real = [not t.is_complex() for t in {tensors}]")
     if not leaves and not numbers and not lines:
         return ["pass  # The derivative is constant: nothing is kept."]
     if not leaves and not numbers:

@@ -8,13 +8,14 @@ the output's gradient ``g`` the input's is ``g*conj(df/dz) + conj(g)*df/dw``, an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from fngen import differentiate
-from fngen.algebra import ZERO, add, mul, sum_of
-from fngen.functions.complex import REAL_VALUED
-from fngen.ir import Value, fold, is_number, name, names, number, postorder, rebuild, value
+from fngen.algebra import ZERO, add, div, exact, mul, neg, power, sub, sum_of
+from fngen.functions.complex import ANALYTIC, REAL_VALUED
+from fngen.ir import Number, Value, fold, is_number, name, names, number, postorder, value
 from fngen.naming import free_name
 from fngen.problem import Problem
 
@@ -22,6 +23,8 @@ UNIT = name("1j")
 """The imaginary unit: a name that no formula can have."""
 _PAIRED = frozenset({"re", "im", "abs", "arg", "sgn"})
 _WITH_UNIT = frozenset({"im", "arg"})
+_EVEN, _ODD = frozenset({"abs", "re", "eq", "ne"}), frozenset({"im", "arg"})
+_CONSTRUCTORS: dict[str, Callable[..., Value]] = {"neg": neg, "add": add, "sub": sub, "mul": mul, "div": div}
 _SAFE = frozenset({"tanh", "coth", "cot", "sigmoid"})
 
 
@@ -88,8 +91,9 @@ def partials(root: Value, inputs: Sequence[str], named: Collection[Value] = ()) 
     slopes = differentiate.partials(
         top, [*inputs, *bars.values()], [pairs[n][0] for n in named], complex=True
     )
-    plain = _plain(slopes, {bar: value("conj", name(x)) for x, bar in bars.items()})
-    mirrored = [ZERO if real else conjugate(a) for a in plain[: len(inputs)]]
+    forward = frozenset(postorder([root]))
+    plain = _plain(slopes, {bar: value("conj", name(x)) for x, bar in bars.items()}, forward)
+    mirrored = [ZERO if real else conjugate(a, forward) for a in plain[: len(inputs)]]
     return (*plain, *mirrored)
 
 
@@ -115,6 +119,10 @@ def _pairs(roots: Sequence[Value], bars: dict[str, str]) -> dict[Value, tuple[Va
             unit = [UNIT] * (node.op in _WITH_UNIT)
             image = value(f"_{node.op}", *here, *there, *unit)
             return image, image if real[node] else value(f"_{node.op}", *there, *here)
+        if _is_even_power_of_abs(node):
+            square = mul(*args[0][0].args)  # abs(u)**2 is u*conj(u), with a simpler derivative.
+            image = power(square, number(exact(node.args[1]) / 2))
+            return image, image
         op = f"_{node.op}" if node.op in _SAFE else node.op
         if node.op == "pow" and names([node.args[1]]):
             op = "_pow"
@@ -124,47 +132,61 @@ def _pairs(roots: Sequence[Value], bars: dict[str, str]) -> dict[Value, tuple[Va
     return fold(roots, visit)
 
 
-def _plain(roots: Sequence[Value], conjugates: dict[str, Value]) -> list[Value]:
+def _is_even_power_of_abs(node: Value) -> bool:
+    exponent = node.args[1].datum if node.op == "pow" and node.args[0].op == "abs" else None
+    return isinstance(exponent, Fraction) and exponent > 0 and exponent % 2 == 0
+
+
+def _plain(roots: Sequence[Value], conjugates: dict[str, Value], forward: frozenset[Value]) -> list[Value]:
     """Return derivatives in terms of the inputs alone, in the functions of a formula."""
 
     def visit(node: Value, args: list[Value]) -> Value:
         if node.op == "name":
             return conjugates.get(str(node.datum), node)
-        if node.op[0] != "_":
-            return rebuild(node, args) if args else node
-        op = node.op[1:]
-        return value(op, *(args[:1] if op in _PAIRED else args))
+        op = node.op if node.op == "_promoted" else node.op.removeprefix("_")
+        args = args[:1] if op in _PAIRED else args
+        known = value(op, *args, datum=node.datum)
+        return known if known in forward else conjugate_outside(op, args, node.datum)
 
     done = fold(roots, visit)
     return [done[root] for root in roots]
 
 
-def conjugate(root: Value) -> Value:
-    """Return the conjugate of a derivative."""
-    if set(names([root])) <= {UNIT.datum}:
-        return _conjugate_inside(root)
-    if root.op == "conj":
-        return root.args[0]
-    if root.op == "neg":
-        return value("neg", conjugate(root.args[0]))
-    holomorphic = not any(n.op in (*_PAIRED, "conj") for n in postorder([root]))
-    return value("conj", root) if holomorphic else _conjugate_inside(root)
+def conjugate_outside(op: str, args: list[Value], datum: Number | str | None) -> Value:
+    """Return an operator of conjugates as the conjugate of one.
+
+    The formula has that one too. And on the cut of a function, where a real number lies, the
+    value beyond the cut is not the conjugate: torch forgets the sign of the zero in conj(z) + 1.
+    """
+    variables = [a for a in args if names([a])]
+    if variables and all(a.op == "conj" for a in variables):
+        inside = [a.args[0] if a.op == "conj" else a for a in args]
+        if op in _EVEN:
+            return value(op, *inside)
+        if op in _ODD:
+            return neg(value(op, *inside))
+        if op in ANALYTIC or op in ("sgn", "_promoted"):
+            return value("conj", value(op, *inside, datum=datum))
+    if op == "mul" and value("conj", args[0]) is args[1]:
+        return value("pow", value("abs", args[0]), number(2))
+    make = _CONSTRUCTORS.get(op)
+    return make(*args) if make else value(op, *args, datum=datum)
 
 
-def _conjugate_inside(root: Value) -> Value:
-    """Return the conjugate, taken of the variables: what is real stays as it is."""
+def conjugate(root: Value, forward: frozenset[Value] = frozenset()) -> Value:
+    """Return the conjugate of a derivative, made of the results in ``forward`` where it can be."""
     real = _real([root])
 
     def visit(node: Value, args: list[Value]) -> Value:
         if node is UNIT:
-            return value("neg", node)
+            return neg(node)
         if real[node]:
             return node
         if node.op == "name":
             return value("conj", node)
         if node.op == "conj":
             return node.args[0]
-        return rebuild(node, args)
+        return value("conj", node) if node in forward else conjugate_outside(node.op, args, node.datum)
 
     return fold([root], visit)[root]
 
@@ -176,14 +198,22 @@ def gradients(slopes: Sequence[Value], cotangent: Value, *, real: bool) -> list[
     if real:
         return [mul(cotangent, b) for b in behind]
     conjugate = value("conj", cotangent)
-    return [add(mul(cotangent, m), mul(conjugate, b)) for m, b in zip(mirrored, behind, strict=True)]
+    return [
+        mul(mul(number(2), value("re", cotangent)), m)
+        if m is b
+        else add(mul(cotangent, m), mul(conjugate, b))
+        for m, b in zip(mirrored, behind, strict=True)
+    ]
 
 
 def tangent(slopes: Sequence[Value], tangents: Sequence[str], *, real: bool) -> Value:
     """Return the tangent of the result, from what :func:`partials` returns."""
     n = len(slopes) // 3
-    terms = [mul(a, name(t)) for a, t in zip(slopes[:n], tangents, strict=True)]
+    rows = list(zip(slopes[:n], slopes[n : 2 * n], map(name, tangents), strict=True))
+    # A zero partial still has a shape.
+    terms = [
+        value("full_like", t, ZERO) if is_number(a, 0) and is_number(b, 0) else mul(a, t) for a, b, t in rows
+    ]
     if real:
         return value("re", sum_of(terms))
-    bars = [value("conj", name(t)) for t in tangents]
-    return sum_of(terms + [mul(b, t) for b, t in zip(slopes[n : 2 * n], bars, strict=True)])
+    return sum_of(terms + [mul(b, value("conj", t)) for _, b, t in rows])

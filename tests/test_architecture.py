@@ -18,6 +18,8 @@ LONGEST_FUNCTION = 45
 HOMES = {
     "sympy": {"symbolic", "differentiate", "arrange", "from_sympy", "api"},
     "torch": {
+        "verification.arguments",
+        "verification.mixtures",
         "verification.points",
         "verification.reference",
         "verification.verify",

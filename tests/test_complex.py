@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import sympy
 import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import fngen
 from fngen.cli import main
-from fngen.errors import FormulaError
+from fngen.errors import FngenError, FormulaError
 from fngen.functions import TABLE
 from fngen.functions.complex import ALLOWED
 from fngen.ir import ARITHMETIC, LEAVES, REDUCTIONS
@@ -45,6 +46,12 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "abs(z)**2*exp(-x*abs(w))": lambda z, x, w: z.abs() ** 2 * torch.exp(-x * w.abs()),
     "sqrt(z*conj(w) + 1)": lambda z, w: torch.sqrt(z * w.conj() + 1),
     "x + conj(z)": lambda x, z: x + z.conj(),
+    "abs(sqrt(z + 1.5))*w": lambda z, w: torch.sqrt(z + 1.5).abs() * w,
+    "relu(abs(z) + re(w))*sgn(z)": lambda z, w: torch.relu(z.abs() + w.real) * z.sgn(),
+    "where(abs(z) > 1, z/abs(z), z)": lambda z: torch.where(z.abs() > 1, z / z.abs(), z),
+    "abs(z)**4 - abs(z)**2": lambda z: z.abs() ** 4 - z.abs() ** 2,
+    "0*z + w": lambda z, w: 0 * z + w,
+    "z**0": lambda z: z**0,
     "mean(abs(z - w)**2)": lambda z, w: ((z - w).abs() ** 2).mean(),
     "sum(z*conj(w))": lambda z, w: (z * w.conj()).sum(),
 }
@@ -132,6 +139,65 @@ def test_a_function_and_its_conjugate(name: str) -> None:
     few = z[::30].clone().requires_grad_()
     assert gradcheck(function, [few], check_forward_ad=True)
     assert gradgradcheck(function, [few])
+
+
+@pytest.mark.parametrize(
+    "formula", ["abs(sqrt(z - 1))", "abs(log(z - 1))", "conj(acos(z + 2))*z", "sqrt(conj(z) - 1)*z"]
+)
+def test_the_real_axis_where_a_function_has_its_cut(formula: str) -> None:
+    """torch forgets the sign of the zero in conj(z) - 1: conjugates are taken of results, not of inputs."""
+    found = fngen.compile(formula, name="f", complex=True)
+    z = torch.complex(torch.linspace(-4, 0.5, 20, dtype=torch.float64), torch.zeros(20, dtype=torch.float64))
+    z.requires_grad_()
+    got, expected = found.f(z), found._FReverse.forward(z)
+    grad_y = torch.full_like(got, 1)
+    for g, w in zip(*(torch.autograd.grad(y, z, grad_y) for y in (got, expected)), strict=True):
+        torch.testing.assert_close(g, w)
+    tangent = torch.func.jvp(found.f, (z.detach(),), (torch.ones_like(z),))[1]
+    torch.testing.assert_close(
+        tangent, torch.func.jvp(found._FReverse.forward, (z.detach(),), (torch.ones_like(z),))[1]
+    )
+
+
+@pytest.mark.parametrize("formula", ["abs(x**z)", "x**z"])
+def test_a_negative_real_base(formula: str) -> None:
+    x = torch.tensor([-2.0, -0.5], dtype=torch.float64, requires_grad=True)
+    z = torch.tensor([1 + 2j, 0.5 - 1j], dtype=torch.complex128, requires_grad=True)
+    plain = x**z
+    plain = plain.abs() if "abs" in formula else plain
+    grad_y = torch.ones_like(plain)
+    got = torch.autograd.grad(layer(formula)(x, z), (x, z), grad_y)
+    for g, w in zip(got, torch.autograd.grad(plain, (x, z), grad_y), strict=True):
+        torch.testing.assert_close(g, w)
+    base = torch.tensor(-2 + 0j, dtype=torch.complex128)
+    (got_z,) = torch.autograd.grad(layer("abs((-2)**z)")(z).sum(), z)
+    torch.testing.assert_close(got_z, torch.autograd.grad((base**z).abs().sum(), z)[0])
+
+
+def test_a_real_result_has_a_real_tangent() -> None:
+    """Also where it is real because an input is."""
+    x, z = torch.rand(3, dtype=torch.float64), torch.randn(3, dtype=torch.complex128)
+    for formula in ("abs(z)**2*exp(-x*abs(z))", "x*arg(z)", "x*im(z)", "mean(abs(z)*x)"):
+        function = fngen.compile(formula, name="f", inputs=["x", "z"], complex=True).f
+        y, tangent = torch.func.jvp(function, (x, z), (torch.ones_like(x), torch.ones_like(z)))
+        assert y.dtype == tangent.dtype == torch.float64
+
+
+def test_a_zero_derivative_has_the_shape_of_the_result() -> None:
+    z, w = torch.randn(4, 1, dtype=torch.complex128), torch.randn(3, dtype=torch.complex128)
+    for formula in ("0*z + w", "(z - z)*w", "w + abs(z)**0"):
+        y, tangent = torch.func.jvp(layer(formula), (z, w), (torch.ones_like(z), torch.ones_like(w)))
+        assert y.shape == tangent.shape == (4, 3)
+
+
+def test_sympy_expressions() -> None:
+    z, w = sympy.symbols("z w")
+    source = fngen.generate(sympy.conjugate(z) * w + sympy.re(z) * sympy.sign(w), complex=True)
+    assert "conj(z)" in source.spec.formula
+    assert "sgn(w)" in source.spec.formula
+    with pytest.raises(FngenError) as caught:
+        fngen.generate(sympy.I * z, complex=True)
+    assert "1j" in caught.value.hint
 
 
 LEAVES_OF_FORMULAS = st.sampled_from(["z", "w", "conj(z)", "re(w)", "im(z)", "abs(w)", "2", "0.5"])
@@ -247,7 +313,12 @@ def test_a_written_file_remembers(formula: str, folder: Path) -> None:
     [
         ("(1 - y**2).conj()", "(1 - y**2)", "tanh(z)"),
         ("grad_y.conj()", "grad_y", "conj(exp(z))"),
-        ("torch.sgn(z.conj())", "torch.sgn(z)", "abs(z)"),
+        ("torch.sgn(z).conj()", "torch.sgn(z)", "abs(z)"),
+        ("grad_x = grad_x.real if ctx.real[1] else grad_x", "pass", "log(z)*x"),
+        ("ctx.real[1]", "ctx.real[0]", "log(z)*x"),
+        ("y_t.real if ctx.real[-1] else y_t", "y_t", "abs(z)*x"),
+        ("needs_input_grad[1]", "needs_input_grad[0]", "log(z)*x"),
+        ("(2 * u).conj()", "(2 * torch.sqrt(z.conj() - 1))", "abs(sqrt(z - 1))"),
         ("z_t.conj()", "z_t", "z*conj(z)"),
     ],
 )
@@ -266,7 +337,7 @@ def test_verification_finds_a_lost_conjugate(right: str, wrong: str, formula: st
 def test_what_has_no_complex_meaning_is_refused(formula: str, marked: str) -> None:
     with pytest.raises(FormulaError) as caught:
         fngen.generate(formula, complex=True)
-    assert "no meaning for complex numbers" in caught.value.message
+    assert "of complex numbers has no meaning" in caught.value.message
     assert formula[caught.value.start : caught.value.end] == marked
 
 

@@ -53,11 +53,13 @@ HALVES = (
     F("_coth", "z", ("1 - _coth(z)**2",), definition="1/tanh(z)"),
     F("_cot", "z", ("-1 - _cot(z)**2",), definition="1/tan(z)"),
     F("_sigmoid", "z", ("_sigmoid(z)*(1 - _sigmoid(z))",), torch="torch.sigmoid"),
+    # The logarithm of a negative number, if the exponent is complex.
+    F("_promoted", "x, y", ("1", "0"), torch="torch.promoted"),
     # An order among exponents, which the row of pow asks for, is one of real numbers.
     F(
         "_pow",
         "x, y",
-        ("where(y == 0, 0, y*_pow(x, y - 1))", "where(x == 0, 0, _pow(x, y)*log(x))"),
+        ("where(y == 0, 0, y*_pow(x, y - 1))", "where(x == 0, 0, _pow(x, y)*log(_promoted(x, y)))"),
         torch="torch.pow",
     ),
 )

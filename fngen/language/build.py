@@ -9,11 +9,11 @@ from fractions import Fraction
 from fngen import numeric
 from fngen.errors import FormulaError
 from fngen.functions import NAMES, TABLE, Function, complex
-from fngen.ir import CONDITIONS, REDUCTIONS, Value, value
+from fngen.ir import REDUCTIONS, Value, value
+from fngen.language.domain import is_real, without_meaning
 from fngen.language.operand import Call, Operand
 from fngen.suggest import closest
 
-_COMPLEX_ONLY = frozenset(row.name for row in complex.ROWS)
 UNKNOWN_HINTS = {
     "factorial": "Write gamma(n + 1).",
     "Heavyside": "Did you mean 'Heaviside'?",
@@ -36,6 +36,8 @@ class Builder:
     """The inputs are complex numbers."""
     places: dict[Value, tuple[int, int]] = field(default_factory=dict)
     constants: dict[Value, numeric.Real] = field(default_factory=dict)
+    reals: set[Value] = field(default_factory=set)
+    """What is real for complex inputs."""
 
     def error(self, message: str, start: int, end: int, hint: str = "") -> FormulaError:
         """Return the error that marks ``text[start:end]``."""
@@ -43,9 +45,9 @@ class Builder:
 
     def make(self, op: str, args: tuple[Operand, ...], start: int, end: int, datum: object = None) -> Operand:
         """Return the node of an operator, its constant value checked if it has one."""
-        if not self.rule:
-            self._check_domain(op, start, end)
         node = value(op, *(a.node for a in args), datum=datum)  # type: ignore[arg-type]
+        if not self.rule:
+            self._check_domain(node, start, end)
         self.places.setdefault(node, (start, end))
         if (
             node not in self.constants
@@ -58,14 +60,12 @@ class Builder:
                 raise self.error(f"this constant is {error}", start, end) from None
         return Operand(node, start, end)
 
-    def _check_domain(self, op: str, start: int, end: int) -> None:
-        if self.complex and op not in complex.ALLOWED:
-            what = "a choice or comparison" if op in (*CONDITIONS, "where", "eq") else f"{op!r}"
-            message = f"{what} has no meaning for complex numbers"
-            raise self.error(message, start, end, "A layer made with --complex has none.")
-        if not self.complex and op in _COMPLEX_ONLY:
-            hint = "Make the layer with --complex (the keyword complex=True)."
-            raise self.error(f"{op!r} is a function of complex numbers", start, end, hint)
+    def _check_domain(self, node: Value, start: int, end: int) -> None:
+        if is_real(node, self.reals):
+            self.reals.add(node)
+        if fault := without_meaning(node, self.reals, complex=self.complex):
+            message, hint = fault
+            raise self.error(message, start, end, hint)
 
     def arithmetic(self, op: str, args: tuple[Operand, ...], start: int, end: int) -> Operand:
         """Return an operator or function of numbers."""

@@ -90,5 +90,7 @@ def _check_number_ends(text: str, start: int, end: int) -> None:
     other_base = literal == "0" and rest[0] in "xXoObB"
     if re.fullmatch(r"[A-Za-z]\w*", rest) and not other_base and not re.fullmatch(r"[jJ]\d*|[eE]", rest):
         hint = f"A product is written with '*': {literal}*{rest}."
+    if rest in ("j", "J", "i"):
+        hint = f"The imaginary unit is an argument: write {literal}*i, and call the layer with 1j for it."
     message = f"{literal + rest!r} is not a number"
     raise FormulaError(message, hint, text, start, tail.end())

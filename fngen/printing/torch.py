@@ -96,6 +96,10 @@ class TorchPrinter(infix.Printer):
         """Return ``p*(1 - t**2)`` as one call."""
         return Text(f"torch.ops.aten.tanh_backward({p.text}, {t.text})")
 
+    def print__promoted(self, node: Value, x: Text, y: Text) -> Text:
+        """Return a tensor in the type that it has beside another."""
+        return Text(f"{x.inside(infix.ATOM)}.to(torch.result_type({x.text}, {y.text}))")
+
     def print_isnan(self, node: Value, x: Text) -> Text:
         """Return the test for nan."""
         return Text(f"torch.isnan({x.text})")

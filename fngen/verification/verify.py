@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import cycle
 from types import ModuleType
 
 import torch
@@ -14,6 +13,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from fngen.errors import FileError, VerificationError
 from fngen.naming import class_name
 from fngen.problem import Problem
+from fngen.verification.arguments import broadcasting, one_gradient
+from fngen.verification.mixtures import real_inputs
 from fngen.verification.points import find_points, smooth, well_posed
 from fngen.verification.reference import (
     cotangent,
@@ -24,7 +25,7 @@ from fngen.verification.reference import (
     torch_differentiates,
 )
 from fngen.verification.report import Check, Report
-from fngen.verification.under_test import DECIDED, Subject
+from fngen.verification.under_test import Subject
 
 TOLERANCE = 1e-9
 """Relative difference from the reference beyond which 400 digits decide who is right."""
@@ -73,7 +74,10 @@ def _checks(subject: Subject, native: bool) -> Iterator[Check]:
     yield from _guarded("partials", subject, lambda: _partials(subject, grads))
     yield from _guarded("forward mode", subject, lambda: [_forward_mode(subject)])
     if len(subject.problem.inputs) > 1:
-        yield from _guarded("broadcasting", subject, lambda: [_broadcasting(subject)])
+        yield from _guarded("broadcasting", subject, lambda: [broadcasting(subject)])
+        yield from _guarded("one gradient", subject, lambda: [one_gradient(subject)])
+    if subject.problem.complex:
+        yield from _guarded("real inputs", subject, lambda: [real_inputs(subject)])
     judged = _well_conditioned(subject, native)
     for name, judge in (("gradcheck", gradcheck), ("gradgradcheck", gradgradcheck)):
         yield from _guarded(name, subject, lambda n=name, j=judge: [_judge(n, j, subject, judged)])  # type: ignore[misc]
@@ -192,29 +196,6 @@ def _forward_mode(subject: Subject) -> Check:
     close = (got - expected).abs() <= subject.decided * size + 1e-300
     detail = "" if bool(close.all()) else "the tangent is not the sum of partials times tangents"
     return Check("forward mode", not detail, points.shape[1], detail=detail)
-
-
-def _broadcasting(subject: Subject) -> Check:
-    """Compare values and summed gradients for inputs of different shapes with those in full shape."""
-    points = subject.points[:, :2]
-    n = points.shape[1]
-    shapes: Iterator[tuple[int, ...]] = cycle([(n, 1), (n,), ()])
-    leaves = [p.reshape(s) if s else p[0] for p, s in zip(points, shapes, strict=False)]
-    mine = [x.clone().requires_grad_() for x in leaves]
-    plain = [x.clone().requires_grad_() for x in leaves]
-    # The same values in full shape: there it is the expansion that sums the gradients.
-    expected = subject.function(*(x.expand(n, n) for x in plain))
-    got = subject.function(*mine)
-    ok = got.shape == expected.shape and torch.allclose(got, expected, DECIDED, 1e-300, equal_nan=True)
-    if ok:
-        pairs = zip(_grads(got, mine), _grads(expected, plain), strict=True)
-        ok = all(a.shape == b.shape and torch.allclose(a, b, DECIDED, 1e-9, equal_nan=True) for a, b in pairs)
-    return Check("broadcasting", ok, n, detail="" if ok else "shapes or sums differ from those in full shape")
-
-
-def _grads(output: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    grads = torch.autograd.grad(output, leaves, cotangent(output), allow_unused=True)
-    return [torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)]
 
 
 def _well_conditioned(subject: Subject, native: bool) -> Tensor:
