@@ -69,7 +69,7 @@ def _value(problem: Problem, point: tuple[complex, ...]) -> tuple[complex | None
 
 
 def _is_whole(x: complex | None) -> bool:
-    return x is None or (x.real == round(x.real) and x.imag == round(x.imag))
+    return x is None or (float(x.real).is_integer() and float(x.imag).is_integer())
 
 
 def _is_single(x: Any) -> bool:
