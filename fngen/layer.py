@@ -168,7 +168,7 @@ def _node(
     """Return a node; the value of a helper is torch's own operator, printed ``raw``."""
     room = MARGIN - 8 - len("return ") - (len("().mean()") if plan.reduction else 0)
     slopes, named = plan.slopes, plan.named
-    forward = lower([Target(plan.value, room)], raw, set(taken), named, 8)
+    forward = lower([Target(plan.value, room)], TorchPrinter(integers=True), set(taken), named, 8)
     backward = lower(_gradients(plan, slopes), printer, set(taken), named, 12)
     jvp = lower([Target(_tangent(plan, slopes), room - 4)], printer, set(taken), named, 12)
     quick = None
@@ -221,12 +221,17 @@ def _times(a: Value, b: Value) -> Value:
     """Return ``a*b``; where one is a constant over something, with the quotient last.
 
     ``c*g/x`` is one kernel less than ``g*(c/x)``, and does not overflow before ``g`` shrinks it.
+    Nor does ``g*(y/x)/x``, for ``y/x/x``.
     """
     for slope, x in ((a, b), (b, a)):
         if slope.op == "neg":
             return neg(_times(x, slope.args[0]))
-        if slope.op == "div" and all(n.startswith("_") for n in names(slope.args[:1])):
-            return div(mul(slope.args[0], x), slope.args[1])
+        if slope.op != "div":
+            continue
+        top, bottom = slope.args
+        twice = top.op == "div" and top.args[1] is bottom
+        if twice or all(n.startswith("_") for n in names([top])):
+            return div(mul(x, top) if twice else mul(top, x), bottom)
     return mul(a, b)
 
 

@@ -101,14 +101,6 @@ DEPARTURES = (
         fault="fngen",
     ),
     Departure(
-        ("angle",),
-        "value",
-        _everywhere,
-        "a number in a choice is truncated to the dtype of integers",
-        fault="fngen",
-        dtypes=INTEGRAL,
-    ),
-    Departure(
         ("special.ndtr",),
         "value",
         lambda x: x != 0,
@@ -119,17 +111,9 @@ DEPARTURES = (
     Departure(
         ("__rdiv__",),
         "gradient",
-        lambda x, y: (x.abs() > 128) | (x.abs() < 1 / 32),
-        "the slope y/x**2 overflows or underflows in x**2",
-        fault="fngen",
-        dtypes=(torch.float16,),
-    ),
-    Departure(
-        ("log10", "log2"),
-        "gradient",
-        lambda x: x.abs() < 1e-3,
-        "the slope overflows before it is multiplied by a small gradient",
-        fault="fngen",
+        lambda x, y: (y / x.double() ** 2).abs() > 30_000,
+        "a sum of slopes beyond float16: which of them are infinite depends on the order of g*y/x/x",
+        fault="none",
         dtypes=(torch.float16,),
     ),
     Departure(

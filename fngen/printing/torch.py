@@ -20,12 +20,13 @@ class TorchPrinter(infix.Printer):
 
     Args:
         wrapped: Functions that the file wraps in a node of its own, called by ``_name``.
+        integers: Whether tensors may be integers, in which a fraction would be truncated.
     """
 
     tight = False
 
-    def __init__(self, wrapped: Collection[str] = ()) -> None:
-        self.wrapped = wrapped
+    def __init__(self, wrapped: Collection[str] = (), *, integers: bool = False) -> None:
+        self.wrapped, self.integers = wrapped, integers
 
     def visit(self, node: Value, args: Sequence[Text]) -> Text:
         """Return the text of a node; ``mul_(u, x)`` is the method call ``u.mul_(x)``."""
@@ -82,6 +83,10 @@ class TorchPrinter(infix.Printer):
             return Text(f"torch.zeros_like({x.text})")
         if is_number(node.args[1], 1):
             return Text(f"torch.ones_like({x.text})")
+        constant = node.args[1]
+        if self.integers and not (constant.op == "number" and is_exact_integer(constant.datum)):  # type: ignore[arg-type]
+            kind = f"torch.result_type({x.text}, {fill.text})"
+            return Text(f"torch.full_like({x.text}, {fill.text}, dtype={kind})")
         return Text(f"torch.full_like({x.text}, {fill.text})")
 
     def print_addcmul(self, node: Value, *args: Text) -> Text:
