@@ -43,6 +43,7 @@ class Formula:
         inputs: The names of its inputs.
         budget: What autograd of the plain formula would save.
         cotangent: The name of the output's gradient.
+        scalar_cotangent: Whether that is a number, whatever the shape of the inputs.
         output: The name of the output.
         leaves: What a second derivative starts from: some inputs, or the output.
         named: The user's names.
@@ -57,6 +58,7 @@ class Formula:
     inputs: tuple[str, ...]
     budget: tuple[int, ...]
     cotangent: str
+    scalar_cotangent: bool
     output: str
     leaves: tuple[str, ...]
     named: Mapping[Value, str]
@@ -125,7 +127,8 @@ def _backward(
     """Return the statements of the gradients."""
     masks = depends([formula.root], formula.bits)
     bits = formula.bits | {str(v.datum): masks[n] for n, v in saved.items()}
-    bits[formula.cotangent] = (2 << len(formula.inputs)) - 1  # Under vmap it may be batched alone.
+    alone = 1 << len(formula.inputs)  # Under vmap it may be batched alone.
+    bits[formula.cotangent] = alone if formula.scalar_cotangent else 2 * alone - 1
     values = shared_factors([t.value for t in made], formula.cotangent, formula.inputs)
     values = fuse(values, depends(values, bits), formula.inputs)
     images = reuse(values, depends(values, bits))

@@ -19,7 +19,7 @@ Factor = Value | tuple["Factor", "Factor"]
 """A factor of a product, or two that stand together in several."""
 _MANY = 20_000
 """Pairs of factors beyond which a formula is too long for a person to look for common ones."""
-NUMBER, COTANGENT, BOUNDED, COMPLEMENT, OTHER = range(5)
+NUMBER, COTANGENT, BOUNDED, COMPLEMENT, RESULT, OTHER = range(6)
 """The order of the factors of a product."""
 
 
@@ -53,14 +53,17 @@ class Products:
             return COTANGENT
         if unit_sum(factor) or logistic(factor):
             return COMPLEMENT
-        return BOUNDED if self.bounded[factor] else OTHER
+        if not self.bounded[factor]:
+            return OTHER
+        return RESULT if factor.args else BOUNDED
 
     def ordered(self, found: Sequence[Factor]) -> list[Factor]:
         """Return factors in order; ``1 - m`` does not begin, for it is multiplied into another's kernel."""
         ordered = sorted(found, key=self.rank)
         ranks = [self.rank(f) for f in ordered]
-        if ranks[-1] == OTHER and not {COTANGENT, BOUNDED} & set(ranks):
-            ordered.insert(ranks.count(NUMBER), ordered.pop(ranks.index(OTHER)))
+        later = [i for i, rank in enumerate(ranks) if rank > COMPLEMENT]
+        if later and not {COTANGENT, BOUNDED} & set(ranks):
+            ordered.insert(ranks.count(NUMBER), ordered.pop(later[0]))
         return ordered
 
     def is_open(self, top: Value) -> bool:

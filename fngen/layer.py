@@ -51,6 +51,15 @@ class _Plan:
         return tuple(x for x in (*self.names.inputs, self.names.output) if x in found and x not in numbers)
 
     @property
+    def scalar_cotangent(self) -> bool:
+        """Whether the cotangent of a reduction may stay a number: the only derivative has the shape."""
+        return (
+            self.reduction is not None
+            and len(self.partials) == 1
+            and self.names.inputs[0] in names(self.partials)
+        )
+
+    @property
     def slopes(self) -> tuple[Value, ...]:
         """The partial derivatives, in terms of the output if that does without the inputs."""
         through = substitute_all(self.partials, {self.value: name(self.names.output)})
@@ -182,6 +191,7 @@ def _node(
             inputs=labels.inputs,
             budget=plan.budget,
             cotangent=labels.cotangent,
+            scalar_cotangent=plan.scalar_cotangent,
             output=labels.output,
             leaves=plan.leaves,
             named=named,
@@ -194,6 +204,7 @@ def _node(
     if plan.complex:
         narrow = wirtinger.has_unit(slopes) or len(plan.names.inputs) > 1
         node = replace(node, narrow_gradients=narrow, narrow_tangent=narrow and not plan.real)
+    node = replace(node, scalar_cotangent=plan.scalar_cotangent)
     return replace(
         node, reduction=plan.reduction, eager=quick, raw=bool(printer.wrapped), complex=plan.complex
     )

@@ -33,6 +33,8 @@ class Node:
         backward: The statements of the gradients, a target for each tensor input.
         jvp: The statements of the tangent.
         reduction: The method that reduces the value to a scalar, or None.
+        scalar_cotangent: Whether the cotangent of a reduction need not be spread over what was
+            reduced: the only derivative has that shape.
         eager: The node for plain tensors, if there is one.
         complex: Whether its tensors may be complex.
         narrow_gradients: Whether a real input's gradient may come out complex: its real part is meant.
@@ -49,6 +51,7 @@ class Node:
     backward: Body
     jvp: Body
     reduction: str | None = None
+    scalar_cotangent: bool = False
     eager: Eager | None = None
     raw: bool = False
     complex: bool = False

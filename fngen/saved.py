@@ -79,9 +79,11 @@ def jvp_unpack(node: Node) -> list[str]:
 
 def expand(node: Node) -> list[str]:
     """Return the lines that spread the cotangent of a reduction over what was reduced."""
-    if node.reduction is None:
-        return []
     grad, leaves = node.names.cotangent, node.leaves
+    if node.reduction is None or (node.scalar_cotangent and node.reduction == "sum"):
+        return []
+    if node.scalar_cotangent:
+        return [f"{grad} = {grad} / {leaves[0]}.numel()"]
     shape, lines = f"{leaves[0]}.shape", []
     if len(leaves) > 1:
         shapes = ", ".join(f"{x}.shape" for x in leaves)

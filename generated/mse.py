@@ -37,7 +37,7 @@ class _MseReverse(torch.autograd.Function):
     def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
         # In the type of the output, which autocast may have changed.
         u = ctx.saved_tensors[0].to(grad_y_1.dtype)
-        grad_y_1 = (grad_y_1 / u.shape.numel()).expand(u.shape)
+        grad_y_1 = grad_y_1 / u.numel()
         return grad_y_1 * (2 * u)
 
 
@@ -63,11 +63,9 @@ class _MseEager(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
-        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
-            return _MseReverse.backward(ctx, grad_y_1)
         (u,) = ctx.saved_tensors
-        grad_y_1 = (grad_y_1 / u.shape.numel()).expand(u.shape)
-        return (2 * grad_y_1).mul_(u)
+        grad_y_1 = grad_y_1 / u.numel()
+        return 2 * grad_y_1 * u
 
 
 def mse(x: Tensor, y: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ class _SnakeEager(torch.autograd.Function):
         v = torch.cos(u).mul_(2)
         grad_x = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_x = torch.addcmul(grad_y, grad_y * v, sin_u)
+            grad_x = torch.addcmul(grad_y, grad_y * sin_u, v)
         if ctx.needs_input_grad[1]:
             grad_a = grad_y * (sin_u * v.mul_(x).sub_(sin_u / a)).div_(a)
         return grad_x, grad_a

@@ -85,8 +85,7 @@ class TorchPrinter(infix.Printer):
             return Text(f"torch.ones_like({x.text})")
         constant = node.args[1]
         if self.integers and not (constant.op == "number" and is_exact_integer(constant.datum)):  # type: ignore[arg-type]
-            kind = f"torch.result_type({x.text}, {fill.text})"
-            return Text(f"torch.full_like({x.text}, {fill.text}, dtype={kind})")
+            return self.binary("mul", fill, Text(f"torch.ones_like({x.text})"))
         return Text(f"torch.full_like({x.text}, {fill.text})")
 
     def print_addcmul(self, node: Value, *args: Text) -> Text:
