@@ -40,7 +40,10 @@ class Products:
         inner = {a for n in order if n.op == "mul" for a in n.args if a.op == "mul" and uses[a] == 1}
         tops = [n for n in order if n.op == "mul" and n not in inner]
         self.bounded = bounded(order, inputs)
-        self.chains = {n: sorted(_logistic_as_one(factors(n, inner)), key=self.rank) for n in tops}
+        chains = {n: _logistic_as_one(factors(n, inner)) for n in tops}
+        # A product with zero stays: it has the shape of the result.
+        nonzero = {n: c for n, c in chains.items() if not any(is_number(f, 0) for f in c)}
+        self.chains = {n: sorted(c, key=self.rank) for n, c in nonzero.items()}
 
     def rank(self, factor: Factor) -> int:
         """Return the place of a factor in a product."""
@@ -69,8 +72,6 @@ class Products:
     def is_open(self, top: Value) -> bool:
         """Say whether another order of a product changes how it rounds, not where it overflows."""
         ranks = [self.rank(f) for f in self.chains[top]]
-        if any(is_number(f, 0) for f in self.chains[top]):
-            return False  # A zero in the shape of the cotangent.
         plain = all(f.op in ("name", "number") for f in self.chains[top])
         return COMPLEMENT in ranks or (COTANGENT in ranks and plain)
 

@@ -71,6 +71,8 @@ PRODUCTS = [
     "a*tanh(b)*sigmoid(c)*x",
     "(a*b + c)*(a*b - c)*tanh(a*c)",
     "s = sigmoid(a + b*c); x*s + (1 - s)*x**2",
+    "u = x*0; v = y + y; u*v + u",
+    "0*a + b*c",
     "softplus(a*b)*tanh(softplus(a*b))*c",
 ]
 
