@@ -14,6 +14,9 @@ from fngen.keep import depends, kept
 from fngen.lower import Body, Target, lower
 from fngen.printing.infix import Printer
 
+_CHEAP = ("add", "sub", "mul", "div", "neg")
+"""Operators that cost less than the memory of their result, if that lives long."""
+
 
 @dataclass(frozen=True)
 class Eager:
@@ -135,4 +138,4 @@ def _backward(
     named = zip(substitute_all(formula.named, saved), formula.named.values(), strict=True)
     wanted = {images[n]: text for n, text in named if n in images and n.args}
     final = [Target(images[v], t.room) for v, t in zip(values, made, strict=True)]
-    return lower(final, printer, taken, wanted, 12)
+    return lower(final, printer, taken, wanted, 12, cheap=_CHEAP)

@@ -98,6 +98,7 @@ def lower(
     named: Mapping[Value, str],
     indent: int,
     kept: Collection[Value] = (),
+    cheap: Collection[str] = (),
 ) -> Body:
     """Return the statements that compute ``targets``.
 
@@ -108,8 +109,10 @@ def lower(
         named: Names that the user gave to intermediates.
         indent: The column at which statements start.
         kept: Nodes that need a name although they are used once.
+        cheap: Operators that are worked out again for each target, if their arguments are at hand:
+            what targets share holds its memory until the last of them is done.
     """
-    return _Lowering(targets, printer, taken, named, indent, kept).body()
+    return _Lowering(targets, printer, taken, named, indent, kept, cheap).body()
 
 
 class _Lowering:
@@ -121,8 +124,9 @@ class _Lowering:
         named: Mapping[Value, str],
         indent: int,
         kept: Collection[Value],
+        cheap: Collection[str],
     ) -> None:
-        self.kept = kept
+        self.kept, self.cheap = kept, cheap
         self.targets, self.printer, self.taken, self.wanted = targets, printer, taken, named
         self.room = MARGIN - indent - len("term_1000 = ")
         self.order = postorder([t.value for t in targets])
@@ -132,10 +136,11 @@ class _Lowering:
         self.terms = (f"term_{i}" for i in count(1))
 
     def body(self) -> Body:
-        uses = self.uses()
+        uses, self.reached = self.uses(), self.reach()
         for node in self.order:
             self.print(node, self.room)
-            if node.args and (node in self.wanted or node in self.kept or uses[node] > 1):
+            several = uses[node] > 1 and not self.is_repeated(node, uses[node])
+            if node.args and (node in self.wanted or node in self.kept or several):
                 self.name(node)
         texts = []
         for target in self.targets:
@@ -144,11 +149,15 @@ class _Lowering:
                 if len(self.texts[target.value].text) > target.room:
                     self.name(target.value)
             texts.append(self.texts[target.value])
-        reach = self.reach()
-        lets = [(reach[n], Let(self.names[n], n)) for n in self.order if n in self.names]
+        lets = [(self.reached[n], Let(self.names[n], n)) for n in self.order if n in self.names]
         local = tuple(tuple(let for mask, let in lets if mask == 1 << i) for i in range(len(self.targets)))
         shared = tuple(let for mask, let in lets if mask & (mask - 1))
         return Body(shared, local, tuple(texts), self.printed)
+
+    def is_repeated(self, node: Value, uses: int) -> bool:
+        """Say whether each of several targets works a node out for itself."""
+        at_hand = node.op in self.cheap and not any(a.args for a in node.args)
+        return at_hand and uses == self.reached[node].bit_count()
 
     def uses(self) -> dict[Value, int]:
         counts = dict.fromkeys(self.order, 0)

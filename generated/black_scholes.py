@@ -138,7 +138,7 @@ class _BlackScholesEager(torch.autograd.Function):
             sigma_squared if wanted[3] else None,
             u if wanted[4] else None,
             v if wanted[3] or wanted[4] else None,
-            sqrt_T,
+            sqrt_T if wanted[0] or wanted[1] or wanted[3] or wanted[4] else None,
             w,
             d1,
             s if wanted[0] else None,
@@ -171,21 +171,20 @@ class _BlackScholesEager(torch.autograd.Function):
         h = p * K
         z = d2.pow_(2).div_(2).neg_().exp_().mul_(_1_SQRT_2_PI).mul_(h)
         term_1 = (_1_SQRT_2_PI * S * (d1**2).div_(2).neg_().exp_()).sub_(z)
-        term_2 = sqrt_T * sigma
-        term_3 = q * h
+        term_2 = q * h
         grad_S = grad_K = grad_r = grad_sigma = grad_T = None
         if ctx.needs_input_grad[0]:
-            grad_S = grad_call * (s + term_1 / (term_2 * S))
+            grad_S = grad_call * (s + term_1 / (sqrt_T * sigma * S))
         if ctx.needs_input_grad[1]:
-            grad_K = grad_call * (q * p).neg_().sub_(term_1 / (term_2 * K))
+            grad_K = grad_call * (q * p).neg_().sub_(term_1 / (sqrt_T * sigma * K))
         if ctx.needs_input_grad[2]:
-            grad_r = grad_call * (term_3 * T).addcmul_(term_1, T / w)
+            grad_r = grad_call * (term_2 * T).addcmul_(term_1, T / w)
         if ctx.needs_input_grad[3]:
-            term_4 = term_1 * (T - v / sigma_squared).div_(sqrt_T)
-            grad_sigma = grad_call * term_4.addcmul_(z, sqrt_T)
+            term_3 = term_1 * (T - v / sigma_squared).div_(sqrt_T)
+            grad_sigma = grad_call * term_3.addcmul_(z, sqrt_T)
         if ctx.needs_input_grad[4]:
-            term_5 = term_3.mul_(r).addcmul_(z, sigma / (2 * sqrt_T))
-            grad_T = grad_call * term_5.addcmul_(term_1, (u - v / (2 * T)).div_(w))
+            term_4 = term_2.mul_(r).addcmul_(z, sigma / (2 * sqrt_T))
+            grad_T = grad_call * term_4.addcmul_(term_1, (u - v / (2 * T)).div_(w))
         return grad_S, grad_K, grad_r, grad_sigma, grad_T
 
 

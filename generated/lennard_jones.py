@@ -97,16 +97,16 @@ class _LennardJonesEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LennardJonesReverse.backward(ctx, grad_y)
         epsilon, sigma, r, v = ctx.saved_tensors
-        w = 24 * epsilon
-        s = 2 * v
-        p = (r**3).pow_(2)
+        w = (r**3).pow_(2)
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
             grad_epsilon = grad_y * (4 * v).mul_(v - 1)
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (w * (sigma**2).pow_(2).mul_(sigma) * (s - 1)).div_(p)
+            s = 24 * epsilon * (sigma**2).pow_(2).mul_(sigma) * (2 * v - 1)
+            grad_sigma = grad_y * s.div_(w)
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * ((sigma**3).pow_(2) * (1 - s) * w).div_(p.mul_(r))
+            p = (sigma**3).pow_(2) * (1 - 2 * v) * (24 * epsilon)
+            grad_r = grad_y * p.div_(w.mul_(r))
         return grad_epsilon, grad_sigma, grad_r
 
 
