@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import reduce
+from operator import or_
 
 from fngen.backends.torch import IN_PLACE
-from fngen.ir import CONDITIONS, LEAVES, Value, postorder, rebuild, value
+from fngen.ir import CONDITIONS, LEAVES, Value, fold, postorder, rebuild, value
 
 _COMMUTATIVE = frozenset({"add", "mul"})
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "addcmul"})
+_WIDENED = 4096
 _MANY = 2_000
 """Nodes beyond which only a value that is read once counts as free: the rest would take long to see."""
 
@@ -31,6 +34,7 @@ class Buffers:
     ) -> None:
         self.roots, self.masks, self.kept = roots, masks, kept
         self.order = postorder(roots)
+        self.kinds = _kinds(self.order, masks)
         self.users: dict[Value, dict[Value, None]] = {node: {} for node in self.order}
         self.reach = dict.fromkeys(self.order, 0)
         for i, root in enumerate(roots):
@@ -44,7 +48,11 @@ class Buffers:
         """Say whether ``node`` may leave its result in the buffer of ``arg``."""
         if arg.op in LEAVES or arg.op in CONDITIONS or arg in self.kept or arg in self.roots:
             return False
-        return self.masks[arg] == self.masks[node] != 0 and self.is_last(node, arg)
+        return self.masks[node] != 0 and self.is_alike(node, arg) and self.is_last(node, arg)
+
+    def is_alike(self, node: Value, arg: Value) -> bool:
+        """Say whether an operand has the shape and the type of the result."""
+        return self.masks[arg] == self.masks[node] and self.kinds[arg] == self.kinds[node]
 
     def swaps(self, node: Value) -> bool:
         """Say whether the second operand may hold the result of a sum or product."""
@@ -64,6 +72,24 @@ class Buffers:
         alone = not own & (own - 1)
         before = [u for u in others if alone and (self.reach[u] & (self.reach[u] - 1) or self.reach[u] < own)]
         return len(before) == len(others) or set(others) <= {*before, *postorder([node])}
+
+
+def _kinds(order: Sequence[Value], masks: Mapping[Value, int]) -> dict[Value, int]:
+    """Return for each node the inputs that have a say in its type, as a bit mask.
+
+    The condition of a choice has none. Where it has more dimensions than the branches, a type
+    that came from numbers counts from then on as that of a tensor: a second bit says so.
+    """
+
+    def visit(node: Value, args: list[int]) -> int:
+        if node.op in CONDITIONS or node.op == "isnan":
+            return 0
+        if node.op != "where":
+            return reduce(or_, args, 0 if node.args else masks[node])
+        kinds, branches = args[1] | args[2], masks[node.args[1]] | masks[node.args[2]]
+        return kinds if branches == masks[node] else kinds | kinds << _WIDENED
+
+    return fold(order, visit)
 
 
 def reuse(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fngen import economy
 from fngen.buffers import reuse
-from fngen.factors import shared_factors
+from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.fuse import fuse
 from fngen.ir import Value, name, names, substitute_all
 from fngen.keep import depends, kept
@@ -132,8 +132,9 @@ def _backward(
     bits = formula.bits | {str(v.datum): masks[n] for n, v in saved.items()}
     alone = 1 << len(formula.inputs)  # Under vmap it may be batched alone.
     bits[formula.cotangent] = alone if formula.scalar_cotangent else 2 * alone - 1
-    values = shared_factors([t.value for t in made], formula.cotangent, formula.inputs)
-    values = fuse(values, depends(values, bits), formula.inputs)
+    small = {str(v.datum) for n, v in saved.items() if n.op in BOUNDED_FUNCTIONS} | {formula.cotangent}
+    values = shared_factors([t.value for t in made], formula.cotangent, formula.inputs, small)
+    values = fuse(values, depends(values, bits), small)
     images = reuse(values, depends(values, bits))
     named = zip(substitute_all(formula.named, saved), formula.named.values(), strict=True)
     wanted = {images[n]: text for n, text in named if n in images and n.args}

@@ -8,17 +8,20 @@ before the inputs, so that ``p*(1 - m)`` may become ``p - p*m``, one kernel, whi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
-from fngen.algebra import product_of
-from fngen.functions import TABLE
+from fngen.algebra import is_negative, product_of
 from fngen.ir import Value, fold, is_number, names, postorder, rebuild, substitute, value
 
 Factor = Value | tuple["Factor", "Factor"]
 """A factor of a product, or two that stand together in several."""
 _MANY = 20_000
 """Pairs of factors beyond which a formula is too long for a person to look for common ones."""
+BOUNDED_FUNCTIONS = frozenset(
+    {"sigmoid", "tanh", "erf", "erfc", "sin", "cos", "atan", "acot", "sign", "sech", "ndtr", "softsign"}
+)
+"""Functions whose values lie between -4 and 4."""
 NUMBER, COTANGENT, BOUNDED, COMPLEMENT, RESULT, OTHER = range(6)
 """The order of the factors of a product."""
 
@@ -29,17 +32,17 @@ class Products:
     Args:
         roots: The gradients.
         cotangent: The name of the output's gradient.
-        inputs: The names of the inputs, which may be infinite.
+        small: Names that stand for numbers of moderate size.
     """
 
-    def __init__(self, roots: Sequence[Value], cotangent: str, inputs: Collection[str]) -> None:
-        self.roots, self.inputs = roots, inputs
+    def __init__(self, roots: Sequence[Value], cotangent: str, small: Collection[str]) -> None:
+        self.roots, self.small = roots, small
         order = postorder(roots)
         self.leads = fold(order, lambda n, args: n.datum == cotangent if n.op == "name" else any(args))
         uses = Counter([*roots, *(a for n in order for a in n.args)])
         inner = {a for n in order if n.op == "mul" for a in n.args if a.op == "mul" and uses[a] == 1}
         tops = [n for n in order if n.op == "mul" and n not in inner]
-        self.bounded = bounded(order, inputs)
+        self.bounded = bounded(order, small)
         chains = {n: _logistic_as_one(factors(n, inner)) for n in tops}
         # A product with zero stays: it has the shape of the result.
         nonzero = {n: c for n, c in chains.items() if not any(is_number(f, 0) for f in c)}
@@ -54,7 +57,8 @@ class Products:
             return NUMBER
         if self.leads.get(factor):
             return COTANGENT
-        if unit_sum(factor) or logistic(factor):
+        m = unit_sum(factor)
+        if logistic(factor) or (m is not None and self.bounded[m]):
             return COMPLEMENT
         if not self.bounded[factor]:
             return OTHER
@@ -95,14 +99,27 @@ class Products:
         return [images[root] for root in self.roots]
 
 
-def shared_factors(roots: Sequence[Value], cotangent: str, inputs: Collection[str]) -> list[Value]:
-    """Return gradients with a pair of factors that several products have as one value."""
-    spread = [distributed(root) for root in roots] if len(roots) > 1 else roots
-    return Products(spread, cotangent, inputs).shared()
+def shared_factors(
+    roots: Sequence[Value], cotangent: str, inputs: Collection[str], small: Collection[str]
+) -> list[Value]:
+    """Return gradients with a pair of factors that several products have as one value.
+
+    Args:
+        roots: The gradients.
+        cotangent: The name of the output's gradient.
+        inputs: The names of the inputs.
+        small: Names that stand for numbers of moderate size.
+    """
+    finite = bounded(roots, {*small, *inputs})
+    spread = [distributed(root, finite) for root in roots] if len(roots) > 1 else roots
+    return Products(spread, cotangent, small).shared()
 
 
-def distributed(root: Value) -> Value:
-    """Return ``g*p*(1 + a*b)`` as ``g*p + g*p*a*b``, which may have factors in common with others."""
+def distributed(root: Value, finite: Mapping[Value, bool]) -> Value:
+    """Return ``g*p*(1 + a*b)`` as ``g*p + g*p*a*b``, which may have factors in common with others.
+
+    Not if ``p`` might overflow: of an infinite number the sum has no value.
+    """
     top = root
     while top.op in ("neg", "div"):
         top = top.args[0]
@@ -111,6 +128,8 @@ def distributed(root: Value) -> Value:
         term = unit_sum(factor)
         if term is not None and term.op == "mul":
             rest = [f for f in found if f is not factor]
+            if not all(finite[f] for f in rest):
+                continue
             # In this order the second product shares no node with the first: all its factors are seen.
             both = product_of([*factors(term, _products_in(term)), *rest])
             return substitute(root, {top: value(factor.op, product_of(rest), both)})
@@ -146,13 +165,15 @@ def _logistic_as_one(found: list[Value]) -> list[Value]:
     return found
 
 
-def bounded(roots: Sequence[Value], inputs: Collection[str]) -> dict[Value, bool]:
-    """Say of each node whether it hardly overflows: a function's result, or a product of such."""
+def bounded(roots: Sequence[Value], small: Collection[str]) -> dict[Value, bool]:
+    """Say of each node whether it is of moderate size: made of bounded functions and such names."""
 
     def visit(node: Value, args: list[bool]) -> bool:
-        if node.op in ("mul", "neg", "addcmul"):
-            return all(args)
-        return node.op in ("number", *TABLE) or (node.op == "name" and node.datum not in inputs)
+        if node.op in ("mul", "neg", "addcmul") or (node.op == "pow" and node.args[1].op == "number"):
+            return all(args) and not is_negative(node.args[-1])
+        if node.op == "name":
+            return node.datum in small or str(node.datum).startswith("_")
+        return node.op in BOUNDED_FUNCTIONS or node.op == "number"
 
     return fold(roots, visit)
 

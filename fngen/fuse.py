@@ -10,15 +10,15 @@ from fngen.factors import bounded, logistic, unit_sum
 from fngen.ir import Value, is_number, rebuild, value
 
 
-def fuse(roots: Sequence[Value], masks: Mapping[Value, int], inputs: Collection[str]) -> list[Value]:
+def fuse(roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str]) -> list[Value]:
     """Return ``roots`` with ``addcmul(a, b, c)`` for ``a + b*c``, and torch's own backward kernels.
 
     Args:
         roots: What is computed.
         masks: For each node the inputs that it depends on, as a bit mask.
-        inputs: Their names.
+        small: Names that stand for numbers of moderate size.
     """
-    fusion = _Fusion(roots, masks, inputs)
+    fusion = _Fusion(roots, masks, small)
     images: dict[Value, Value] = {}
     for node in fusion.order:
         node_as = fusion.product(node) or fusion.sum(node) or node
@@ -27,10 +27,10 @@ def fuse(roots: Sequence[Value], masks: Mapping[Value, int], inputs: Collection[
 
 
 class _Fusion(Buffers):
-    def __init__(self, roots: Sequence[Value], masks: Mapping[Value, int], inputs: Collection[str]) -> None:
+    def __init__(self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str]) -> None:
         super().__init__(roots, masks)
-        self.inputs = inputs
-        self.bounded = bounded(self.order, inputs)
+        self.small = small
+        self.bounded = bounded(self.order, small)
 
     def inside(self, node: Value) -> bool:
         """Say whether one node alone reads a node."""
@@ -42,22 +42,22 @@ class _Fusion(Buffers):
             return None
         for p, factor in (node.args, reversed(node.args)):
             # What fills the whole shape comes first: torch takes a lone number of another device only last.
-            if not self.inside(factor) or self.masks[p] != self.masks[node]:
+            if not self.inside(factor) or not self.is_alike(node, p):
                 continue
             if s := logistic(factor):
                 return value("sigmoid_backward", p, s)
             m = unit_sum(factor)
             if m is None or not self.masks[m]:
                 continue
-            if factor.op == "sub" and m.op == "pow" and self.is_saved(m.args[0]) and is_number(m.args[1], 2):
+            if factor.op == "sub" and m.op == "pow" and self.is_small(m.args[0]) and is_number(m.args[1], 2):
                 return value("tanh_backward", p, m.args[0])
             if self.bounded[p]:  # inf - inf*m has no value where inf*(1 - m) has one.
                 return _addcmul(factor, p, p, m)
         return None
 
-    def is_saved(self, node: Value) -> bool:
-        """Say whether a node is a result that the forward has saved."""
-        return node.op == "name" and node.datum not in self.inputs
+    def is_small(self, node: Value) -> bool:
+        """Say whether a node is a result of moderate size that the forward has saved."""
+        return node.op == "name" and node.datum in self.small
 
     def sum(self, node: Value) -> Value | None:
         """Return ``a + b*c`` as one kernel, unless the sum could be left in the buffer of ``b*c``."""
@@ -65,9 +65,9 @@ class _Fusion(Buffers):
             return None
         orders = [node.args, node.args[::-1]][: 2 if node.op == "add" else 1]
         for a, product in sorted(orders, key=lambda order: not self.needs_no_buffer(order[0])):
-            if product.op != "mul" or not self.inside(product) or self.masks[a] != self.masks[node]:
+            if product.op != "mul" or not self.inside(product) or not self.is_alike(node, a):
                 continue
-            wide = [x for x in product.args if self.masks[x] == self.masks[node]]
+            wide = [x for x in product.args if self.is_alike(node, x)]
             rest = [x for x in product.args if x is not wide[0]] if wide else []
             better = self.owned(node, a) or (a is node.args[0] and not self.swaps(node))
             if rest and self.masks[rest[0]] and better:

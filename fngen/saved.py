@@ -79,19 +79,19 @@ def jvp_unpack(node: Node) -> list[str]:
 
 def expand(node: Node) -> list[str]:
     """Return the lines that spread the cotangent of a reduction over what was reduced."""
+    indent = " " * 8
     grad, leaves = node.names.cotangent, node.leaves
     if node.reduction is None or (node.scalar_cotangent and node.reduction == "sum"):
         return []
     if node.scalar_cotangent:
-        return [f"{grad} = {grad} / {leaves[0]}.numel()"]
+        return [f"{indent}{grad} = {grad} / {leaves[0]}.numel()"]
     shape, lines = f"{leaves[0]}.shape", []
     if len(leaves) > 1:
-        shapes = ", ".join(f"{x}.shape" for x in leaves)
-        if len(shapes) > 40:
-            shapes = f"*(t.shape for t in ctx.saved_tensors[:{len(leaves)}])"
-        lines, shape = [f"shape = torch.broadcast_shapes({shapes})"], "shape"
+        # Of the tensors at hand: a saved tensor is read once, as checkpoints want it.
+        shapes = [f"{x}.shape" for x in leaves]
+        lines, shape = bracketed("shape = torch.broadcast_shapes(", shapes, ")", 8), "shape"
     share = grad if node.reduction == "sum" else f"({grad} / {shape}.numel())"
-    return [*lines, f"{grad} = {share}.expand({shape})"]
+    return [*lines, f"{indent}{grad} = {share}.expand({shape})"]
 
 
 def numbers_of(node: Node) -> list[str]:

@@ -167,16 +167,16 @@ class _BlackScholesEager(torch.autograd.Function):
             p,
             q,
         ) = ctx.saved_tensors
+        h = K * p
         d2 = d1 - w
-        h = p * K
-        z = d2.pow_(2).div_(2).neg_().exp_().mul_(_1_SQRT_2_PI).mul_(h)
+        z = _1_SQRT_2_PI * h * d2.pow_(2).div_(2).neg_().exp_()
         term_1 = (_1_SQRT_2_PI * S * (d1**2).div_(2).neg_().exp_()).sub_(z)
-        term_2 = q * h
+        term_2 = h * q
         grad_S = grad_K = grad_r = grad_sigma = grad_T = None
         if ctx.needs_input_grad[0]:
-            grad_S = grad_call * (s + term_1 / (sqrt_T * sigma * S))
+            grad_S = grad_call * (s + term_1 / (S * (sigma * sqrt_T)))
         if ctx.needs_input_grad[1]:
-            grad_K = grad_call * (q * p).neg_().sub_(term_1 / (sqrt_T * sigma * K))
+            grad_K = grad_call * (q * p).neg_().sub_(term_1 / (K * (sigma * sqrt_T)))
         if ctx.needs_input_grad[2]:
             grad_r = grad_call * (term_2 * T).addcmul_(term_1, T / w)
         if ctx.needs_input_grad[3]:

@@ -105,7 +105,7 @@ class _LennardJonesEager(torch.autograd.Function):
             s = 24 * epsilon * (sigma**2).pow_(2).mul_(sigma) * (2 * v - 1)
             grad_sigma = grad_y * s.div_(w)
         if ctx.needs_input_grad[2]:
-            p = (sigma**3).pow_(2) * (1 - 2 * v) * (24 * epsilon)
+            p = 24 * epsilon * (sigma**3).pow_(2) * (1 - 2 * v)
             grad_r = grad_y * p.div_(w.mul_(r))
         return grad_epsilon, grad_sigma, grad_r
 

@@ -95,7 +95,7 @@ class _MorseEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MorseReverse.backward(ctx, grad_y)
         u, D, a, v, w, w_squared = ctx.saved_tensors
-        s = (grad_y * v).mul_(w).mul_(2 * D)
+        s = (grad_y * (2 * D)).mul_(v).mul_(w)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
             grad_u = s * a

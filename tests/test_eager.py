@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, reject, settings
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 import fngen
 from fngen.errors import FormulaError
@@ -97,3 +98,35 @@ def test_infinite_inputs_are_no_worse_for_the_fused_form() -> None:
         layer = fngen.compile(formula, name="f").f
         got = torch.autograd.grad(layer(x).sum(), x)
         agree(got, torch.autograd.grad(layer(x).sum(), x, create_graph=True))
+
+
+@pytest.mark.parametrize(
+    "formula", ["where(d > 0, sin(a), cos(a)) + a*d", "a*d + where(d > 0, sin(a), cos(a))"]
+)
+@pytest.mark.parametrize("shapes", [((3,), (3,)), ((), (3,)), ((3,), ())])
+@pytest.mark.parametrize("types", [(torch.float32, torch.float64), (torch.float64, torch.float32)])
+def test_a_condition_has_no_say_in_the_type(
+    formula: str, shapes: tuple[tuple[int, ...], ...], types: tuple[torch.dtype, ...]
+) -> None:
+    layer = fngen.compile(formula, name="f", inputs=["a", "d"]).f
+    a, d = (torch.rand(s, dtype=t, requires_grad=True) for s, t in zip(shapes, types, strict=True))
+    plain = torch.where(d > 0, torch.sin(a), torch.cos(a))
+    plain = plain + a * d if formula.startswith("where") else a * d + plain
+    assert layer(a, d).dtype == plain.dtype
+    torch.testing.assert_close(layer(a, d), plain)
+
+
+def test_a_saved_tensor_is_read_once() -> None:
+    """Also in a reduction of many inputs: a checkpoint refuses a second time."""
+    layer = fngen.compile("mean(alpha_one*beta_two*gamma_three*delta_four*e)", name="f").f
+    inputs = [torch.rand(3, dtype=torch.float64, requires_grad=True) for _ in range(5)]
+    got = torch.autograd.grad(checkpoint(layer, *inputs, use_reentrant=False), inputs)
+    agree(got, torch.autograd.grad(torch.stack(inputs).prod(0).mean(), inputs))
+
+
+@pytest.mark.parametrize("formula", ["z*exp(x)*(1 - y)", "z*exp(x)*(1 + y*x)"])
+def test_an_overflow_is_infinite(formula: str) -> None:
+    layer = fngen.compile(formula, name="f", inputs=["x", "y", "z"]).f
+    x, y, z = (torch.tensor(v, requires_grad=True) for v in (100.0, 0.0, 1.0))
+    (grad_z,) = torch.autograd.grad(layer(x, y, z), z)
+    assert grad_z == torch.inf
