@@ -41,8 +41,9 @@ class _GeluTanhReverse(torch.autograd.Function):
         # In the type of the output, which autocast may have changed.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = _SQRT_2_PI * (x + 0.044715 * x**3)
-        v = _SQRT_2_PI * x * (1 / torch.cosh(u)) ** 2
-        return grad_y * (0.5 * (1 + torch.tanh(u) + v * (0.134145 * x**2 + 1)))
+        v = 2 * u
+        w = _SQRT_2_PI * x * (4 * torch.sigmoid(v) * torch.sigmoid(-v))
+        return grad_y * (0.5 * (1 + torch.tanh(u) + w * (0.134145 * x**2 + 1)))
 
 
 class GeluTanhFunction(_GeluTanhReverse):
@@ -55,8 +56,9 @@ class GeluTanhFunction(_GeluTanhReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             u = _SQRT_2_PI * (x + 0.044715 * x**3)
-            v = _SQRT_2_PI * x * (1 / torch.cosh(u)) ** 2
-            return 0.5 * (1 + torch.tanh(u) + v * (0.134145 * x**2 + 1)) * x_t
+            v = 2 * u
+            w = _SQRT_2_PI * x * (4 * torch.sigmoid(v) * torch.sigmoid(-v))
+            return 0.5 * (1 + torch.tanh(u) + w * (0.134145 * x**2 + 1)) * x_t
 
 
 class _GeluTanhEager(torch.autograd.Function):

@@ -40,8 +40,9 @@ class _MishReverse(torch.autograd.Function):
         # In the type of the output, which autocast may have changed.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         softplus_x = nn.functional.softplus(x)
-        u = x * torch.sigmoid(x) * (1 / torch.cosh(softplus_x)) ** 2
-        return grad_y * (torch.tanh(softplus_x) + u)
+        u = 2 * softplus_x
+        v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
+        return grad_y * (torch.tanh(softplus_x) + x * torch.sigmoid(x) * v)
 
 
 class MishFunction(_MishReverse):
@@ -54,8 +55,9 @@ class MishFunction(_MishReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             softplus_x = nn.functional.softplus(x)
-            u = x * torch.sigmoid(x) * (1 / torch.cosh(softplus_x)) ** 2
-            return (torch.tanh(softplus_x) + u) * x_t
+            u = 2 * softplus_x
+            v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
+            return (torch.tanh(softplus_x) + x * torch.sigmoid(x) * v) * x_t
 
 
 class _MishEager(torch.autograd.Function):

@@ -130,3 +130,13 @@ def test_an_overflow_is_infinite(formula: str) -> None:
     x, y, z = (torch.tensor(v, requires_grad=True) for v in (100.0, 0.0, 1.0))
     (grad_z,) = torch.autograd.grad(layer(x, y, z), z)
     assert grad_z == torch.inf
+
+
+@pytest.mark.parametrize("formula", ["tanh(x)", "x*tanh(x)", "mish(x)", "x*tanh(softplus(x))", "tanh(x)**2"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_the_second_derivative_of_a_saturated_tanh(formula: str, dtype: torch.dtype) -> None:
+    x = torch.tensor([900.0, -900.0, 20.0, 0.5], dtype=dtype, requires_grad=True)
+    (slope,) = torch.autograd.grad(fngen.compile(formula, name="f").f(x).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(slope.sum(), x)
+    assert second[:2].tolist() == [0, 0]
+    assert second.isfinite().all()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from fngen.algebra import fold_numbers
+from fngen.algebra import fold_numbers, mul, neg
 from fngen.functions import TABLE
-from fngen.ir import COMPARISONS, Value, fold, names, number, postorder, rewrite, value
+from fngen.ir import COMPARISONS, Value, fold, is_number, names, number, postorder, rewrite, value
 from fngen.language.rules import definition, derivative, instantiate
 
 TEMPLATE = "torch.py.jinja"
@@ -39,8 +39,17 @@ _MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "
 def legalise(roots: Iterable[Value]) -> list[Value]:
     """Return ``roots`` in terms of operators that torch has, called as torch takes them."""
     roots = list(roots)
-    images = rewrite(roots, _Legaliser().legal)
-    return [images[root] for root in roots]
+    smooth = rewrite(roots, _without_cosh)
+    images = rewrite([smooth[root] for root in roots], _Legaliser().legal)
+    return [images[smooth[root]] for root in roots]
+
+
+def _without_cosh(node: Value) -> Value:
+    """Return ``4*sigmoid(2*x)*sigmoid(-2*x)`` for ``sech(x)**2``: cosh overflows in its derivative."""
+    if node.op != "pow" or node.args[0].op != "sech" or not is_number(node.args[1], 2):
+        return node
+    twice = mul(number(2), node.args[0].args[0])
+    return mul(mul(number(4), value("sigmoid", twice)), value("sigmoid", neg(twice)))
 
 
 class _Legaliser:
