@@ -87,6 +87,7 @@ def hoist_constants(
 
 
 def _constant_name(meaning: str) -> str:
+    meaning = meaning.replace("-", "minus ", 1) if meaning.startswith("-") else meaning
     slug = re.sub(r"\W+", "_", meaning).strip("_").upper()
     return f"_{slug}" if 0 < len(slug) <= 24 else "_C"
 

@@ -28,7 +28,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["BlackScholes", "BlackScholesFunction", "black_scholes"]
 
-_SQRT_2 = 1.4142135623730951  # sqrt(2)
+_MINUS_SQRT_2 = -1.4142135623730951  # -sqrt(2)
 _1_SQRT_2_PI = 0.3989422804014327  # 1/sqrt(2*pi)
 
 
@@ -41,8 +41,9 @@ class _BlackScholesReverse(torch.autograd.Function):
     def forward(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> Tensor:
         u = sigma * torch.sqrt(T)
         d1 = (torch.log(S / K) + (r + sigma**2 / 2) * T) / u
-        v = K * torch.exp(-r * T) * (torch.erfc((u - d1) / _SQRT_2) / 2)
-        return S * (torch.erfc(-d1 / _SQRT_2) / 2) - v
+        d2 = d1 - u
+        v = K * torch.exp(-r * T) * (torch.erfc(d2 / _MINUS_SQRT_2) / 2)
+        return S * (torch.erfc(d1 / _MINUS_SQRT_2) / 2) - v
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -63,10 +64,10 @@ class _BlackScholesReverse(torch.autograd.Function):
         d2 = d1 - w
         p = _1_SQRT_2_PI * K * s * torch.exp(-(d2**2) / 2)
         q = _1_SQRT_2_PI * S * torch.exp(-(d1**2) / 2) - p
-        z = torch.erfc((w - d1) / _SQRT_2) / 2
+        z = torch.erfc(d2 / _MINUS_SQRT_2) / 2
         grad_S = grad_K = grad_r = grad_sigma = grad_T = None
         if ctx.needs_input_grad[0]:
-            h = torch.erfc(-d1 / _SQRT_2) / 2 + q / (S * sigma * sqrt_T)
+            h = torch.erfc(d1 / _MINUS_SQRT_2) / 2 + q / (S * sigma * sqrt_T)
             grad_S = grad_call * h
         if ctx.needs_input_grad[1]:
             grad_K = grad_call * (-z * s - q / (K * sigma * sqrt_T))
@@ -103,12 +104,12 @@ class BlackScholesFunction(_BlackScholesReverse):
             d2 = d1 - w
             p = _1_SQRT_2_PI * K * s * torch.exp(-(d2**2) / 2)
             q = _1_SQRT_2_PI * S * torch.exp(-(d1**2) / 2) - p
-            z = (torch.erfc(-d1 / _SQRT_2) / 2 + q / (S * sigma * sqrt_T)) * S_t
-            h = torch.erfc((w - d1) / _SQRT_2) / 2
-            term_1 = z + (-h * s - q / (K * sigma * sqrt_T)) * K_t
+            h = torch.erfc(d1 / _MINUS_SQRT_2) / 2 + q / (S * sigma * sqrt_T)
+            z = torch.erfc(d2 / _MINUS_SQRT_2) / 2
+            term_1 = h * S_t + (-z * s - q / (K * sigma * sqrt_T)) * K_t
             term_2 = (p * sqrt_T + q * ((T - v / sigma_squared) / sqrt_T)) * sigma_t
-            term_4 = term_1 + (K * T * h * s + q * (T / w)) * r_t + term_2
-            term_3 = K * r * h * s + p * (sigma / (2 * sqrt_T))
+            term_4 = term_1 + (K * T * z * s + q * (T / w)) * r_t + term_2
+            term_3 = K * r * z * s + p * (sigma / (2 * sqrt_T))
             return term_4 + (term_3 + q * ((u - v / (2 * T)) / w)) * T_t
 
 
@@ -125,9 +126,10 @@ class _BlackScholesEager(torch.autograd.Function):
         sqrt_T = torch.sqrt(T)
         w = sigma * sqrt_T
         d1 = v / w
-        s = (-d1).div_(_SQRT_2).erfc_().div_(2)
+        s = (d1 / _MINUS_SQRT_2).erfc_().div_(2)
         p = (-r * T).exp_()
-        q = (w - d1).div_(_SQRT_2).erfc_().div_(2)
+        d2 = d1 - w
+        q = d2.div_(_MINUS_SQRT_2).erfc_().div_(2)
         wanted = ctx.needs_input_grad
         ctx.save_for_backward(
             S,

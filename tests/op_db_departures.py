@@ -101,14 +101,6 @@ DEPARTURES = (
         fault="fngen",
     ),
     Departure(
-        ("special.ndtr",),
-        "value",
-        lambda x: x != 0,
-        "-x of an unsigned integer wraps around",
-        fault="fngen",
-        dtypes=(torch.uint8,),
-    ),
-    Departure(
         ("__rdiv__",),
         "gradient",
         lambda x, y: (y / x.double() ** 2).abs() > 30_000,

@@ -13,7 +13,7 @@ ROWS = (
       domain="-1 < x < 1", latex=r"\operatorname{erf}^{-1}", parity=-1),
     F("erfcx", derivative=("2*x*erfcx(x) - 2/sqrt(pi)",), torch="torch.special.erfcx", definition="exp(x**2)*erfc(x)"),
     # Not torch.special.ndtr, which is 0 at -17 where the value is 1e-66.
-    F("ndtr", derivative=("exp(-x**2/2)/sqrt(2*pi)",), definition="erfc(-x/sqrt(2))/2", mpmath="ncdf", latex=r"\Phi"),
+    F("ndtr", derivative=("exp(-x**2/2)/sqrt(2*pi)",), definition="erfc(x/(-sqrt(2)))/2", mpmath="ncdf", latex=r"\Phi"),
     F("ndtri", derivative=("sqrt(2*pi)*exp(ndtri(x)**2/2)",), torch="torch.special.ndtri",
       definition="sqrt(2)*erfinv(2*x - 1)", domain="0 < x < 1", latex=r"\Phi^{-1}"),
     F("log_ndtr", derivative=("exp(-x**2/2 - log_ndtr(x))/sqrt(2*pi)",), torch="torch.special.log_ndtr",
