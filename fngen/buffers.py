@@ -102,7 +102,7 @@ def reuse(
     buffers = Buffers(roots, masks, kept)
     owned = buffers.owned
 
-    need = _buffers_alive(buffers.order)
+    need = buffers_alive(buffers.order)
     images: dict[Value, Value] = {}
     for node in buffers.order:
         args = [images[a] for a in node.args]
@@ -121,7 +121,7 @@ def reuse(
     return images
 
 
-def _buffers_alive(order: Sequence[Value]) -> dict[Value, int]:
+def buffers_alive(order: Sequence[Value]) -> dict[Value, int]:
     """Return how many buffers a node needs while it is computed: the operand that needs more goes first.
 
     R. Sethi and J. D. Ullman, The generation of optimal code for arithmetic expressions, 1970.

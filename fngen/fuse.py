@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
-from fngen.buffers import Buffers
+from fngen.buffers import Buffers, buffers_alive
 from fngen.factors import bounded, logistic, unit_sum
 from fngen.ir import Value, is_number, rebuild, value
 
@@ -31,6 +31,7 @@ class _Fusion(Buffers):
         super().__init__(roots, masks)
         self.small = small
         self.bounded = bounded(self.order, small)
+        self.need = buffers_alive(self.order)
 
     def inside(self, node: Value) -> bool:
         """Say whether one node alone reads a node."""
@@ -51,7 +52,8 @@ class _Fusion(Buffers):
                 continue
             if factor.op == "sub" and m.op == "pow" and self.is_small(m.args[0]) and is_number(m.args[1], 2):
                 return value("tanh_backward", p, m.args[0])
-            if self.bounded[p]:  # inf - inf*m has no value where inf*(1 - m) has one.
+            # inf - inf*m has no value where inf*(1 - m) has one; and p would wait for a costly m.
+            if self.bounded[p] and (not p.args or self.need[m] < 2):
                 return _addcmul(factor, p, p, m)
         return None
 

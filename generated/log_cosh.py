@@ -75,8 +75,7 @@ class _LogCoshEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LogCoshReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        sign_x = torch.sign(x)
-        return grad_y * sign_x.addcmul_(sign_x, (2 * u).div_(1 + u), value=-1)
+        return grad_y * (1 - (2 * u).div_(1 + u)).mul_(torch.sign(x))
 
 
 def log_cosh(x: Tensor) -> Tensor:
