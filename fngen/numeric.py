@@ -22,6 +22,8 @@ Real = Any
 DIGITS = 60
 MAX_BITS = 4096
 """Size of a numerator or denominator: no float64 needs more than 2 * 1074."""
+_LARGEST_BITS = 20_000
+"""Binary exponent of a value beyond which nothing is worked out with it: exp of that takes for ever."""
 _SPECIAL = frozenset(row.name for row in special.ROWS)
 _SPECIAL_LIMIT = 10**5
 """Series for the special functions take for ever at larger arguments."""
@@ -198,6 +200,8 @@ def mp_evaluate(roots: list[Value], variables: dict[str, Any]) -> dict[Value, An
         try:
             result = mp_function(node.op)(*args)
         except Exception:  # As above.
+            return mp.nan
+        if mp.isfinite(result) and result and mp.mag(result) > _LARGEST_BITS:
             return mp.nan
         return mp.nan if real and isinstance(result, mp.mpc) else result
 

@@ -38,7 +38,7 @@ class _SnakeReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        # In the type of the output, which autocast may have changed.
+        # In the output's type, which autocast may have changed.
         x, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         u = a * x
         cos_u = torch.cos(u)

@@ -15,27 +15,14 @@ from torch.autograd.graph import saved_tensors_hooks
 
 import fngen
 from fngen import problem
+from fngen.functions import TABLE
 from fngen.ir import Value, fold
 from fngen.load import load
 from tests.conftest import SCALE
-from tests.strategies import formulas
+from tests.strategies import SMOOTH, formulas
 
 N = 64
-UNARY = (
-    "sin",
-    "cos",
-    "tanh",
-    "exp",
-    "sigmoid",
-    "erf",
-    "atan",
-    "softplus",
-    "sqrt",
-    "log",
-    "cosh",
-    "log1p",
-    "abs",
-)
+UNARY = tuple(n for n in SMOOTH if TABLE[n].torch)
 ARITHMETIC = ("add", "sub", "mul", "truediv", "neg", "pow")
 LOGIC = {"and": operator.and_, "or": operator.or_, "not": operator.invert}
 OPERATORS = {name.removeprefix("true"): getattr(operator, name) for name in ARITHMETIC} | LOGIC

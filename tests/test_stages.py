@@ -163,3 +163,12 @@ def test_deep_formulas_neither_recurse_nor_explode(family: str) -> None:
 def test_many_inputs_are_verified() -> None:
     report = fngen.verify(fngen.generate("+".join(f"a{i}*sin(a{i})" for i in range(60))))
     assert report.ok, report
+
+
+@pytest.mark.parametrize("complex_inputs", [False, True])
+@pytest.mark.parametrize("pattern", [("x*exp(", ")"), ("exp(", ")"), ("sinh(2*", ")"), ("cosh(x + ", ")")])
+def test_values_beyond_all_bounds_do_not_hang(pattern: tuple[str, str], complex_inputs: bool) -> None:
+    """The example in the docstring is worked out at some points: exp(exp(exp(exp(3)))) has no end there."""
+    before, after = pattern
+    source = fngen.generate(before * 30 + "x" + after * 30, name="tower", complex=complex_inputs)
+    assert "class Tower(nn.Module)" in source.text
