@@ -38,7 +38,7 @@ def unpack(node: Node) -> list[str]:
     if node.eager is None:
         return [*tuple_lines(list(leaves), 8, tail=" = ctx.saved_tensors"), *numbers]
     cast = f".to({node.names.cotangent}.dtype)"
-    comment = f"{indent}# In the output's type, which autocast may have changed."
+    comment = f"{indent}# Autocast may have changed the output's type."
     saved = "ctx.saved_tensors" + (f"[:{len(leaves)}]" if node.eager.keeps != leaves else "")
     if _partly(node):
         cast = f" if t is None else t{cast}"

@@ -37,7 +37,7 @@ class _AiryDiskReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         r = ctx.saved_tensors[0].to(grad_y.dtype)
         j1_r = _j1(r)
         mask = torch.abs(r) < 1 / 2

@@ -52,7 +52,7 @@ class _BlackScholesReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_call: Tensor) -> tuple[Tensor | None, ...]:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         S, K, r, sigma, T = (t.to(grad_call.dtype) for t in ctx.saved_tensors[:5])
         sigma_squared = sigma**2
         u = r + sigma_squared / 2

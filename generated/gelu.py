@@ -42,7 +42,7 @@ class _GeluReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
         return grad_y * (1 / 2 + torch.erf(x / _SQRT_2) / 2 + u)

@@ -38,7 +38,7 @@ class _GeluTanhReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = _SQRT_2_PI * (x + 0.044715 * x**3)
         v = 2 * u

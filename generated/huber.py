@@ -42,7 +42,7 @@ class _HuberReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         x, delta = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         abs_x = torch.abs(x)
         mask = abs_x <= delta

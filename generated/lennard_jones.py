@@ -47,7 +47,7 @@ class _LennardJonesReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         epsilon, sigma, r = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         u = (sigma / r) ** 6
         v = 24 * epsilon

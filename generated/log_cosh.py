@@ -41,7 +41,7 @@ class _LogCoshReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = torch.exp(-2 * torch.abs(x))
         return grad_y * (torch.sign(x) * (1 - 2 * u / (1 + u)))

@@ -37,7 +37,7 @@ class _MishReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         softplus_x = nn.functional.softplus(x)
         u = 2 * softplus_x

@@ -46,7 +46,7 @@ class _MorseReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         u, D, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         v = 2 * D
         w = torch.exp(-a * u)

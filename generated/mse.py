@@ -35,7 +35,7 @@ class _MseReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         u = ctx.saved_tensors[0].to(grad_y_1.dtype)
         grad_y_1 = grad_y_1 / u.numel()
         return grad_y_1 * (2 * u)

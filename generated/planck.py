@@ -37,7 +37,7 @@ class _PlanckReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         expm1_x = torch.expm1(x)
         return grad_y * (x**2 * (3 - x * torch.exp(x) / expm1_x) / expm1_x)

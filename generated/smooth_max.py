@@ -43,7 +43,7 @@ class _SmoothMaxReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y_1: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         k, x, y = (t.to(grad_y_1.dtype) for t in ctx.saved_tensors[:3])
         u = k * x
         v = k * y

@@ -38,7 +38,7 @@ class _SnakeReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         x, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         u = a * x
         cos_u = torch.cos(u)

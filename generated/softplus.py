@@ -38,7 +38,7 @@ class _SoftplusReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        # In the output's type, which autocast may have changed.
+        # Autocast may have changed the output's type.
         beta, x = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         u = beta * x
         sigmoid_u = torch.sigmoid(u)

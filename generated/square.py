@@ -37,7 +37,7 @@ class _SquareReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        # In the output's type, which autocast may have changed. None: no gradient needs it.
+        # Autocast may have changed the output's type. None: no gradient needs it.
         saved: Any = [t if t is None else t.to(grad_y.dtype) for t in ctx.saved_tensors]
         x1, x2 = saved
         grad_x1 = grad_x2 = None
