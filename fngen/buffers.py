@@ -8,12 +8,20 @@ from operator import or_
 
 from fngen.backends.torch import IN_PLACE
 from fngen.ir import CONDITIONS, LEAVES, Value, fold, postorder, rebuild, value
+from fngen.lifetimes import Lifetimes
 
 _COMMUTATIVE = frozenset({"add", "mul"})
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "addcmul"})
+CHEAP = frozenset({"add", "sub", "mul", "div", "neg"})
+"""Operators that cost less than the memory of their result, if that lives long."""
 _WIDENED = 4096
 _MANY = 2_000
 """Nodes beyond which only a value that is read once counts as free: the rest would take long to see."""
+
+
+def is_cheap(node: Value) -> bool:
+    """Say whether several targets may each compute a node anew."""
+    return node.op in CHEAP and not any(a.args for a in node.args)
 
 
 class Buffers:
@@ -43,6 +51,8 @@ class Buffers:
             for arg in node.args:
                 self.users[arg][node] = None
                 self.reach[arg] |= self.reach[node]
+        named = {node for node in self.order if len(self.users[node]) > 1}
+        self.times = Lifetimes(self.order, roots, self.reach, named, kept, is_cheap)
 
     def owned(self, node: Value, arg: Value) -> bool:
         """Say whether ``node`` may leave its result in the buffer of ``arg``."""
@@ -68,10 +78,9 @@ class Buffers:
             return True
         if len(self.order) > _MANY:
             return False
-        own = self.reach[node]
-        alone = not own & (own - 1)
-        before = [u for u in others if alone and (self.reach[u] & (self.reach[u] - 1) or self.reach[u] < own)]
-        return len(before) == len(others) or set(others) <= {*before, *postorder([node])}
+        start = self.times.starts[node]
+        after = {user for user in others if self.times.done[user] >= start}
+        return not after or after <= set(postorder([node]))
 
 
 def _kinds(order: Sequence[Value], masks: Mapping[Value, int]) -> dict[Value, int]:

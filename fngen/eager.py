@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fngen import economy
-from fngen.buffers import reuse
+from fngen.buffers import CHEAP, reuse
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.fuse import fuse
-from fngen.ir import Value, name, names, substitute_all
+from fngen.ir import Value, name, names, postorder, substitute_all
 from fngen.keep import depends, kept
 from fngen.lower import Body, Target, lower
 from fngen.printing.infix import Printer
-
-_CHEAP = ("add", "sub", "mul", "div", "neg")
-"""Operators that cost less than the memory of their result, if that lives long."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def _forward(
     images = reuse([formula.root], depends([formula.root], formula.bits), keep)
     wanted = {images[n]: text for n, text in named.items() if n in images}
     stored = {images[n] for n in keep if n.args}
-    body = lower([Target(images[formula.root], room)], printer, taken, wanted, 8, stored)
+    body = lower([Target(images[formula.root], room)], printer, taken, wanted, 8, stored, recycle=True)
     labels = {let.value: name(let.name) for lets in (body.shared, *body.local) for let in lets}
     return body, {n: labels[images[n]] if n.args else n for n in keep}
 
@@ -137,6 +135,8 @@ def _backward(
     values = fuse(values, depends(values, bits), small)
     images = reuse(values, depends(values, bits))
     named = zip(substitute_all(formula.named, saved), formula.named.values(), strict=True)
-    wanted = {images[n]: text for n, text in named if n in images and n.args}
-    final = [Target(images[v], t.room) for v, t in zip(values, made, strict=True)]
-    return lower(final, printer, taken, wanted, 12, cheap=_CHEAP)
+    # What is read once lives longer with a name than without.
+    uses = Counter(a for n in postorder(images[v] for v in values) for a in n.args)
+    wanted = {images[n]: text for n, text in named if n in images and n.args and uses[images[n]] > 1}
+    final = [replace(t, value=images[v]) for v, t in zip(values, made, strict=True)]
+    return lower(final, printer, taken, wanted, 12, cheap=CHEAP, recycle=True)

@@ -224,7 +224,8 @@ def _gradients(plan: _Plan, slopes: Sequence[Value]) -> list[Target]:
             # Of the cotangent, not a tensor by itself: a second derivative is asked of it.
             product = value("mul", ZERO, cotangent)
         if not scalar:
-            targets.append(Target(product, MARGIN - (12 if several else 8) - len(statement)))
+            room = MARGIN - (12 if several else 8) - len(statement)
+            targets.append(Target(product, room, gradient if several else ""))
     return targets
 
 

@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from fngen.ir import CONDITIONS, Let, Value, name, postorder, substitute_all, tree_size, value
+from fngen.lifetimes import Lifetimes
 from fngen.naming import free_name
 from fngen.numeric import apply_or_none
 from fngen.printing.infix import Printer, Text, float_text
@@ -27,10 +28,11 @@ _POWERS: dict[object, str] = {2: "squared", 3: "cubed"}
 
 @dataclass(frozen=True)
 class Target:
-    """A value that a statement needs, and the columns that the statement leaves for it."""
+    """A value that a statement needs, the columns that it leaves for it, and what it assigns to."""
 
     value: Value
     room: int
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def lower(
     indent: int,
     kept: Collection[Value] = (),
     cheap: Collection[str] = (),
+    recycle: bool = False,
 ) -> Body:
     """Return the statements that compute ``targets``.
 
@@ -112,8 +115,14 @@ def lower(
         kept: Nodes that need a name although they are used once.
         cheap: Operators that are worked out again for each target, if their arguments are at hand:
             what targets share holds its memory until the last of them is done.
+        recycle: Whether a short name serves again when its value is no longer read: that frees its memory.
     """
-    return _Lowering(targets, printer, taken, named, indent, kept, cheap).body()
+    lowering = _Lowering(targets, printer, set(taken) if recycle else taken, named, indent, kept, cheap)
+    body = lowering.body()
+    if not recycle:
+        return body
+    again = _Lowering(targets, printer, taken, named, indent, kept, cheap)
+    return again.recycled(lowering.names)
 
 
 class _Lowering:
@@ -135,12 +144,24 @@ class _Lowering:
         self.printed: dict[Value, str] = {}
         self.names: dict[Value, str] = {}
         self.terms = (f"term_{i}" for i in count(1))
+        self.uses, self.reached = self.count(), self.reach()
+        self.lifetimes: Lifetimes | None = None
+
+    def recycled(self, named: Collection[Value]) -> Body:
+        """Return the body, a name used for several values one after the other.
+
+        Args:
+            named: What has a name if none serves twice.
+        """
+        roots = [t.value for t in self.targets]
+        self.lifetimes = Lifetimes(self.order, roots, self.reached, named, self.kept, self.is_repeated)
+        self.kept = named
+        return self.body()
 
     def body(self) -> Body:
-        uses, self.reached = self.uses(), self.reach()
         for node in self.order:
             self.print(node, self.room)
-            several = uses[node] > 1 and not self.is_repeated(node, uses[node])
+            several = self.uses[node] > 1 and not self.is_repeated(node)
             if node.args and (node in self.wanted or node in self.kept or several):
                 self.name(node)
         texts = []
@@ -155,12 +176,12 @@ class _Lowering:
         shared = tuple(let for mask, let in lets if mask & (mask - 1))
         return Body(shared, local, tuple(texts), self.printed)
 
-    def is_repeated(self, node: Value, uses: int) -> bool:
+    def is_repeated(self, node: Value) -> bool:
         """Say whether each of several targets works a node out for itself."""
         at_hand = node.op in self.cheap and not any(a.args for a in node.args)
-        return at_hand and uses == self.reached[node].bit_count()
+        return at_hand and self.uses[node] == self.reached[node].bit_count()
 
-    def uses(self) -> dict[Value, int]:
+    def count(self) -> dict[Value, int]:
         counts = dict.fromkeys(self.order, 0)
         for node in [t.value for t in self.targets] + [a for n in self.order for a in n.args]:
             counts[node] += 1
@@ -201,8 +222,17 @@ class _Lowering:
         described = self.describe(node)
         if 0 < len(described) <= _LONGEST_NAME:
             return free_name(described, self.taken)
-        free = [stem for stem in STEMS if stem not in self.taken]
-        return free[0] if free else next(t for t in self.terms if t not in self.taken)
+        again = self.lifetimes.free(node, *self.results(node)) if self.lifetimes else None
+        label = again or next(t for t in chain(STEMS, self.terms) if t not in self.taken)
+        if self.lifetimes:
+            self.lifetimes.add(label, node)
+        return label
+
+    def results(self, node: Value) -> list[str]:
+        """Return the name of the one target that a node is computed for, if that has a name."""
+        mask = self.reached[node]
+        target = self.targets[mask.bit_length() - 1]
+        return [target.name] if target.name and not mask & (mask - 1) else []
 
     def describe(self, node: Value) -> str:
         """Return ``exp_x`` for ``exp(x)``, ``x_squared`` for ``x**2``, or nothing."""

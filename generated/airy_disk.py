@@ -83,14 +83,14 @@ class _AiryDiskEager(torch.autograd.Function):
         mask = torch.abs(r) < 1 / 2
         r_squared = r**2
         r_squared_squared = r_squared**2
-        v = (1 / 2 - r_squared / 16).add_(r_squared_squared / 384)
-        u = (r**3).pow_(2)
-        w = v.sub_(u / 18432).add_((r_squared_squared**2).div_(1474560))
-        s = w.sub_((r_squared_squared * r).pow_(2).div_(176947200))
-        p = s.add_((u**2).div_(29727129600))
-        q = torch.where(mask, p, j1_r / torch.where(mask, 1, r))
-        h = torch.special.bessel_j0(r).sub_(q).sub_(j1_r / r).mul_(8 * j1_r)
-        return grad_y * h.div_(r_squared)
+        u = (1 / 2 - r_squared / 16).add_(r_squared_squared / 384)
+        v = (r**3).pow_(2)
+        u = u.sub_(v / 18432).add_((r_squared_squared**2).div_(1474560))
+        u = u.sub_((r_squared_squared * r).pow_(2).div_(176947200))
+        u = u.add_((v**2).div_(29727129600))
+        u = torch.where(mask, u, j1_r / torch.where(mask, 1, r))
+        u = torch.special.bessel_j0(r).sub_(u).sub_(j1_r / r).mul_(8 * j1_r)
+        return grad_y * u.div_(r_squared)
 
 
 def airy_disk(r: Tensor) -> Tensor:

@@ -170,23 +170,22 @@ class _BlackScholesEager(torch.autograd.Function):
             q,
         ) = ctx.saved_tensors
         h = K * p
-        d2 = d1 - w
-        z = _1_SQRT_2_PI * h * d2.pow_(2).div_(2).neg_().exp_()
+        z = _1_SQRT_2_PI * h * (d1 - w).pow_(2).div_(2).neg_().exp_()
         term_1 = (_1_SQRT_2_PI * S * (d1**2).div_(2).neg_().exp_()).sub_(z)
-        term_2 = h * q
+        h = h * q
         grad_S = grad_K = grad_r = grad_sigma = grad_T = None
         if ctx.needs_input_grad[0]:
             grad_S = grad_call * (s + term_1 / (S * (sigma * sqrt_T)))
         if ctx.needs_input_grad[1]:
             grad_K = grad_call * (q * p).neg_().sub_(term_1 / (K * (sigma * sqrt_T)))
         if ctx.needs_input_grad[2]:
-            grad_r = grad_call * (term_2 * T).addcmul_(term_1, T / w)
+            grad_r = grad_call * (h * T).addcmul_(term_1, T / w)
         if ctx.needs_input_grad[3]:
-            term_3 = term_1 * (T - v / sigma_squared).div_(sqrt_T)
-            grad_sigma = grad_call * term_3.addcmul_(z, sqrt_T)
+            grad_sigma = term_1 * (T - v / sigma_squared).div_(sqrt_T)
+            grad_sigma = grad_call * grad_sigma.addcmul_(z, sqrt_T)
         if ctx.needs_input_grad[4]:
-            term_4 = term_2.mul_(r).addcmul_(z, sigma / (2 * sqrt_T))
-            grad_T = grad_call * term_4.addcmul_(term_1, (u - v / (2 * T)).div_(w))
+            grad_T = h.mul_(r).addcmul_(z, sigma / (2 * sqrt_T))
+            grad_T = grad_call * grad_T.addcmul_(term_1, (u - v / (2 * T)).div_(w))
         return grad_S, grad_K, grad_r, grad_sigma, grad_T
 
 

@@ -102,11 +102,11 @@ class _LennardJonesEager(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_epsilon = grad_y * (4 * v).mul_(v - 1)
         if ctx.needs_input_grad[1]:
-            s = 24 * epsilon * (sigma**2).pow_(2).mul_(sigma) * (2 * v - 1)
-            grad_sigma = grad_y * s.div_(w)
+            grad_sigma = 24 * epsilon * (sigma**2).pow_(2).mul_(sigma) * (2 * v - 1)
+            grad_sigma = grad_y * grad_sigma.div_(w)
         if ctx.needs_input_grad[2]:
-            p = 24 * epsilon * (sigma**3).pow_(2) * (1 - 2 * v)
-            grad_r = grad_y * p.div_(w.mul_(r))
+            grad_r = 24 * epsilon * (sigma**3).pow_(2) * (1 - 2 * v)
+            grad_r = grad_y * grad_r.div_(w.mul_(r))
         return grad_epsilon, grad_sigma, grad_r
 
 

@@ -88,9 +88,9 @@ class _SwigluEager(torch.autograd.Function):
         a, b, sigmoid_a, u = ctx.saved_tensors
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            v = grad_y * b
-            w = torch.ops.aten.sigmoid_backward(v, sigmoid_a).mul_(a)
-            grad_a = w.addcmul_(v, sigmoid_a)
+            grad_a = grad_y * b
+            v = torch.ops.aten.sigmoid_backward(grad_a, sigmoid_a).mul_(a)
+            grad_a = v.addcmul_(grad_a, sigmoid_a)
         if ctx.needs_input_grad[1]:
             grad_b = grad_y * u
         return grad_a, grad_b
