@@ -138,7 +138,8 @@ class _Lowering:
     ) -> None:
         self.kept, self.cheap = kept, cheap
         self.targets, self.printer, self.taken, self.wanted = targets, printer, taken, named
-        self.room = MARGIN - indent - len("term_1000 = ")
+        self.margin = MARGIN - indent
+        self.room = self.margin - len("term_1000 = ")
         self.order = postorder([t.value for t in targets])
         self.texts: dict[Value, Text] = {}
         self.printed: dict[Value, str] = {}
@@ -232,7 +233,8 @@ class _Lowering:
         """Return the name of the one target that a node is computed for, if that has a name."""
         mask = self.reached[node]
         target = self.targets[mask.bit_length() - 1]
-        return [target.name] if target.name and not mask & (mask - 1) else []
+        fits = self.margin - len(" = ") - len(self.printed[node]) >= len(target.name) > 0
+        return [target.name] if fits and not mask & (mask - 1) else []
 
     def describe(self, node: Value) -> str:
         """Return ``exp_x`` for ``exp(x)``, ``x_squared`` for ``x**2``, or nothing."""

@@ -127,10 +127,12 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     args: tuple[Tensor, ...] = (epsilon, sigma, r)
     if has_torch_function(args):
         return handle_torch_function(lennard_jones, args, *args)
-    if not all(isinstance(t, Tensor) for t in args):
-        args = _as_tensors(*args)
-    if any(map(torch.is_complex, args)):
-        raise TypeError("complex tensors need a layer made with --complex")
+    plain, graph = True, False
+    for t in args:
+        plain = plain and type(t) in (Tensor, nn.Parameter) and t.is_floating_point()
+        graph = graph or (isinstance(t, Tensor) and t.requires_grad)
+    if not plain:
+        args, plain = _as_tensors(*args)
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
@@ -139,23 +141,28 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
         return _LennardJonesReverse.apply(*args)
     if transformed or forward_ad._current_level >= 0:
         return LennardJonesFunction.apply(*args)
-    if not (torch.is_grad_enabled() and any(t.requires_grad for t in args)):
+    if not (torch.is_grad_enabled() and graph):
         return _LennardJonesReverse.forward(*args)
-    plain = set(map(type, args)) <= {Tensor, nn.Parameter}
-    plain = plain and all(map(torch.is_floating_point, args))
     if not plain or torch._C._is_any_autocast_enabled():
         return _LennardJonesReverse.apply(*args)
     return _LennardJonesEager.apply(*args)
 
 
-def _as_tensors(*args: Tensor | float) -> tuple[Tensor, ...]:
-    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
+    """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("lennard_jones() takes at least one tensor")
-    empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
-    like: Any = sum(empty)  # Of the type that torch makes of them together.
-    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
+    if len(tensors) < len(args):
+        empty = (
+            t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
+        )
+        like: Any = sum(empty)  # Of the type that torch makes of them together.
+        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+    if any(map(torch.is_complex, tensors)):
+        raise TypeError("complex tensors need a layer made with --complex")
+    plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
+    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
 
 
 class LennardJones(nn.Module):
