@@ -121,8 +121,12 @@ def lower(
     body = lowering.body()
     if not recycle:
         return body
-    again = _Lowering(targets, printer, taken, named, indent, kept, cheap)
-    return again.recycled(lowering.names)
+    again = _Lowering(targets, printer, set(taken), named, indent, kept, cheap)
+    recycled = again.recycled(lowering.names)
+    # The name of a result may be longer than that of a term.
+    chosen, body = (again, recycled) if again.fits(recycled) else (lowering, body)
+    taken |= chosen.taken
+    return body
 
 
 class _Lowering:
@@ -158,6 +162,14 @@ class _Lowering:
         self.lifetimes = Lifetimes(self.order, roots, self.reached, named, self.kept, self.is_repeated)
         self.kept = named
         return self.body()
+
+    def fits(self, body: Body) -> bool:
+        """Say whether every statement is within the line."""
+        lets = [let for group in (body.shared, *body.local) for let in group]
+        results = zip(body.texts, self.targets, strict=True)
+        return all(len(f"{let.name} = {body.printed[let.value]}") <= self.margin for let in lets) and all(
+            len(text.text) <= target.room and text.text != target.name for text, target in results
+        )
 
     def body(self) -> Body:
         for node in self.order:
