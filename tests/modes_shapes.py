@@ -17,6 +17,7 @@ from tests.modes_table import (
     close,
     draw,
     gradients,
+    leaves,
     like,
     several,
 )
@@ -46,7 +47,7 @@ PATTERNS: dict[str, tuple[Shape, Shape]] = {
 def spread(plain: Plain, *shapes: Shape, dtypes: Sequence[torch.dtype] = (torch.float64,)) -> list[Tensor]:
     """Return inputs whose shapes and types repeat a pattern."""
     kinds = [(shapes[i % len(shapes)], dtypes[i % len(dtypes)]) for i in range(len(plain.ranges))]
-    return [draw(plain, *shape)[i].to(dtype).requires_grad_() for i, (shape, dtype) in enumerate(kinds)]
+    return [leaves(plain, *shape, dtype=dtype)[i] for i, (shape, dtype) in enumerate(kinds)]
 
 
 def broadcast(shapes: tuple[Shape, Shape], layer: Layer, plain: Plain) -> None:
