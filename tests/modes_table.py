@@ -50,11 +50,13 @@ JUDGES = PLAIN | {"airy_disk": _SERIES}
 
 The series keeps below 3: torch's own j1 is exact there, and wrong in the seventh digit above 5.
 """
+COMPLEX = tuple(name for name, plain in PLAIN.items() if any(plain.complex))
+"""The layers that have complex inputs."""
 
 
 def of_complex(reason: str) -> dict[str, str]:
     """Return what torch cannot do with complex numbers: each layer that has them, and why."""
-    return {name: reason for name, plain in PLAIN.items() if any(plain.complex)}
+    return dict.fromkeys(COMPLEX, reason)
 
 
 HALF = {"airy_disk": "torch has no Bessel function in half precision"}
