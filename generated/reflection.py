@@ -103,7 +103,13 @@ def _as_tensors(*args: Tensor | complex) -> tuple[Tensor, ...]:
         raise TypeError("reflection() takes at least one tensor")
     empty = (t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args)
     like: Any = sum(empty)  # Of the type that torch makes of them together.
-    return tuple(t if isinstance(t, Tensor) else like.new_full((), t) for t in args)
+
+    def tensor(t: Any) -> Any:
+        if isinstance(t, Tensor):
+            return t
+        return (like if isinstance(t, complex) else like.real).new_full((), t)
+
+    return tuple(map(tensor, args))
 
 
 class Reflection(nn.Module):

@@ -284,6 +284,14 @@ def test_numbers_of_python_among_the_arguments() -> None:
     torch.testing.assert_close(grad, -6 * torch.sin(3 * x))
 
 
+@pytest.mark.parametrize("number", [2, 2.0])
+def test_a_real_number_stays_real(number: float) -> None:
+    z = torch.randn(5, dtype=torch.complex64, requires_grad=True)
+    y = layer("x*abs(z)**2")(number, z)
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(torch.autograd.grad(y.sum(), z)[0], 4 * z)
+
+
 def test_integers_and_single_precision() -> None:
     z = torch.randn(5, dtype=torch.complex64, requires_grad=True)
     n = torch.arange(5)
