@@ -17,6 +17,7 @@ from tests.modes_table import (
     close,
     draw,
     gradients,
+    in_complex_numbers,
     leaves,
     like,
     several,
@@ -86,7 +87,16 @@ def view(change: Callable[[Tensor], Tensor], layer: Layer, plain: Plain) -> None
         )
 
 
+LAZY: dict[str, Callable[[Tensor], Tensor]] = {
+    "conjugate": Tensor.conj,
+    "real_part": lambda x: x.real,
+    "negative_imaginary_part": lambda x: x.conj().imag if x.is_complex() else x,
+}
+
 SHAPES.update({f"view_{name}": Mode(partial(view, change)) for name, change in VIEWS.items()})
+SHAPES.update(
+    {f"view_{name}": Mode(partial(view, change), in_complex_numbers) for name, change in LAZY.items()}
+)
 
 
 @row()
