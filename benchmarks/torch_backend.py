@@ -40,7 +40,7 @@ def variants(layer: str, compiled: bool) -> Variants:
     plain = PLAIN[layer].function
     found = {
         "plain": plain,
-        "tutorial": tutorial(GALLERY[layer][0], plain, PLAIN[layer].scalar),
+        "tutorial": tutorial(GALLERY[layer].formula, plain, PLAIN[layer].scalar),
         "fngen": getattr(importlib.import_module(f"generated.{layer}"), layer),
     }
     if compiled:
@@ -191,7 +191,8 @@ def memory_row(cell: dict) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=RAW)
-    parser.add_argument("--layers", default=",".join(PLAIN))
+    real = [layer for layer, entry in GALLERY.items() if not entry.complex]
+    parser.add_argument("--layers", default=",".join(real))
     parser.add_argument("--sizes", default=SIZES, help="numbers of elements")
     parser.add_argument("--threads", default="1,2", help="numbers of threads")
     parser.add_argument("--compile", action="store_true", help="torch.compile the plain formula too: slow")

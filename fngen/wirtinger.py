@@ -194,16 +194,18 @@ def conjugate(root: Value, forward: frozenset[Value] = frozenset()) -> Value:
 def gradients(slopes: Sequence[Value], cotangent: Value, *, real: bool) -> list[Value]:
     """Return the gradient of each input, from what :func:`partials` returns."""
     n = len(slopes) // 3
-    behind, mirrored = slopes[n : 2 * n], slopes[2 * n :]
+    ahead, behind, mirrored = slopes[:n], slopes[n : 2 * n], slopes[2 * n :]
     if real:
         return [mul(cotangent, b) for b in behind]
-    conjugate = value("conj", cotangent)
-    return [
-        mul(mul(number(2), value("re", cotangent)), m)
-        if m is b
-        else add(mul(cotangent, m), mul(conjugate, b))
-        for m, b in zip(mirrored, behind, strict=True)
-    ]
+
+    def gradient(a: Value, b: Value, m: Value) -> Value:
+        if m is b:
+            return mul(mul(number(2), value("re", cotangent)), m)
+        if a is b:  # Only the real part of the input counts: the gradient is real.
+            return mul(number(2), value("re", mul(cotangent, m)))
+        return add(mul(cotangent, m), mul(value("conj", cotangent), b))
+
+    return list(map(gradient, ahead, behind, mirrored))
 
 
 def tangent(slopes: Sequence[Value], tangents: Sequence[str], *, real: bool) -> Value:

@@ -13,6 +13,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 
 from tests.distributed_cells import Cell, PlainModule, assert_close
+from tests.modes_table import total
 from tests.plain import PLAIN
 
 _WIDE, _NARROW, _UNEVEN = (4, 6), (6,), (5, 3)
@@ -81,14 +82,14 @@ Results = list[Tensor]
 
 def gradient(function: Callable[..., Tensor], inputs: list[Tensor], cotangent: Tensor) -> Results:
     y = function(*inputs)
-    return [y, *torch.autograd.grad((y * cotangent).sum(), [x for x in inputs if x.requires_grad])]
+    return [y, *torch.autograd.grad(total(y * cotangent), [x for x in inputs if x.requires_grad])]
 
 
 def second_order(function: Callable[..., Tensor], inputs: list[Tensor], cotangent: Tensor) -> Results:
     """Return the gradient of the gradient's square."""
-    first = torch.autograd.grad((function(*inputs) * cotangent).sum(), inputs, create_graph=True)
-    total = sum((g**2).sum() for g in first)
-    return list(torch.autograd.grad(total, inputs, materialize_grads=True))
+    first = torch.autograd.grad(total(function(*inputs) * cotangent), inputs, create_graph=True)
+    penalty = sum(total(g**2) for g in first)
+    return list(torch.autograd.grad(penalty, inputs, materialize_grads=True))
 
 
 def value(function: Callable[..., Tensor], inputs: list[Tensor], cotangent: Tensor) -> Results:
@@ -137,7 +138,9 @@ def other_cells(mesh: DeviceMesh) -> Iterator[Cell]:
     """Return the other modes: no gradient wanted, the second order, compiled."""
     few = ("shard0", "partial", "mix1", "broadcast")
     yield from cells(value, lambda layer, case: case.name in few, mesh)
-    twice = ("square", "swish", "gelu", "snake", "morse")
+    twice = ("square", "swish", "gelu", "snake", "morse", "reflection", "modrelu")
     yield from cells(second_order, lambda layer, case: layer in twice and case.name in few, mesh)
     both = ("shard0", "broadcast")
-    yield from cells(compiled, lambda layer, case: layer in ("square", "gelu") and case.name in both, mesh)
+    yield from cells(
+        compiled, lambda layer, case: layer in ("square", "gelu", "modrelu") and case.name in both, mesh
+    )

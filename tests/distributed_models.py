@@ -13,7 +13,8 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.distributed_cells import Cell, PlainModule, assert_close
-from tests.plain import PLAIN
+from tests.modes_table import in_reals, total
+from tests.plain import PLAIN, between
 
 _WIDTH, _BATCH = 8, 6
 _BF16 = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
@@ -24,19 +25,21 @@ class Model(nn.Module):
 
     def __init__(self, name: str, layer: nn.Module):
         super().__init__()
-        self.ranges = PLAIN[name].ranges
+        self.ranges, self.complex = PLAIN[name].ranges, PLAIN[name].complex
         self.layer = layer
-        even = range(0, len(self.ranges), 2)
-        odd = range(1, len(self.ranges), 2)
-        self.linear = nn.ModuleList(nn.Linear(_WIDTH, _WIDTH) for _ in even)
-        self.free = nn.ParameterList(nn.Parameter(torch.randn(_WIDTH)) for _ in odd)
+        widths = [2 * _WIDTH if pairs else _WIDTH for pairs in self.complex]
+        self.linear = nn.ModuleList(nn.Linear(_WIDTH, width) for width in widths[::2])
+        self.free = nn.ParameterList(nn.Parameter(torch.randn(width)) for width in widths[1::2])
 
     def forward(self, x: Tensor) -> Tensor:
         operands = []
         for i, (low, high) in enumerate(self.ranges):
-            raw = self.free[i // 2] if i % 2 else self.linear[i // 2](x)
-            operands.append(low + (high - low) * torch.sigmoid(raw))
-        return self.layer(*operands).mean()
+            share = torch.sigmoid(self.free[i // 2] if i % 2 else self.linear[i // 2](x))
+            if self.complex[i]:
+                share = torch.view_as_complex(share.unflatten(-1, (_WIDTH, 2)))
+            operands.append(between(low, high, share))
+        value = self.layer(*operands)
+        return total(value) / value.numel()
 
 
 def build(name: str, layer: nn.Module, dtype: torch.dtype) -> Model:
@@ -95,8 +98,9 @@ def check_bf16(name: str, layer: nn.Module) -> None:
 
 
 def cells() -> Iterator[Cell]:
-    """Return every layer in every kind of training."""
-    for name in PLAIN:
+    """Return every layer in every kind of training; complex numbers have no bfloat16."""
+    for name, plain in PLAIN.items():
         yield Cell(name, "ddp", partial(check, name, by_ddp))
         yield Cell(name, "fsdp", partial(check, name, by_fsdp))
-        yield Cell(name, "fsdp_bf16", partial(check_bf16, name))
+        if in_reals(plain):
+            yield Cell(name, "fsdp_bf16", partial(check_bf16, name))

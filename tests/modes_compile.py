@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch._inductor import metrics
 from torch.func import grad, hessian, vmap
 
 from tests.conftest import SCALE
+from tests.modes_derivatives import in_pairs
 from tests.modes_table import (
     HALF,
     JUDGES,
@@ -21,15 +23,20 @@ from tests.modes_table import (
     Test,
     agree,
     close,
+    double,
     draw,
     gradients,
+    in_complex_numbers,
+    in_reals,
     leaves,
     several,
+    summed,
     through,
 )
+from tests.modes_types import as_chosen
 from tests.plain import DEVICE, PLAIN, Plain
 
-QUICK = ("square", "huber", "mse")
+QUICK = ("square", "huber", "mse", "modrelu")
 FEW = (*QUICK, "swiglu", "black_scholes", "airy_disk")
 ALL = tuple(PLAIN)
 DROPPED = {"airy_disk": "torch.compile of torch.func drops a Function's derivative (pytorch/pytorch#192985)"}
@@ -90,6 +97,13 @@ def compile_no_grad(layer: Layer, plain: Plain) -> None:
     close(value, plain.function(*draw(plain, 3)))
 
 
+@row(where=in_complex_numbers)
+def compile_real_among_complex(layer: Layer, plain: Plain) -> None:
+    compiled = through(layer, aot(layer.function))
+    for chosen in product((False, True), repeat=len(plain.ranges)):
+        agree(compiled, plain, as_chosen(plain, chosen))
+
+
 def frames(function: Function, calls: list[list[Tensor]]) -> int:
     """Return how often a sequence of calls makes Dynamo compile."""
     torch._dynamo.reset()
@@ -137,7 +151,7 @@ def compile_bfloat16(layer: Layer, plain: Plain) -> None:
     assert got.dtype == want.dtype
     for g, w in zip((got, *gradients(got, inputs)), (want, *gradients(want, inputs)), strict=True):
         assert g.dtype == w.dtype
-        close(g.float(), w.float(), rtol=0.05, atol=0.05 * w.abs().max().item())
+        close(double(g), double(w), rtol=0.05, atol=0.05 * w.abs().max().item())
 
 
 @row()
@@ -172,13 +186,9 @@ def inside(derive: Callable[[Function], Function], compiler: Callable[[Function]
     return test
 
 
-def summed(function: Function) -> Function:
-    return lambda *inputs: function(*inputs).sum()
-
-
 TRANSFORMS: dict[str, Callable[[Function], Function]] = {
     "compile_vmap_of_grad": lambda f: vmap(grad(summed(f))),
-    "compile_hessian": lambda f: hessian(summed(f)),
+    "compile_hessian": in_pairs(lambda f: hessian(summed(f))),
     "compile_vmap": vmap,
 }
 for _name, _derive in TRANSFORMS.items():
@@ -221,6 +231,7 @@ def kernels(function: Function, plain: Plain) -> int:
     return metrics.generated_kernel_count
 
 
-@row(slow=True, layers=FEW)
+@row(slow=True, layers=FEW, where=in_reals)
 def fused_with_neighbours(layer: Layer, plain: Plain) -> None:
+    """In reals: of complex numbers Inductor generates no code that it could fuse (pytorch/pytorch#125718)."""
     assert 0 < kernels(layer.function, plain) <= kernels(plain.function, plain)

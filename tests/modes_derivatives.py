@@ -12,22 +12,16 @@ from torch.autograd.functional import hessian as eager_hessian
 from torch.autograd.functional import jacobian as eager_jacobian
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vjp, vmap
 
-from tests.modes_table import (
-    Function,
-    Layer,
-    Mode,
-    Table,
-    close,
-    leaves,
-    like,
-)
+from tests.modes_table import Function, Layer, Mode, Table, close, leaves, like, of_complex, summed, total
 from tests.plain import Plain
 
 DERIVATIVES = Table()
 row = DERIVATIVES.row
 
+Derive = Callable[[Function], Callable[..., object]]
 
-def compare(derive: Callable[[Function], Callable[..., object]], layer: Layer, plain: Plain) -> None:
+
+def compare(derive: Derive, layer: Layer, plain: Plain) -> None:
     """Check that a derivative of the layer is that of the formula."""
     close(*(derive(f)(*leaves(plain, 3)) for f in (layer.function, plain.function)), rtol=1e-7)
 
@@ -36,11 +30,11 @@ def repeated(order: int, function: Function) -> Callable[..., list[Tensor]]:
     """Return the gradients of the sum of the gradients, and so on: the last of them without a graph."""
 
     def derive(*inputs: Tensor) -> list[Tensor]:
-        value, found = function(*inputs).sum(), []
+        value, found = total(function(*inputs)), []
         for _ in range(order):
             slopes = torch.autograd.grad(value, inputs, create_graph=True)
             value = sum(
-                (g + x - x.detach()).sum() for g, x in zip(slopes, inputs, strict=True)
+                total(g + x - x.detach()) for g, x in zip(slopes, inputs, strict=True)
             )  # also of constants
             found += [value]
         return [*found, *torch.autograd.grad(value, inputs)]
@@ -52,9 +46,9 @@ def penalty(function: Function) -> Callable[..., tuple[Tensor, ...]]:
     """A gradient in the loss: what a once differentiable node gets wrong without a word."""
 
     def derive(*inputs: Tensor) -> tuple[Tensor, ...]:
-        value = function(*inputs).sum()
+        value = total(function(*inputs))
         slopes = torch.autograd.grad(value, inputs, create_graph=True)
-        return torch.autograd.grad(value + sum((s**2).sum() for s in slopes), inputs)
+        return torch.autograd.grad(value + sum(total(s**2) for s in slopes), inputs)
 
     return derive
 
@@ -77,23 +71,42 @@ def reverse_inside_forward(create_graph: bool, function: Function) -> Callable[.
     def derive(*inputs: Tensor) -> list[Tensor]:
         with forward_ad.dual_level():
             points = duals(inputs)
-            slopes = torch.autograd.grad(function(*points).sum(), points, create_graph=create_graph)
+            slopes = torch.autograd.grad(total(function(*points)), points, create_graph=create_graph)
             return [part for s in slopes for part in forward_ad.unpack_dual(s)]
 
     return derive
 
 
 def reverse_outside_forward(function: Function) -> Callable[..., tuple[Tensor, ...]]:
-    return lambda *inputs: torch.autograd.grad(forward(function)(*inputs).sum(), inputs)
-
-
-def summed(function: Function) -> Function:
-    return lambda *inputs: function(*inputs).sum()
+    return lambda *inputs: torch.autograd.grad(total(forward(function)(*inputs)), inputs)
 
 
 def every(derivative: Callable[..., object], function: Function) -> Callable[..., object]:
     """Derive for all inputs at once."""
     return lambda *inputs: derivative(function, argnums=tuple(range(len(inputs))))(*inputs)
+
+
+def paired(x: Tensor) -> Tensor:
+    return torch.view_as_real(x) if x.is_complex() else x
+
+
+def unpaired(x: Tensor, kind: Tensor) -> Tensor:
+    return torch.view_as_complex(x) if kind.is_complex() else x
+
+
+def in_pairs(derive: Derive) -> Derive:
+    """Derive by real and imaginary parts: torch has no complex Jacobians (pytorch/pytorch#94397)."""
+
+    def derive_in_pairs(function: Function) -> Callable[..., object]:
+        def derived(*inputs: Tensor) -> object:
+            def of_pairs(*pairs: Tensor) -> Tensor:
+                return paired(function(*map(unpaired, pairs, inputs)))
+
+            return derive(of_pairs)(*map(paired, inputs))
+
+        return derived
+
+    return derive_in_pairs
 
 
 def batched(*inputs: Tensor) -> list[Tensor]:
@@ -165,7 +178,7 @@ def functional(
     return lambda *inputs: derivative(function, inputs, **options)
 
 
-COMPARED: dict[str, Callable[[Function], Callable[..., object]]] = {
+COMPARED: dict[str, Derive] = {
     "second_order": partial(repeated, 1),
     "third_order": partial(repeated, 2),
     "gradient_penalty": penalty,
@@ -176,47 +189,54 @@ COMPARED: dict[str, Callable[[Function], Callable[..., object]]] = {
     "func_grad": lambda f: partial(every, grad)(summed(f)),
     "func_vjp": pulled,
     "func_jvp": lambda f: lambda *x: jvp(f, x, directions(x)),
-    "func_jacrev": partial(every, jacrev),
-    "func_jacfwd": partial(every, jacfwd),
-    "func_hessian": lambda f: partial(every, hessian)(summed(f)),
+    "func_jacrev": in_pairs(partial(every, jacrev)),
+    "func_jacfwd": in_pairs(partial(every, jacfwd)),
+    "func_hessian": in_pairs(lambda f: partial(every, hessian)(summed(f))),
     "func_linearize": linear,
     "func_vmap": vmap,
     "func_vmap_of_grad": lambda f: vmap(partial(every, grad)(summed(f))),
-    "func_vmap_of_hessian": lambda f: vmap(partial(every, hessian)(summed(f))),
-    "func_vmap_of_jacfwd": lambda f: vmap(partial(every, jacfwd)(f)),
-    "func_vmap_of_vmap_grad": lambda f: lambda *x: vmap(vmap(partial(every, grad)(f)))(*batched(*x)),
+    "func_vmap_of_hessian": in_pairs(lambda f: vmap(partial(every, hessian)(summed(f)))),
+    "func_vmap_of_jacfwd": in_pairs(lambda f: vmap(partial(every, jacfwd)(f))),
+    "func_vmap_of_vmap_grad": lambda f: lambda *x: vmap(vmap(partial(every, grad)(summed(f))))(*batched(*x)),
     "func_grad_of_vmap": lambda f: partial(every, grad)(summed(vmap(f))),
     "func_grad_of_grad": lambda f: grad(summed(grad(summed(f)))),
-    "func_jacrev_of_jacfwd": lambda f: jacrev(partial(every, jacfwd)(summed(f))),
-    "func_jacfwd_of_jacrev": lambda f: jacfwd(partial(every, jacrev)(summed(f))),
-    "func_jacrev_of_jacrev": lambda f: jacrev(partial(every, jacrev)(summed(f))),
+    "func_jacrev_of_jacfwd": in_pairs(lambda f: jacrev(partial(every, jacfwd)(summed(f)))),
+    "func_jacfwd_of_jacrev": in_pairs(lambda f: jacfwd(partial(every, jacrev)(summed(f)))),
+    "func_jacrev_of_jacrev": in_pairs(lambda f: jacrev(partial(every, jacrev)(summed(f)))),
     "func_vmap_one_batched": one_batched,
     "func_vmap_nested": nested,
-    "func_vmap_nested_gradient": lambda f: lambda *x: torch.autograd.grad(nested(f)(*x).sum(), x),
+    "func_vmap_nested_gradient": lambda f: lambda *x: torch.autograd.grad(total(nested(f)(*x)), x),
     "func_vmap_in_dims_1": lambda f: lambda *x: vmap(f, in_dims=1, out_dims=-1)(*batched(*x)),
     "func_vmap_in_dims_mixed": lambda f: lambda x, *y: vmap(f, in_dims=(1, *[0] * len(y)))(*batched(x), *y),
-    "jacobian": partial(functional, eager_jacobian),
-    "jacobian_vectorized": partial(functional, eager_jacobian, vectorize=True),
-    "jacobian_forward": partial(functional, eager_jacobian, vectorize=True, strategy="forward-mode"),
-    "hessian": lambda f: functional(eager_hessian, summed(f)),
-    "hessian_vectorized": lambda f: functional(eager_hessian, summed(f), vectorize=True),
-    "hessian_forward": lambda f: functional(
-        eager_hessian, summed(f), vectorize=True, outer_jacobian_strategy="forward-mode"
+    "jacobian": in_pairs(partial(functional, eager_jacobian)),
+    "jacobian_vectorized": in_pairs(partial(functional, eager_jacobian, vectorize=True)),
+    "jacobian_forward": in_pairs(
+        partial(functional, eager_jacobian, vectorize=True, strategy="forward-mode")
+    ),
+    "hessian": in_pairs(lambda f: functional(eager_hessian, summed(f))),
+    "hessian_vectorized": in_pairs(lambda f: functional(eager_hessian, summed(f), vectorize=True)),
+    "hessian_forward": in_pairs(
+        lambda f: functional(eager_hessian, summed(f), vectorize=True, outer_jacobian_strategy="forward-mode")
     ),
     "is_grads_batched": grads_batched,
 }
-DERIVATIVES.update({name: Mode(partial(compare, derive)) for name, derive in COMPARED.items()})
+LIMITS = {
+    "hessian_forward": of_complex("the older vmap loses conjugates in forward mode (pytorch/pytorch#78358)")
+}
+DERIVATIVES.update(
+    {name: Mode(partial(compare, derive), xfail=LIMITS.get(name, {})) for name, derive in COMPARED.items()}
+)
 
 
-FORWARD_TWICE: dict[str, Callable[[Function], Callable[..., object]]] = {
-    "func_jacfwd_of_jacfwd": lambda f: jacfwd(partial(every, jacfwd)(summed(f))),
-    "func_jacfwd_thrice": lambda f: jacfwd(jacfwd(jacfwd(summed(f)))),
-    "func_jacfwd_of_vmap_of_jacfwd": lambda f: jacfwd(vmap(jacfwd(f))),
+FORWARD_TWICE: dict[str, Derive] = {
+    "func_jacfwd_of_jacfwd": in_pairs(lambda f: jacfwd(partial(every, jacfwd)(summed(f)))),
+    "func_jacfwd_thrice": in_pairs(lambda f: jacfwd(jacfwd(jacfwd(summed(f))))),
+    "func_jacfwd_of_vmap_of_jacfwd": in_pairs(lambda f: jacfwd(vmap(jacfwd(f)))),
     "func_jvp_of_jvp": lambda f: lambda *x: jvp(lambda *y: jvp(f, y, directions(x)), x, directions(x)),
 }
 
 
-def right_or_loud(derive: Callable[[Function], Callable[..., object]], layer: Layer, plain: Plain) -> None:
+def right_or_loud(derive: Derive, layer: Layer, plain: Plain) -> None:
     """Forward mode in forward mode, which torch turns off inside a node's jvp (pytorch/pytorch#197867)."""
     inputs = plain.inputs(3)
     try:

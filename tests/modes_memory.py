@@ -24,6 +24,7 @@ from tests.modes_table import (
     like,
     several,
     through,
+    total,
 )
 from tests.plain import DEVICE, Plain
 
@@ -132,9 +133,9 @@ def checkpoint_twice_differentiated(layer: Layer, plain: Plain) -> None:
 
     def second(function: Function) -> tuple[Tensor, ...]:
         inputs = leaves(plain, 3)
-        value = function(*inputs).sum()
+        value = total(function(*inputs))
         slopes = torch.autograd.grad(value, inputs, create_graph=True)
-        return torch.autograd.grad(value + sum((s**2).sum() for s in slopes), inputs)
+        return torch.autograd.grad(value + sum(total(s**2) for s in slopes), inputs)
 
     once = partial(checkpoint, layer.function, use_reentrant=False)
     close(second(partial(checkpoint, once, use_reentrant=False)), second(plain.function))

@@ -23,11 +23,13 @@ from tests.modes_table import (
     agree,
     close,
     copies,
+    double,
     draw,
     gradients,
     leaves,
     like,
     through,
+    total,
 )
 from tests.plain import DEVICE, Plain
 
@@ -92,7 +94,8 @@ def default_dtype(layer: Layer, plain: Plain) -> None:
     """No constant of the formula takes the default type."""
     torch.set_default_dtype(torch.float64)
     try:
-        assert layer.function(*draw(plain, 3, dtype=torch.float32)).dtype == torch.float32
+        inputs = draw(plain, 3, dtype=torch.float32)
+        assert layer.function(*inputs).dtype == plain.function(*inputs).dtype
         agree(layer, plain, leaves(plain, 3))
     finally:
         torch.set_default_dtype(torch.float32)
@@ -106,9 +109,9 @@ def autocast(dtype: torch.dtype, layer: Layer, plain: Plain) -> None:
         got, want = layer.function(*one), plain.function(*two)
     assert got.dtype == want.dtype
     slopes = gradients(got, one), gradients(want, two)
-    assert [g.dtype for g in slopes[0]] == [dtype] * len(inputs)
+    assert [g.dtype for g in slopes[0]] == [x.dtype for x in inputs]
     for g, w in zip((got, *slopes[0]), (want, *slopes[1]), strict=True):
-        close(g.float(), w.float(), rtol=0.05, atol=0.05 * w.abs().max().item())
+        close(double(g), double(w), rtol=0.05, atol=0.05 * w.abs().max().item())
 
 
 RUNTIME["autocast"] = Mode(partial(autocast, torch.float32))
@@ -204,9 +207,9 @@ def no_cycle(layer: Layer, plain: Plain) -> None:
         inputs = leaves(plain, 3)
         points = [x.clone() for x in inputs]
         value = layer.function(*points)
-        slopes = torch.autograd.grad(value.sum(), inputs, create_graph=True)
+        slopes = torch.autograd.grad(total(value), inputs, create_graph=True)
         alive = [weakref.ref(x) for x in (value, *points, *slopes)]
-        sum((s**2).sum() for s in slopes).backward()
+        sum(total(s**2) for s in slopes).backward()
         del value, points, slopes
         assert [ref() for ref in alive if ref() is not None] == []
 

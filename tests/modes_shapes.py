@@ -17,6 +17,8 @@ from tests.modes_table import (
     close,
     draw,
     gradients,
+    in_complex_numbers,
+    leaves,
     like,
     several,
 )
@@ -46,7 +48,7 @@ PATTERNS: dict[str, tuple[Shape, Shape]] = {
 def spread(plain: Plain, *shapes: Shape, dtypes: Sequence[torch.dtype] = (torch.float64,)) -> list[Tensor]:
     """Return inputs whose shapes and types repeat a pattern."""
     kinds = [(shapes[i % len(shapes)], dtypes[i % len(dtypes)]) for i in range(len(plain.ranges))]
-    return [draw(plain, *shape)[i].to(dtype).requires_grad_() for i, (shape, dtype) in enumerate(kinds)]
+    return [leaves(plain, *shape, dtype=dtype)[i] for i, (shape, dtype) in enumerate(kinds)]
 
 
 def broadcast(shapes: tuple[Shape, Shape], layer: Layer, plain: Plain) -> None:
@@ -85,7 +87,16 @@ def view(change: Callable[[Tensor], Tensor], layer: Layer, plain: Plain) -> None
         )
 
 
+LAZY: dict[str, Callable[[Tensor], Tensor]] = {
+    "conjugate": Tensor.conj,
+    "real_part": lambda x: x.real,
+    "negative_imaginary_part": lambda x: x.conj().imag if x.is_complex() else x,
+}
+
 SHAPES.update({f"view_{name}": Mode(partial(view, change)) for name, change in VIEWS.items()})
+SHAPES.update(
+    {f"view_{name}": Mode(partial(view, change), in_complex_numbers) for name, change in LAZY.items()}
+)
 
 
 @row()

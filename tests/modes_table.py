@@ -50,8 +50,18 @@ JUDGES = PLAIN | {"airy_disk": _SERIES}
 
 The series keeps below 3: torch's own j1 is exact there, and wrong in the seventh digit above 5.
 """
+COMPLEX = tuple(name for name, plain in PLAIN.items() if any(plain.complex))
+"""The layers that have complex inputs."""
+
+
+def of_complex(reason: str) -> dict[str, str]:
+    """Return what torch cannot do with complex numbers: each layer that has them, and why."""
+    return dict.fromkeys(COMPLEX, reason)
+
 
 HALF = {"airy_disk": "torch has no Bessel function in half precision"}
+COMPLEX_HALF = of_complex("torch has no quotient of complex32 on a CPU (pytorch/pytorch#77479)")
+CONJUGATE = of_complex("a subclass that takes operators apart loses conjugates (pytorch/pytorch#130646)")
 
 Test = Callable[[Layer, Plain], None]
 
@@ -67,6 +77,14 @@ def several(plain: Plain) -> bool:
 
 def elementwise(plain: Plain) -> bool:
     return not plain.scalar
+
+
+def in_reals(plain: Plain) -> bool:
+    return not any(plain.complex)
+
+
+def in_complex_numbers(plain: Plain) -> bool:
+    return any(plain.complex)
 
 
 @dataclass(frozen=True)
@@ -126,7 +144,8 @@ def copies(inputs: Sequence[Tensor]) -> list[Tensor]:
 def like(value: Tensor, seed: int = 7) -> Tensor:
     """Return random numbers of the shape and strides of a tensor: a cotangent, or a tangent."""
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.rand(value.shape, generator=generator, dtype=torch.float64).to(value.dtype) + 0.5
+    dtype = torch.complex128 if value.is_complex() else torch.float64
+    noise = torch.rand(value.shape, generator=generator, dtype=dtype).to(value.dtype) + 0.5
     return torch.empty_like(value, requires_grad=False).copy_(noise)
 
 
@@ -137,6 +156,20 @@ def gradients(value: Tensor, inputs: Sequence[Tensor], create_graph: bool = Fals
     )
 
 
+def total(value: Tensor) -> Tensor:
+    """Return one real number made of all of a tensor: a loss."""
+    return (value.real + 2 * value.imag).sum() if value.is_complex() else value.sum()
+
+
+def summed(function: Function) -> Function:
+    return lambda *inputs: total(function(*inputs))
+
+
+def double(value: Tensor) -> Tensor:
+    """Return the same numbers, real or complex, in double precision."""
+    return value.to(torch.promote_types(value.dtype, torch.float64))
+
+
 def close(got: object, want: object, rtol: float = 1e-8, atol: float = 1e-10) -> None:
     torch.testing.assert_close(got, want, rtol=rtol, atol=atol, equal_nan=True)
 
@@ -145,7 +178,7 @@ def agree(layer: Layer, plain: Plain, inputs: Sequence[Tensor]) -> None:
     """Check value and gradients, with their types and shapes, against the formula's."""
     one, two = copies(inputs), copies(inputs)
     got, want = layer.function(*one), plain.function(*two)
-    loose = {"rtol": 1e-4, "atol": 1e-5} if want.dtype == torch.float32 else {}
+    loose = {"rtol": 1e-4, "atol": 1e-5} if want.dtype in (torch.float32, torch.complex64) else {}
     close(got, want, **loose)
     assert got.requires_grad == want.requires_grad
     if want.requires_grad:

@@ -41,31 +41,47 @@ class _J1(torch.autograd.Function):
         return grad * (torch.special.bessel_j0(r) - torch.special.bessel_j1(r) / r)
 
 
+def between(low: complex, high: complex, share: Tensor) -> Tensor:
+    """Return the number so far on the way; a complex one goes its own way along each axis."""
+    if not share.is_complex():
+        return low + (high - low) * share
+    way = high - low
+    return torch.complex(low.real + way.real * share.real, low.imag + way.imag * share.imag)
+
+
 @dataclass(frozen=True)
 class Plain:
     """A formula in torch operators, and the ranges in which to draw its inputs.
 
     Attributes:
         function: The formula.
-        ranges: For each input the lowest and highest value of a test.
+        ranges: For each input the lowest and highest value of a test; of a complex one, two opposite
+            corners of a rectangle.
         native: Whether torch differentiates the formula, to every order and in every mode.
         scalar: Whether the result is one number, whatever the shapes.
     """
 
     function: Callable[..., Tensor]
-    ranges: tuple[tuple[float, float], ...]
+    ranges: tuple[tuple[complex, complex], ...]
     native: bool = True
     scalar: bool = False
 
+    @property
+    def complex(self) -> tuple[bool, ...]:
+        """Which inputs are complex."""
+        return tuple(isinstance(low, complex) for low, _ in self.ranges)
+
     def inputs(self, *shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> list[Tensor]:
-        """Return one random tensor an input, all of one shape."""
+        """Return one random tensor an input, all of one shape and, real or complex, of one precision."""
         generator = torch.Generator().manual_seed(seed)
-        uniform = [torch.rand(*shape, generator=generator, dtype=torch.float64) for _ in self.ranges]
-        scaled = (low + (high - low) * u for u, (low, high) in zip(uniform, self.ranges, strict=True))
-        return [x.to(device=DEVICE, dtype=dtype) for x in scaled]
+        types = [torch.complex128 if c else torch.float64 for c in self.complex]
+        shares = [torch.rand(*shape, generator=generator, dtype=t) for t in types]
+        points = (between(low, high, s) for s, (low, high) in zip(shares, self.ranges, strict=True))
+        return [x.to(device=DEVICE, dtype=dtype.to_complex() if x.is_complex() else dtype) for x in points]
 
 
 _ANY, _POSITIVE = (-3.0, 3.0), (0.5, 2.0)
+_PLANE, _IMPEDANCE = (-2.0 - 2.0j, 2.0 + 2.0j), (0.5 - 2.0j, 2.0 + 2.0j)
 
 PLAIN = {
     "square": Plain(lambda x1, x2: x1**3 + x2**2, (_ANY, _ANY)),
@@ -95,4 +111,6 @@ PLAIN = {
     "smooth_max": Plain(lambda k, x, y: torch.logaddexp(k * x, k * y) / k, (_POSITIVE, _ANY, _ANY)),
     "airy_disk": Plain(lambda r: (2 * _J1.apply(r) / r) ** 2, ((0.5, 10.0),), native=False),
     "mse": Plain(lambda x, y: torch.mean((x - y) ** 2), (_ANY, _ANY), scalar=True),
+    "reflection": Plain(lambda Z, Z0: (Z - Z0) / (Z + Z0), (_IMPEDANCE, _IMPEDANCE)),
+    "modrelu": Plain(lambda z, b: torch.relu(abs(z) + b.real) * torch.sgn(z), (_PLANE, (-1.0, 1.0))),
 }

@@ -85,3 +85,18 @@ def programs() -> st.SearchStrategy[str]:
     body = st.tuples(tree, tree, st.sampled_from(["u*v + u", "u/(1 + v**2)", "sin(u)*v*v"]))
     wrap = st.sampled_from(["{}", "sum({})", "mean({})"])
     return st.tuples(body, wrap).map(lambda t: f"u = {t[0][0]}; v = {t[0][1]}; {t[1].format(t[0][2])}")
+
+
+def _larger_complex(terms: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    binary = st.tuples(terms, st.sampled_from(["+", "-", "*"]), terms).map(lambda t: f"({''.join(t)})")
+    functions = st.sampled_from(["exp", "sin", "tanh", "conj", "re", "abs", "atan", "sgn", "sigmoid"])
+    unary = st.tuples(functions, terms).map(lambda t: f"{t[0]}({t[1]})")
+    quotient = st.tuples(terms, terms).map(lambda t: f"{t[0]}/(2 + abs({t[1]}))")
+    return binary | unary | quotient
+
+
+def complex_formulas() -> st.SearchStrategy[str]:
+    """Formulas of complex z and w."""
+    leaves = st.sampled_from(["z", "w", "conj(z)", "re(w)", "im(z)", "abs(w)", "2", "0.5"])
+    tree = st.recursive(leaves, _larger_complex, max_leaves=6)
+    return tree.map(lambda t: f"({t})*(1 + z*conj(w)/9)")

@@ -17,11 +17,14 @@ from tests.modes_table import Test, load
 from tests.plain import PLAIN
 
 # torch's own: its forward mode uses torch.jit.script, Dynamo makes a Function to look at it, Inductor and its
-# packages use what torch deprecates.
+# packages use what torch deprecates, and compile no complex operator.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.torch._prims_common.check:FutureWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Torchinductor does not support code generation for complex:UserWarning"
+    ),
     pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning"),
 ]
 

@@ -13,7 +13,6 @@ import sympy
 import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -24,6 +23,7 @@ from fngen.functions import TABLE
 from fngen.functions.complex import ALLOWED
 from fngen.ir import ARITHMETIC, LEAVES, REDUCTIONS
 from tests.conftest import SCALE
+from tests.strategies import complex_formulas
 
 PLAIN: dict[str, Callable[..., Tensor]] = {
     "z**2": lambda z: z**2,
@@ -200,22 +200,10 @@ def test_sympy_expressions() -> None:
     assert "1j" in caught.value.hint
 
 
-LEAVES_OF_FORMULAS = st.sampled_from(["z", "w", "conj(z)", "re(w)", "im(z)", "abs(w)", "2", "0.5"])
-
-
-def _extend(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    binary = st.tuples(inner, st.sampled_from(["+", "-", "*"]), inner).map(lambda t: f"({''.join(t)})")
-    functions = st.sampled_from(["exp", "sin", "tanh", "conj", "re", "abs", "atan", "sgn", "sigmoid"])
-    unary = st.tuples(functions, inner).map(lambda t: f"{t[0]}({t[1]})")
-    quotient = st.tuples(inner, inner).map(lambda t: f"{t[0]}/(2 + abs({t[1]}))")
-    return binary | unary | quotient
-
-
-@given(st.recursive(LEAVES_OF_FORMULAS, _extend, max_leaves=6))
+@given(complex_formulas())
 @settings(max_examples=40 * SCALE)
 def test_random_formulas_agree_with_autograd(formula: str) -> None:
     """The layer against the same file's own forward, differentiated by torch."""
-    formula = f"({formula})*(1 + z*conj(w)/9)"
     found = fngen.compile(formula, name="f", inputs=["z", "w"], complex=True)
     inputs = [leaf("complex", 5, seed=i) for i in range(2)]
     got, expected = found.f(*inputs), found._FReverse.forward(*inputs)
@@ -282,6 +270,14 @@ def test_numbers_of_python_among_the_arguments() -> None:
     assert y.dtype == torch.complex64
     (grad,) = torch.autograd.grad(y.real.sum(), x)
     torch.testing.assert_close(grad, -6 * torch.sin(3 * x))
+
+
+@pytest.mark.parametrize("number", [2, 2.0])
+def test_a_real_number_stays_real(number: float) -> None:
+    z = torch.randn(5, dtype=torch.complex64, requires_grad=True)
+    y = layer("x*abs(z)**2")(number, z)
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(torch.autograd.grad(y.sum(), z)[0], 4 * z)
 
 
 def test_integers_and_single_precision() -> None:

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 import fngen
-from fngen import recipe
+from fngen import pipeline, recipe
 from fngen.cli import main
 from tests.conftest import ROOT
 from tests.gallery import GALLERY
@@ -21,7 +21,8 @@ GENERATED = ROOT / "generated"
 
 def readme() -> str:
     rows = [
-        f"| [`{n}.py`]({n}.py) | `{f.replace('; ', '`<br>`')}` | {what} |" for n, (f, what) in GALLERY.items()
+        f"| [`{n}.py`]({n}.py) | `{e.formula.replace('; ', '`<br>`')}`{', `--complex`' * e.complex} | {e.purpose} |"
+        for n, e in GALLERY.items()
     ]
     head = """# Gallery
 
@@ -37,7 +38,7 @@ header; `fngen check generated` proves it, `fngen verify generated` tests each a
 @pytest.mark.parametrize("name", GALLERY)
 def test_golden(name: str, update: bool) -> None:
     path = GENERATED / f"{name}.py"
-    text = fngen.generate(GALLERY[name][0], name=name).text
+    text = fngen.generate(GALLERY[name].formula, name=name, complex=GALLERY[name].complex).text
     if update:
         path.write_text(text)
     assert path.read_text() == text, (
@@ -58,7 +59,9 @@ def test_nothing_else_is_there() -> None:
 
 @pytest.mark.parametrize("path", sorted(GENERATED.glob("[a-z]*.py")), ids=lambda p: p.stem)
 def test_the_header_is_the_recipe(path: Path) -> None:
-    assert fngen.generate(recipe.read(path).formula, name=path.stem).text == path.read_text()
+    spec = recipe.read(path)
+    assert spec.name == path.stem
+    assert pipeline.generate(spec).text == path.read_text()
 
 
 @pytest.mark.parametrize("name", GALLERY)

@@ -8,13 +8,14 @@ from torch.autograd.graph import saved_tensors_hooks
 
 import fngen
 from tests.gallery import GALLERY
+from tests.modes_table import total
 from tests.plain import PLAIN
 
 
 @pytest.mark.parametrize("name", GALLERY)
 def test_only_inputs_and_outputs_are_kept(name: str) -> None:
-    plain = PLAIN[name]
-    layer = getattr(fngen.compile(GALLERY[name][0], name=name, lean=True), name)
+    plain, entry = PLAIN[name], GALLERY[name]
+    layer = getattr(fngen.compile(entry.formula, name=name, lean=True, complex=entry.complex), name)
     inputs = [x.requires_grad_() for x in plain.inputs(8)]
     kept = []
     with saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
@@ -22,8 +23,8 @@ def test_only_inputs_and_outputs_are_kept(name: str) -> None:
     known = {x.data_ptr() for x in (*inputs, output)}
     own = {x.data_ptr() for x in kept if x.grad_fn is not None}  # x - y, which autograd itself made.
     assert {x.data_ptr() for x in kept} <= known | own
-    got = torch.autograd.grad(output.sum(), inputs)
-    expected = torch.autograd.grad(plain.function(*inputs).sum(), inputs)
+    got = torch.autograd.grad(total(output), inputs)
+    expected = torch.autograd.grad(total(plain.function(*inputs)), inputs)
     for a, b in zip(got, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
 

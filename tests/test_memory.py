@@ -19,12 +19,13 @@ from fngen.functions import TABLE
 from fngen.ir import Value, fold
 from fngen.load import load
 from tests.conftest import SCALE
-from tests.strategies import SMOOTH, formulas
+from tests.strategies import SMOOTH, complex_formulas, formulas
 
 N = 64
 UNARY = tuple(n for n in SMOOTH if TABLE[n].torch)
 ARITHMETIC = ("add", "sub", "mul", "truediv", "neg", "pow")
 LOGIC = {"and": operator.and_, "or": operator.or_, "not": operator.invert}
+PARTS = {"re": "real", "im": "imag"}
 OPERATORS = {name.removeprefix("true"): getattr(operator, name) for name in ARITHMETIC} | LOGIC
 
 
@@ -36,7 +37,8 @@ def plain(root: Value, inputs: dict[str, Tensor]) -> Tensor:
             return inputs[str(node.datum)]
         if node.op == "number":
             return float(node.datum)  # type: ignore[arg-type,return-value]
-        function = OPERATORS.get(node.op) or getattr(torch, node.op, None) or getattr(nn.functional, node.op)
+        name = PARTS.get(node.op, node.op)
+        function = OPERATORS.get(name) or getattr(torch, name, None) or getattr(nn.functional, name)
         return function(*args)
 
     return fold([root], visit)[root]
@@ -50,12 +52,22 @@ def full(saved: list[Tensor]) -> int:
 @given(formulas(UNARY, (), 7))
 @settings(max_examples=150 * SCALE)
 def test_a_layer_keeps_no_more_than_autograd(text: str) -> None:
+    compare(text, torch.float32)
+
+
+@given(complex_formulas())
+@settings(max_examples=40 * SCALE)
+def test_a_complex_layer_keeps_no_more_than_autograd(text: str) -> None:
+    compare(text, torch.complex64)
+
+
+def compare(text: str, dtype: torch.dtype) -> None:
     try:
-        source = fngen.generate(text, name="layer")
+        source = fngen.generate(text, name="layer", complex=dtype.is_complex)
     except fngen.FormulaError:
         return
     parsed = problem.read(source.spec)
-    inputs = {x: torch.rand(N, requires_grad=True) for x in parsed.inputs}
+    inputs = {x: torch.rand(N, dtype=dtype, requires_grad=True) for x in parsed.inputs}
     counts = []
     for function in (lambda: load(source).layer(*inputs.values()), lambda: plain(parsed.value, inputs)):
         saved: list[Tensor] = []
