@@ -121,7 +121,7 @@ def modrelu(z: Tensor, b: Tensor) -> Tensor:
 
 
 def _as_tensors(*args: Tensor | complex) -> tuple[Tensor, ...]:
-    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    """Return ``args``, numbers as tensors that promote as numbers do."""
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("modrelu() takes at least one tensor")

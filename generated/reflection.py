@@ -97,7 +97,7 @@ def reflection(Z: Tensor, Z0: Tensor) -> Tensor:
 
 
 def _as_tensors(*args: Tensor | complex) -> tuple[Tensor, ...]:
-    """Return numbers among ``args`` as 0-dim tensors that promote as numbers do."""
+    """Return ``args``, numbers as tensors that promote as numbers do."""
     tensors = [t for t in args if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError("reflection() takes at least one tensor")
