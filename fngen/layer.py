@@ -242,9 +242,16 @@ def _times(a: Value, b: Value) -> Value:
             continue
         top, bottom = slope.args
         twice = top.op == "div" and top.args[1] is bottom
-        if twice or all(n.startswith("_") for n in names([top])):
+        if twice or _is_constant(top):
             return div(mul(x, top) if twice else mul(top, x), bottom)
     return mul(a, b)
+
+
+def _is_constant(node: Value) -> bool:
+    """Say whether a node is a number, or a choice of numbers."""
+    if node.op in ("where", "full_like"):
+        return all(map(_is_constant, node.args[1:]))
+    return all(n.startswith("_") for n in names([node]))
 
 
 def _tangent(plan: _Plan, slopes: Sequence[Value]) -> Value:

@@ -51,7 +51,7 @@ class Builder:
         self.places.setdefault(node, (start, end))
         if (
             node not in self.constants
-            and op not in ("name", *REDUCTIONS)
+            and op not in ("name", "nan", *REDUCTIONS)
             and all(a.node in self.constants for a in args)
         ):
             try:

@@ -196,7 +196,8 @@ class _Parser(Stack):
             raise self.error("names that begin with two underscores belong to Python", token)
         if token.text == "_":
             raise self.error("a name needs a letter", token)
-        op = {"pi": "pi", "True": "true", "False": "false"}.get(token.text, "name")
+        words = {"pi": "pi", "True": "true", "False": "false"} | ({"nan": "nan"} if self.builder.rule else {})
+        op = words.get(token.text, "name")
         datum = token.text if op == "name" else None
         self.operands.append(self.builder.make(op, (), token.start, token.end, datum))
         return False
