@@ -13,9 +13,9 @@ _COMPLEX = 'raise TypeError("complex tensors need a layer made with --complex")'
 _NUMBERS = ("if not all(isinstance(t, Tensor) for t in args):", "    args = _as_tensors(*args)")
 _LOOK = (
     "plain, graph = True, False",
-    "for t in args:",
-    "    plain = plain and type(t) in (Tensor, nn.Parameter) and t.is_floating_point()",
-    "    graph = graph or (isinstance(t, Tensor) and t.requires_grad)",
+    "for arg in args:",
+    "    plain = plain and type(arg) in (Tensor, nn.Parameter) and arg.is_floating_point()",
+    "    graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)",
     "if not plain:",
     "    args, plain = _as_tensors(*args)",
 )

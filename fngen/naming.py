@@ -22,7 +22,7 @@ _BUILTINS = (
     *("all", "any", "float", "isinstance", "map", "set", "staticmethod", "str", "super", "tuple", "type"),
     "TypeError",
 )
-_ENTRY = ("RuntimeError", "args", "plain", "transformed")
+_ENTRY = ("RuntimeError", "arg", "args", "graph", "plain", "transformed")
 _LOCALS = ("leaves", "primals", "saved", "shape", "wanted")
 _RESERVED = frozenset([*_HEAD, *_BUILTINS, *_ENTRY])
 """What the name of a layer must not hide."""

@@ -113,9 +113,9 @@ def swiglu(a: Tensor, b: Tensor) -> Tensor:
     if has_torch_function(args):
         return handle_torch_function(swiglu, args, *args)
     plain, graph = True, False
-    for t in args:
-        plain = plain and type(t) in (Tensor, nn.Parameter) and t.is_floating_point()
-        graph = graph or (isinstance(t, Tensor) and t.requires_grad)
+    for arg in args:
+        plain = plain and type(arg) in (Tensor, nn.Parameter) and arg.is_floating_point()
+        graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
     transformed = torch._C._are_functorch_transforms_active()
