@@ -14,7 +14,8 @@ _NUMBERS = ("if not all(isinstance(t, Tensor) for t in args):", "    args = _as_
 _LOOK = (
     "plain, graph = True, False",
     "for arg in args:",
-    "    plain = plain and type(arg) in (Tensor, nn.Parameter) and arg.is_floating_point()",
+    "    plain = plain and type(arg) in (Tensor, nn.Parameter)",
+    "    plain = plain and arg.is_floating_point()",
     "    graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)",
     "if not plain:",
     "    args, plain = _as_tensors(*args)",

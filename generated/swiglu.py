@@ -114,7 +114,8 @@ def swiglu(a: Tensor, b: Tensor) -> Tensor:
         return handle_torch_function(swiglu, args, *args)
     plain, graph = True, False
     for arg in args:
-        plain = plain and type(arg) in (Tensor, nn.Parameter) and arg.is_floating_point()
+        plain = plain and type(arg) in (Tensor, nn.Parameter)
+        plain = plain and arg.is_floating_point()
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
