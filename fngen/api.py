@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fngen import pipeline
 from fngen.source import Source
-from fngen.spec import Spec
+from fngen.spec import Declarations, Spec
 
 if TYPE_CHECKING:
     from sympy import Expr
@@ -25,17 +25,22 @@ def generate(
     backend: str | Iterable[str] = "torch",
     lean: bool = False,
     complex: bool = False,
+    params: Declarations = (),
+    consts: Declarations = (),
 ) -> Source:
     """Return the source of a layer.
 
     Args:
-        expr: A formula in fngen's language, or a SymPy expression.
+        expr: A formula in fngen's language, declarations among its statements, or a SymPy expression.
         name: Name of the file, the function and (in CamelCase) the class. Default: derived
             from the formula, always the same one.
         inputs: The inputs in order. Default: order of first appearance.
         backend: What the file contains.
         lean: Keep inputs and outputs only for the backward, and compute the rest again.
         complex: The inputs are complex tensors.
+        params: The learnable parameters with their first values: ``{"beta": 1.0}`` for one number,
+            ``{"w[C]": 0.25}`` for one each channel, ``{"w[-1]": 1.0}`` for one along the last dimension.
+        consts: Numbers with defaults that the module's constructor and the function can override.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -44,7 +49,7 @@ def generate(
         FormulaError: If the formula cannot be read or differentiated.
         OptionError: If a keyword has a value that it cannot have.
     """
-    return pipeline.generate(spec(expr, name, inputs, backend, lean, complex))
+    return pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts))
 
 
 def compile(
@@ -55,6 +60,8 @@ def compile(
     backend: str | Iterable[str] = "torch",
     lean: bool = False,
     complex: bool = False,
+    params: Declarations = (),
+    consts: Declarations = (),
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -63,7 +70,7 @@ def compile(
     """
     from fngen.load import load
 
-    return load(generate(expr, name=name, inputs=inputs, backend=backend, lean=lean, complex=complex))
+    return load(pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts)))
 
 
 def verify(source: Source | str | Path) -> Report:
@@ -91,10 +98,21 @@ def spec(
     backend: str | Iterable[str] = "torch",
     lean: bool = False,
     complex: bool = False,
+    params: Declarations = (),
+    consts: Declarations = (),
 ) -> Spec:
     """Return the checked request of these arguments."""
     if not isinstance(expr, str):
         from fngen.from_sympy import formula
 
         expr = formula(expr, complex=complex)
-    return Spec.create(expr, name=name, inputs=inputs, backend=backend, lean=lean, complex=complex)
+    return Spec.create(
+        expr,
+        name=name,
+        inputs=inputs,
+        backend=backend,
+        lean=lean,
+        complex=complex,
+        params=params,
+        consts=consts,
+    )

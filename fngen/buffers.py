@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import or_
 
+from fngen.backends.scalars import IF_ELSE
 from fngen.backends.torch import IN_PLACE
 from fngen.ir import CONDITIONS, LEAVES, Value, fold, postorder, rebuild, value
 from fngen.lifetimes import Lifetimes
@@ -56,7 +57,13 @@ class Buffers:
 
     def owned(self, node: Value, arg: Value) -> bool:
         """Say whether ``node`` may leave its result in the buffer of ``arg``."""
-        if arg.op in LEAVES or arg.op in CONDITIONS or arg in self.kept or arg in self.roots:
+        if (
+            arg.op in LEAVES
+            or arg.op in CONDITIONS
+            or arg.op == IF_ELSE
+            or arg in self.kept
+            or arg in self.roots
+        ):
             return False
         return self.masks[node] != 0 and self.is_alike(node, arg) and self.is_last(node, arg)
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from fngen.errors import FngenError, VerificationError
-from fngen.suggest import closest
+from fngen.errors import FngenError
+from fngen.options import explain, fail, formula, keywords, request_options
 
 STAGES = ("parse", "derivatives", "ir", "source")
 _OPTIONAL_TORCH = "torch is not installed: the layer was written, but not verified"
@@ -39,22 +38,11 @@ def _reporting(verb: Callable[..., None]) -> Callable[..., None]:
         try:
             verb(*args, **options)
         except FngenError as error:
-            sys.exit(_explain(error))
+            sys.exit(explain(error))
         except KeyboardInterrupt:
             sys.exit(130)
 
     return wrapped
-
-
-def _explain(error: FngenError) -> int:
-    """Print an error as a message; return the exit code that it stands for."""
-    head, _, rest = str(error).partition("\n")
-    click.echo(click.style("fngen: ", fg="red", bold=True) + head + (f"\n{rest}" if rest else ""), err=True)
-    return 1 if isinstance(error, VerificationError) else 2
-
-
-def _fail(message: str, hint: str = "") -> NoReturn:
-    sys.exit(_explain(FngenError(message, hint)))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,26 +61,12 @@ def run() -> None:
     main()
 
 
-def _request(verb: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that make up a request."""
-    for option in (
-        click.option("--complex", is_flag=True, help="The inputs are complex tensors."),
-        click.option("--backend", default="torch", metavar="LIST", help="What the file contains."),
-        click.option("--lean", is_flag=True, help="Keep inputs and outputs only for the backward."),
-        click.option("--inputs", metavar="A,B,C", help="The inputs and their order."),
-        click.option("--name", metavar="NAME", help="Name of file and function; the class is in CamelCase."),
-        click.argument("words", nargs=-1, metavar="EXPR", type=click.UNPROCESSED),
-    ):
-        verb = option(verb)
-    return verb
-
-
 _UNKNOWN_OPTIONS_ARE_WORDS = {"ignore_unknown_options": True}
 """A formula may begin with a minus, which looks like an option."""
 
 
 @main.command(context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
-@_request
+@request_options
 @click.option("-o", "--output", metavar="PATH", help="A file, a folder, or - for standard output.")
 @click.option("--verify/--no-verify", default=True, help="Test the file against torch autograd.")
 @click.option("--force", is_flag=True, help="Overwrite a file that fngen did not write.")
@@ -110,8 +84,8 @@ def generate(
     from fngen.api import generate as make
 
     if output == "-" and as_json:
-        _fail("--json and --output - both want standard output")
-    source = make(_formula(words), **_keywords(request))
+        fail("--json and --output - both want standard output")
+    source = make(formula(words, generate), **keywords(request))
     if output == "-":
         click.echo(source.text, nl=False)
         return
@@ -129,27 +103,6 @@ def generate(
         _print_verdict(report, note)
     if report is not None and not report.ok:
         sys.exit(1)
-
-
-def _formula(words: tuple[str, ...]) -> str:
-    """Return the one formula among the words of a command line."""
-    for word in words:
-        # A formula may begin with minus signs; nothing but an option looks like --name.
-        if re.match(r"--[a-z]{2}", word) or (word.startswith("-") and word is not words[0]):
-            known = [o for p in generate.params for o in p.opts + p.secondary_opts]
-            if word in known:
-                _fail(f"{word} stands after '--', where options end\nWrite it before.")
-            close = closest(word, known)
-            _fail(f"no such option: {word}" + (f"\nDid you mean {close}?" if close else ""))
-    if len(words) > 1:
-        _fail(f'one formula is wanted, not {len(words)}\nQuote it: fngen "{" ".join(words)[:60]}"')
-    if not words:
-        _fail('a formula is missing\nWrite for example: fngen "x1**3 + x2**2" --name square')
-    return words[0]
-
-
-def _keywords(request: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in request.items() if value is not None}
 
 
 def _verified(path: Path) -> tuple[Any, str]:
@@ -192,7 +145,7 @@ def verify(paths: tuple[Path, ...], as_json: bool) -> None:
             reports[path] = test(path)
             codes.add(int(not reports[path].ok))
         except FngenError as error:
-            codes.add(_explain(error))
+            codes.add(explain(error))
     if as_json:
         _echo_json([{"path": str(p), **r.to_dict()} for p, r in reports.items()])
     else:
@@ -241,7 +194,7 @@ def _layers(paths: Iterable[Path]) -> list[Path]:
 
 
 @main.command(context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
-@_request
+@request_options
 @click.option("--stage", type=click.Choice(STAGES), default="source", help="What to show.")
 @_reporting
 def show(words: tuple[str, ...], stage: str, **request: Any) -> None:
@@ -249,7 +202,7 @@ def show(words: tuple[str, ...], stage: str, **request: Any) -> None:
     from fngen.api import spec
     from fngen.show import show as text
 
-    click.echo(text(spec(_formula(words), **_keywords(request)), stage).rstrip("\n"))
+    click.echo(text(spec(formula(words, generate), **keywords(request)), stage).rstrip("\n"))
 
 
 @main.command()

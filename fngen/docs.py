@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from fngen.declared import CHANNELS, Param
 from fngen.example import Example
 from fngen.ir import Value, name, substitute, substitute_all, tree_sizes
-from fngen.layout import filled, folded
+from fngen.layout import filled
 from fngen.lower import MARGIN
-from fngen.node import Node
+from fngen.node import Layer, Node
 from fngen.printing.latex import LatexPrinter, symbol
 from fngen.problem import Problem
 from fngen.wirtinger import listed
@@ -15,19 +16,20 @@ _LONGEST_PARTIAL = 160
 """Characters of LaTeX up to which a partial derivative helps a reader of the docstring."""
 _LONGEST_WORD = MARGIN - 12 - len(r", \qquad")
 """Characters of LaTeX without a space that fit in a line of the docstring."""
-_LONGEST_FORMULA = 400
-"""Characters of a formula up to which it is shown where the module is printed."""
 
 
-def function_doc(problem: Problem, inputs: tuple[str, ...], formula: str) -> list[str]:
+def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
     """Return the docstring of the function."""
+    inputs = layer.inputs
     over = {None: " elementwise", "sum": "", "mean": ""}[problem.reduction]
     what = f"``{formula}``{over}" if len(formula) <= 60 else "the value of the layer"
     kind = "Complex or real tensor" if problem.complex else "Real floating-point tensor"
     first = f"{inputs[0]}: {kind}."
     others = [f"{x}: {kind}, broadcastable with ``{inputs[0]}``." for x in inputs[1:]]
+    others += [f"{p.name}: {_along(p, inputs[0])}." for p in layer.params]
+    others += [f"{c.name}: Number." for c in layer.consts]
     result = "Tensor without dimensions." if problem.reduction else "Tensor of the broadcast shape."
-    if len(inputs) == 1 and not problem.reduction:
+    if len(layer.parameters) == 1 and not problem.reduction:
         result = f"Tensor of the shape of ``{inputs[0]}``."
     return [
         f'"""Return {what}.',
@@ -36,6 +38,13 @@ def function_doc(problem: Problem, inputs: tuple[str, ...], formula: str) -> lis
         *([] if problem.complex else _section("Raises", ["TypeError: If a tensor is complex."])),
         '"""',
     ]
+
+
+def _along(param: Param, first: str) -> str:
+    if param.dim is None:
+        return f"Tensor of one element, or broadcastable with ``{first}``"
+    where = "dimension 1" if param.dim == CHANNELS else "the last dimension"
+    return f"Tensor of shape ``(C,)``, along {where}"
 
 
 def _section(title: str, lines: list[str]) -> list[str]:
@@ -49,9 +58,9 @@ def module_summary(problem: Problem, node: Node, equation: str) -> str:
     return line if len(line) <= MARGIN - len('    r"""') else f"Apply :func:`{node.function}`{where}."
 
 
-def shapes(problem: Problem) -> list[str]:
+def shapes(problem: Problem, layer: Layer) -> list[str]:
     """Return the lines of the module's Shape section."""
-    several = len(problem.inputs) > 1
+    several = len(layer.inputs) > 1
     first = (
         "Inputs: :math:`(*)`, any mutually broadcastable shapes."
         if several
@@ -112,20 +121,10 @@ def _display(rows: list[str]) -> list[str]:
     return lines
 
 
-def example_lines(cls: str, shown: Example | None) -> list[str]:
+def example_lines(made: str, shown: Example | None) -> list[str]:
     """Return the lines of the module's example, as at a prompt."""
     if shown is None:
         return []
     call = filled([f"{a}," for a in shown.arguments[:-1]] + [f"{shown.arguments[-1]})"], MARGIN - 16)
     lines = [f">>> m({call[0]}", *(f"...   {line}" for line in call[1:])]
-    return [f">>> m = {cls}()", *lines, shown.result]
-
-
-def extra_repr(formula: str) -> list[str]:
-    """Return the body of ``extra_repr``: the formula, if it is not too long to be seen."""
-    if len(formula) + len('        return ""') <= MARGIN:
-        return [f'return "{formula}"']
-    if len(formula) > _LONGEST_FORMULA:
-        return []
-    parts = folded(formula, MARGIN - len('            ""'))
-    return ["return (", *(f'    "{part}"' for part in parts), ")"]
+    return [f">>> m = {made}", *lines, shown.result]

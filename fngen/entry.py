@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fngen.declared import CHANNELS
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer, Node
@@ -42,11 +43,11 @@ def _of_one(layer: Layer) -> list[str]:
     node, x = layer.main, layer.parameters[0]
     lines = [
         f"if has_torch_function(({x},)):",
-        f"    return handle_torch_function({node.function}, ({x},), {x})",
+        *_handled(layer, f"({x},)", x),
         *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
         *_choice(
             node,
-            x,
+            ", ".join([x, *layer.numbers]),
             wanted=f"{x}.requires_grad and torch.is_grad_enabled()",
             special=[
                 f"plain = type({x}) in (Tensor, nn.Parameter)",
@@ -62,7 +63,8 @@ def _of_several(layer: Layer) -> list[str]:
     lines = [
         *_assigned("args: tuple[Tensor, ...]", parameters),
         "if has_torch_function(args):",
-        f"    return handle_torch_function({node.function}, args, *args)",
+        *_handled(layer, "args", "*args"),
+        *_shaped(layer),
         *(_NUMBERS if node.complex else _LOOK),
     ]
     if layer.arguments != layer.parameters:
@@ -70,11 +72,26 @@ def _of_several(layer: Layer) -> list[str]:
     graph = "any(t.requires_grad for t in args)" if node.complex else "graph"
     lines += _choice(
         node,
-        "*args",
+        ", ".join(["*args", *layer.numbers]),
         wanted=f"torch.is_grad_enabled() and {graph}",
         special=["if not plain or torch._C._is_any_autocast_enabled():"],
     )
     return [f"    {line}" for line in lines]
+
+
+def _handled(layer: Layer, args: str, call: str) -> list[str]:
+    """Return the statement that hands a call to ``__torch_function__``."""
+    numbers = [f"{c.name}={c.name}" for c in layer.consts]
+    return bracketed("return handle_torch_function(", [layer.main.function, args, call, *numbers], ")", 4)
+
+
+def _shaped(layer: Layer) -> list[str]:
+    """Return the statements that shape parameters along the channels."""
+    lines = []
+    for p in layer.params:
+        if p.dim == CHANNELS:
+            lines += bracketed(f"{p.name} = _per_channel(", [p.name, *layer.inputs], ")", 0)
+    return lines + _assigned("args", list(layer.parameters)) if lines else []
 
 
 def _assigned(target: str, values: list[str]) -> list[str]:

@@ -27,9 +27,11 @@ class Example:
 
 def example(problem: Problem) -> Example | None:
     """Return the first example whose result is printed plainly, if there is one."""
+    problem = problem.at_defaults()
     vectors = _COMPLEX_VECTORS if problem.complex else _VECTORS
-    for vector, scalars in islice(_candidates(vectors, len(problem.inputs)), _TRIES):
-        found = [_value(problem, (x, *scalars)) for x in vector]
+    learned = tuple(float(p.init) for p in problem.params)
+    for vector, scalars in islice(_candidates(vectors, len(problem.inputs) - len(learned)), _TRIES):
+        found = [_value(problem, (x, *scalars, *learned)) for x in vector]
         values = [value for value, _ in found]
         if all(map(_is_whole, values)) and not all(exact for _, exact in found):
             continue  # torch's own may be beside it.

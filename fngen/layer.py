@@ -3,68 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from fngen import eager, wirtinger
 from fngen.algebra import ZERO, div, mul, neg, sum_of
-from fngen.backends.torch import legalise, wrapped
-from fngen.economy import complements
-from fngen.functions import TABLE
+from fngen.backends.torch import wrapped
 from fngen.ir import Value, is_number, name, names, substitute_all, value
-from fngen.keep import budget
-from fngen.language.rules import derivative
 from fngen.lower import MARGIN, Constant, Target, hoist_constants, lower
-from fngen.naming import class_name, free_name, python_name
-from fngen.node import Layer, Names, Node
+from fngen.naming import OF_MODULE, class_name, python_name
+from fngen.node import Layer, Node
+from fngen.plan import Plan, helper_plan, main_plan
 from fngen.prefix import Core
 from fngen.printing.formula import FormulaPrinter
 from fngen.printing.torch import TorchPrinter
-from fngen.problem import Problem
-
-_VIEWS = frozenset({"name", "conj", "re", "im"})
-"""Operators of torch whose result shares the memory of their argument."""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A node before its statements are written."""
-
-    function: str
-    cls: str
-    names: Names
-    scalars: tuple[bool, ...]
-    value: Value
-    partials: tuple[Value, ...]
-    quick: tuple[Value, ...]
-    named: dict[Value, str]
-    budget: tuple[int, ...] = ()
-    reduction: str | None = None
-    complex: bool = False
-    real: bool = False
-
-    @property
-    def leaves(self) -> tuple[str, ...]:
-        """What the derivatives are made of, when the output serves as itself."""
-        found = self.names.inputs if self.reduction else names(self.slopes)
-        numbers = {x for x, scalar in zip(self.names.inputs, self.scalars, strict=True) if scalar}
-        return tuple(x for x in (*self.names.inputs, self.names.output) if x in found and x not in numbers)
-
-    @property
-    def scalar_cotangent(self) -> bool:
-        """Whether the cotangent of a reduction may stay a number: the only derivative has the shape."""
-        return (
-            self.reduction is not None
-            and len(self.partials) == 1
-            and self.names.inputs[0] in names(self.partials)
-        )
-
-    @property
-    def slopes(self) -> tuple[Value, ...]:
-        """The partial derivatives, in terms of the output if that does without the inputs."""
-        through = substitute_all(self.partials, {self.value: name(self.names.output)})
-        by_output = not self.reduction and not set(names(through)) & set(self.names.inputs)
-        return tuple(through) if by_output else self.partials
 
 
 def build(
@@ -82,15 +34,24 @@ def build(
     problem = core.problem
     own_nodes = wrapped([problem.value, *partials])
     aliases = _aliases(core, parameters, function, {f"_{op}" for op in own_nodes})
-    plan = _main_plan(problem, partials, function, aliases)
-    plans = [plan, *(_helper_plan(op) for op in own_nodes)]
+    plan = main_plan(problem, partials, function, aliases)
+    plans = [plan, *(helper_plan(op) for op in own_nodes)]
     taken = {*aliases.values(), *(x for p in plans for x in _identifiers(p))}
     plans, constants = _hoist(plans, taken)
     printer, raw = TorchPrinter(own_nodes), TorchPrinter()
     main, *helpers = (_node(p, printer, raw, taken, main=p is plans[0], lean=lean) for p in plans)
     renamed = {name(old): name(new) for old, new in aliases.items()}
     arguments = tuple(raw.print(a) for a in substitute_all(core.arguments, renamed))
-    return Layer(main, tuple(aliases[x] for x in parameters), arguments, tuple(helpers), tuple(constants))
+    return Layer(
+        main,
+        tuple(aliases[x] for x in parameters),
+        arguments,
+        tuple(helpers),
+        tuple(constants),
+        tuple(x for x, scalar in zip(main.names.inputs, main.scalars, strict=True) if scalar),
+        tuple(replace(p, name=aliases[p.name]) for p in problem.params),
+        tuple(replace(c, name=aliases[c.name]) for c in problem.consts),
+    )
 
 
 def _aliases(core: Core, parameters: tuple[str, ...], function: str, helpers: set[str]) -> dict[str, str]:
@@ -98,12 +59,15 @@ def _aliases(core: Core, parameters: tuple[str, ...], function: str, helpers: se
     cls = class_name(function)
     taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", f"_{cls}Eager", "_as_tensors", *helpers}
     aliases: dict[str, str] = {}
-    for variable in dict.fromkeys((*parameters, *core.problem.inputs, *core.problem.named.values())):
-        aliases[variable] = python_name(variable, taken | set(aliases.values()))
+    consts = [c.name for c in core.problem.consts]
+    attributes = {*consts, *(p.name for p in core.problem.params)}
+    for variable in dict.fromkeys((*parameters, *core.problem.inputs, *core.problem.named.values(), *consts)):
+        hidden = OF_MODULE if variable in attributes else frozenset()
+        aliases[variable] = python_name(variable, {*taken, *aliases.values(), *hidden})
     return aliases
 
 
-def _identifiers(plan: _Plan) -> list[str]:
+def _identifiers(plan: Plan) -> list[str]:
     labels = plan.names
     return [
         *(plan.function, plan.cls, labels.output, labels.cotangent),
@@ -111,52 +75,7 @@ def _identifiers(plan: _Plan) -> list[str]:
     ]
 
 
-def _main_plan(
-    problem: Problem, partials: tuple[Value, ...], function: str, aliases: dict[str, str]
-) -> _Plan:
-    renamed, n = {name(old): name(new) for old, new in aliases.items()}, len(partials)
-    quick = complements(partials, problem.value)
-    values = legalise(substitute_all((problem.value, *partials, *quick, *problem.named), renamed))
-    root, (slopes, quick) = values[0], (values[1:][:n], values[1 + n :][:n])
-    named = dict(zip(values[1 + 2 * n :], map(aliases.__getitem__, problem.named.values()), strict=True))
-    if root.op in _VIEWS:
-        root = value("clone", root)
-    cls, inputs = class_name(function), tuple(aliases[x] for x in problem.inputs)
-    labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
-    scalars = (False,) * len(inputs)
-    saved = () if problem.complex else budget(problem.value, problem.inputs)
-    plan = _Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
-    return replace(
-        plan, budget=saved, reduction=problem.reduction, complex=problem.complex, real=wirtinger.is_real(root)
-    )
-
-
-def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
-    taken = set(taken)
-
-    def fresh(stem: str) -> str:
-        label = free_name(stem, taken)
-        taken.add(label)
-        return label
-
-    result = fresh(python_name(output, taken))
-    tangents = tuple(fresh(f"{x}_t") for x in inputs)
-    gradients = tuple(fresh(f"grad_{x}") for x in inputs)
-    return Names(inputs, result, tangents, gradients, fresh(f"grad_{result}"))
-
-
-def _helper_plan(op: str) -> _Plan:
-    """Return the node of a function that torch itself does not differentiate."""
-    row = TABLE[op]
-    scalars = tuple(p in row.scalars and derivative(op, i) is None for i, p in enumerate(row.parameters))
-    rules = [derivative(op, i) or ZERO for i in range(len(row.parameters))]
-    slopes = tuple(legalise(rules))
-    root = value(op, *map(name, row.parameters))
-    labels = _names(row.parameters, "y", set(row.parameters))
-    return _Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, slopes, {})
-
-
-def _hoist(plans: Sequence[_Plan], taken: set[str]) -> tuple[list[_Plan], list[Constant]]:
+def _hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Constant]]:
     roots = [v for p in plans for v in (p.value, *p.partials, *p.quick, *p.named)]
     spell = FormulaPrinter().print
     images, constants = hoist_constants(roots, taken, spell)
@@ -172,7 +91,7 @@ def _hoist(plans: Sequence[_Plan], taken: set[str]) -> tuple[list[_Plan], list[C
 
 
 def _node(
-    plan: _Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], *, main: bool, lean: bool
+    plan: Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], *, main: bool, lean: bool
 ) -> Node:
     """Return a node; the value of a helper is torch's own operator, printed ``raw``."""
     room = MARGIN - 8 - len("return ") - (len("().mean()") if plan.reduction else 0)
@@ -188,7 +107,7 @@ def _node(
             root=plan.value,
             slopes=slopes,
             quick=plan.quick,
-            inputs=labels.inputs,
+            inputs=tuple(x for x, s in zip(labels.inputs, plan.scalars, strict=True) if not s),
             budget=plan.budget,
             cotangent=labels.cotangent,
             scalar_cotangent=plan.scalar_cotangent,
@@ -210,14 +129,15 @@ def _node(
     )
 
 
-def _gradients(plan: _Plan, slopes: Sequence[Value]) -> list[Target]:
+def _gradients(plan: Plan, slopes: Sequence[Value]) -> list[Target]:
     """Return the product of each partial with the cotangent, and the room in its statement."""
     cotangent = name(plan.names.cotangent)
-    several = len(plan.names.inputs) > 1
+    several = plan.scalars.count(False) > 1
     products = [_times(cotangent, slope) for slope in slopes]
     if plan.complex:
         products = wirtinger.gradients(slopes, cotangent, real=plan.real)
     targets = []
+    products += [ZERO] * (len(plan.scalars) - len(products))  # The constants come last.
     for gradient, product, scalar in zip(plan.names.gradients, products, plan.scalars, strict=True):
         statement = f"{gradient} = " if several else "return "
         if is_number(product, 0):
@@ -254,13 +174,14 @@ def _is_constant(node: Value) -> bool:
     return all(n.startswith("_") for n in names([node]))
 
 
-def _tangent(plan: _Plan, slopes: Sequence[Value]) -> Value:
+def _tangent(plan: Plan, slopes: Sequence[Value]) -> Value:
     """Return the sum of partials times tangents; a zero partial still has a shape."""
     if plan.complex:
-        return wirtinger.tangent(slopes, plan.names.tangents, real=plan.real)
+        tangents = [t for t, s in zip(plan.names.tangents, plan.scalars, strict=True) if not s]
+        return wirtinger.tangent(slopes, tangents, real=plan.real)
     terms = [
         _times(slope, name(t)) if not is_number(slope, 0) else value("full_like", name(t), ZERO)
-        for slope, t, scalar in zip(slopes, plan.names.tangents, plan.scalars, strict=True)
+        for slope, t, scalar in zip(slopes, plan.names.tangents, plan.scalars, strict=False)
         if not scalar
     ]
     return sum_of(terms)

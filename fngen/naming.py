@@ -28,6 +28,62 @@ _RESERVED = frozenset([*_HEAD, *_BUILTINS, *_ENTRY])
 """What the name of a layer must not hide."""
 RESERVED = _RESERVED | frozenset(_LOCALS)
 """Names that the code of an emitted file uses itself."""
+OF_MODULE = frozenset(
+    [
+        "T_destination",
+        "add_module",
+        "apply",
+        "bfloat16",
+        "buffers",
+        "call_super_init",
+        "children",
+        "compile",
+        "cpu",
+        "cuda",
+        "device",
+        "double",
+        "dtype",
+        "dump_patches",
+        "eval",
+        "extra_repr",
+        "float",
+        "formula",
+        "forward",
+        "get_buffer",
+        "get_extra_state",
+        "get_parameter",
+        "get_submodule",
+        "half",
+        "ipu",
+        "load_state_dict",
+        "modules",
+        "mtia",
+        "named_buffers",
+        "named_children",
+        "named_modules",
+        "named_parameters",
+        "num_channels",
+        "num_features",
+        "parameters",
+        "register_buffer",
+        "register_module",
+        "register_parameter",
+        "requires_grad_",
+        "reset_parameters",
+        "set_extra_state",
+        "set_submodule",
+        "share_memory",
+        "state_dict",
+        "to",
+        "to_empty",
+        "train",
+        "training",
+        "type",
+        "xpu",
+        "zero_grad",
+    ]
+)
+"""Attributes of a module and arguments of its constructor that no parameter or constant may hide."""
 LONGEST = 40
 _SUFFIXES = {2: "squared", 3: "cubed"}
 _WORDS = {

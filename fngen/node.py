@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fngen.declared import Const, Param
 from fngen.eager import Eager
 from fngen.lower import Body, Constant
 
@@ -67,7 +68,7 @@ class Node:
     @property
     def every_input(self) -> int:
         """A mask with a bit for each input."""
-        return (1 << len(self.names.inputs)) - 1
+        return (1 << self.scalars.count(False)) - 1
 
     @property
     def reverse(self) -> str:
@@ -92,7 +93,10 @@ class Layer:
     Attributes:
         main: Its node.
         parameters: The inputs of the function that users call.
-        arguments: What the function hands to the node, as text.
+        arguments: What the function hands to the node, as text; constants are not among them.
+        numbers: The constants that the node takes too.
+        params: The learnable parameters, by the function's names.
+        consts: All constants, by the function's names.
         helpers: The nodes of functions that torch does not differentiate.
         constants: The numbers at the top of the file.
     """
@@ -102,3 +106,11 @@ class Layer:
     arguments: tuple[str, ...]
     helpers: tuple[Node, ...]
     constants: tuple[Constant, ...]
+    numbers: tuple[str, ...] = ()
+    params: tuple[Param, ...] = ()
+    consts: tuple[Const, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The parameters of the function that are no learnable ones."""
+        return self.parameters[: len(self.parameters) - len(self.params)]

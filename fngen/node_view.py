@@ -10,7 +10,7 @@ from fngen.layout import bracketed, tuple_lines, typed
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
 from fngen.printing.infix import ATOM
-from fngen.saved import expand, jvp_unpack, setup, unpack, used_names
+from fngen.saved import expand, jvp_unpack, numbers_of, setup, unpack, used_names
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,9 +80,9 @@ def node_view(node: Node, reverse_doc: str, entry: list[str]) -> NodeView:
         unpack=unpack(node),
         expand=expand(node),
         shared=node.backward.lines(node.backward.shared),
-        declare=_declare(node.names.gradients) if several else [],
+        declare=_declare(_gradient_names(node)) if several else [],
         gradients=_gradients(node, node.backward, several),
-        backward_return=tuple_lines(list(node.names.gradients), 8, "return ") if several else [],
+        backward_return=tuple_lines(_returned(node), 8, "return ") if several else [],
         jvp_unpack=jvp_unpack(node),
         jvp=_jvp(node),
         entry=entry,
@@ -94,8 +94,16 @@ def _tensors(node: Node) -> tuple[str, ...]:
     return tuple(x for x, scalar in zip(node.names.inputs, node.scalars, strict=True) if not scalar)
 
 
+def _gradient_names(node: Node) -> tuple[str, ...]:
+    return tuple(g for g, scalar in zip(node.names.gradients, node.scalars, strict=True) if not scalar)
+
+
+def _returned(node: Node) -> list[str]:
+    return ["None" if s else g for g, s in zip(node.names.gradients, node.scalars, strict=True)]
+
+
 def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
-    parameters = ["ctx: Any", *typed(node.names.inputs)]
+    parameters = ["ctx: Any", *typed(node.names.inputs, node.scalars)]
     *forward, result = _statements(node, eager.forward)
     always = node.every_input
     if any(mask != always for mask in eager.wanted):
@@ -109,11 +117,11 @@ def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
     return EagerView(
         cls=node.eager_class,
         forward_head=bracketed("def forward(", parameters, ") -> Tensor:", 4),
-        forward=forward,
+        forward=[*forward, *(f"ctx.{x} = {x}" for x in numbers_of(node))],
         save=save,
         result=result,
         guard=in_place or eager.keeps != node.leaves,
-        unpack=unpack,
+        unpack=unpack + [f"{' ' * 8}{x} = ctx.{x}" for x in numbers_of(node) if x in used],
         shared=eager.backward.lines(eager.backward.shared),
         gradients=_gradients(node, eager.backward, several),
     )
@@ -187,6 +195,6 @@ def _gradients(node: Node, body: Body, several: bool) -> list[tuple[int, list[st
             result = f"{gradient}.real if ctx.real[{i}] else {gradient}"
         statement = f"{gradient} = {result}"
         if not several:
-            statement = f"return {'None, ' * (len(node.scalars) - 1)}{result}"
+            statement = f"return {', '.join('None' if s else result for s in node.scalars)}"
         rows.append((i, lines, statement))
     return rows

@@ -25,7 +25,9 @@ class Core:
 
 def split(problem: Problem) -> Core:
     """Return the part of a formula that needs derivatives of its own."""
-    combinations = [n for n in _combinations(problem.value) if n is not problem.value]
+    consts = {c.name for c in problem.consts}
+    found = (n for n in _combinations(problem.value) if n is not problem.value)
+    combinations = [n for n in found if len(set(names([n])) - consts) > 1]
     if not combinations:
         return Core(problem, tuple(map(name, problem.inputs)))
     taken = {*problem.inputs, *problem.named.values(), problem.output}
@@ -56,7 +58,7 @@ def _combinations(root: Value) -> list[Value]:
         for arg in node.args:
             users[arg].add(node)
     tops = [n for n in order if n in linear and n.op not in LEAVES and not users[n] <= linear]
-    return [n for n in tops if len(names([n])) > 1 and _closed(n, users)]
+    return [n for n in tops if _closed(n, users)]
 
 
 def _closed(top: Value, users: dict[Value, set[Value]]) -> bool:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
 
 from fngen.algebra import fold_numbers
+from fngen.declared import Const, Param
 from fngen.errors import FormulaError
-from fngen.ir import REDUCTIONS, Block, Kernel, Let, Pass, Value, name, names, postorder, substitute
+from fngen.ir import (
+    REDUCTIONS,
+    Block,
+    Kernel,
+    Let,
+    Pass,
+    Value,
+    name,
+    names,
+    number,
+    postorder,
+    substitute,
+    substitute_all,
+)
 from fngen.language.parse import Reading, Statement, parse
 from fngen.naming import derived_name, free_name
 from fngen.printing.formula import FormulaPrinter
@@ -20,12 +37,14 @@ class Problem:
 
     Attributes:
         reading: The text and the place of each node in it.
-        inputs: The variables, in order.
+        inputs: The variables that have a derivative, in order; the parameters come last.
         output: The name of the result.
         value: The graph of the result at one point, in terms of the inputs.
         named: The intermediates that the user named, as graphs in terms of the inputs.
         reduction: ``"sum"`` or ``"mean"`` over all elements, or None.
         complex: Whether the inputs are complex numbers.
+        params: The learnable parameters among the inputs.
+        consts: The numbers with defaults.
     """
 
     reading: Reading
@@ -35,6 +54,8 @@ class Problem:
     named: dict[Value, str]
     reduction: str | None
     complex: bool = False
+    params: tuple[Param, ...] = ()
+    consts: tuple[Const, ...] = ()
 
     @property
     def name(self) -> str:
@@ -42,6 +63,14 @@ class Problem:
         spell = FormulaPrinter().print
         text = "; ".join(f"{s.name} = {spell(s.value)}" for s in self.reading.statements)
         return derived_name(self.value, self.reduction, text)
+
+    def at_defaults(self) -> Problem:
+        """Return the same formula with every constant at its default."""
+        defaults = {name(c.name): number(Fraction(Decimal(c.default))) for c in self.consts}
+        root, *named = substitute_all([self.value, *self.named], defaults)
+        images = fold_numbers([root, *named])
+        labels = zip((images[n] for n in named), self.named.values(), strict=True)
+        return replace(self, value=images[root], named={n: x for n, x in labels if n.args}, consts=())
 
     def kernel(self) -> Kernel:
         """Return the forward computation."""
@@ -70,7 +99,8 @@ def read(spec: Spec) -> Problem:
     folded = fold_numbers([graph, *images.values()])
     named = {folded[node]: str(leaf.datum) for leaf, node in images.items() if folded[node].args}
     output = last.name or free_name("y", {*inputs, *named.values()})
-    return Problem(reading, inputs, output, folded[graph], named, reduction, spec.complex)
+    declared = spec.complex, spec.params, spec.consts
+    return Problem(reading, inputs, output, folded[graph], named, reduction, *declared)
 
 
 def _error(reading: Reading, message: str, statement: Statement, hint: str = "") -> FormulaError:
@@ -107,19 +137,29 @@ def _ordered(reading: Reading) -> list[Statement]:
 
 
 def _inputs(reading: Reading, spec: Spec) -> tuple[str, ...]:
+    """Return the variables with a derivative: the inputs, then the parameters."""
     assigned = {s.name for s in reading.statements}
     found = dict.fromkeys(v for s in reading.statements for v in names([s.value]) if v not in assigned)
-    if not found:
+    declared = {p.name: "parameter" for p in spec.params} | {c.name: "constant" for c in spec.consts}
+    for label, kind in declared.items():
+        if label in assigned:
+            statement = next(s for s in reading.statements if s.name == label)
+            hint = "Declare it or assign it, not both."
+            raise _error(reading, f"the {kind} {label!r} is assigned", statement, hint)
+        if label not in found:
+            raise _absent(reading, f"the {kind} {label!r} does not appear in the formula", found)
+    free = tuple(x for x in found if x not in declared)
+    if not free:
         message = "the formula has no input"
-        raise FormulaError(
-            message,
-            "A layer needs a tensor: write for example 2*x.",
-            reading.text,
-            0,
-            len(reading.text),
-        )
+        hint = "A layer needs a tensor: write for example 2*x."
+        raise FormulaError(message, hint, reading.text, 0, len(reading.text))
+    return (*_listed(reading, free, spec), *(p.name for p in spec.params))
+
+
+def _listed(reading: Reading, found: tuple[str, ...], spec: Spec) -> tuple[str, ...]:
+    """Return the inputs in the order that was asked for."""
     if spec.inputs is None:
-        return tuple(found)
+        return found
     for variable in found:
         if variable not in spec.inputs:
             close = closest(variable, spec.inputs)
@@ -127,9 +167,12 @@ def _inputs(reading: Reading, spec: Spec) -> tuple[str, ...]:
             raise reading.error(f"{variable!r} is not among the inputs", name(variable), hint)
     for variable in spec.inputs:
         if variable not in found:
-            message = f"the input {variable!r} does not appear in the formula"
-            raise FormulaError(message, f"It has {', '.join(found)}.", reading.text, 0, len(reading.text))
+            raise _absent(reading, f"the input {variable!r} does not appear in the formula", found)
     return spec.inputs
+
+
+def _absent(reading: Reading, message: str, found: Iterable[str]) -> FormulaError:
+    return FormulaError(message, f"It has {', '.join(found)}.", reading.text, 0, len(reading.text))
 
 
 def _reduction(reading: Reading, last: Statement) -> tuple[str | None, Value]:

@@ -31,12 +31,17 @@ def setup(node: Node) -> list[str]:
 
 def unpack(node: Node) -> list[str]:
     """Return the lines that read what was saved, in at least the type of the cotangent."""
+    indent, used = " " * 8, used_names(node.backward)
+    numbers = [f"{indent}{x} = ctx.{x}" for x in numbers_of(node) if x in used]
+    return _unpacked(node) + numbers
+
+
+def _unpacked(node: Node) -> list[str]:
     leaves, indent = node.leaves, " " * 8
-    numbers = [f"{indent}{x} = ctx.{x}" for x in numbers_of(node)]
     if not leaves:
-        return numbers
+        return []
     if node.eager is None:
-        return [*tuple_lines(list(leaves), 8, tail=" = ctx.saved_tensors"), *numbers]
+        return tuple_lines(list(leaves), 8, tail=" = ctx.saved_tensors")
     cast = f".to({node.names.cotangent}.dtype)"
     comment = f"{indent}# Autocast may have changed the output's type."
     saved = "ctx.saved_tensors" + (f"[:{len(leaves)}]" if node.eager.keeps != leaves else "")
@@ -63,10 +68,11 @@ def _partly(node: Node) -> bool:
 
 def jvp_unpack(node: Node) -> list[str]:
     """Return the lines that read what the tangent needs, dual numbers of an outer level among it."""
-    leaves, numbers, used = node.leaves, numbers_of(node), used_names(node.jvp)
+    leaves, used, indent = node.leaves, used_names(node.jvp), " " * 12
+    numbers = [f"{indent}{x} = ctx.{x}" for x in numbers_of(node) if x in used]
     if not used & set(leaves):
-        return []
-    indent, primal = " " * 12, "forward_ad.unpack_dual({}).primal"
+        return numbers
+    primal = "forward_ad.unpack_dual({}).primal"
     lines = [f"{indent}{leaves[0]} = {primal.format('ctx.saved_tensors[0]')}"]
     if len(leaves) > 1:
         wanted = [x if x in used else "_" for x in leaves]
@@ -74,7 +80,7 @@ def jvp_unpack(node: Node) -> list[str]:
         lines = [f"{indent}{', '.join(wanted)} = {primals}"]
         if len(lines[0]) > MARGIN:
             lines = [f"{indent}primals = {primals}", *tuple_lines(wanted, 12, tail=" = primals")]
-    return lines + [f"{indent}{x} = ctx.{x}" for x in numbers]
+    return lines + numbers
 
 
 def expand(node: Node) -> list[str]:

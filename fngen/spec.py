@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
+from fngen import declared
+from fngen.declared import Const, Param
 from fngen.errors import OptionError
 from fngen.naming import IDENTIFIER, check_layer_name
 
 BACKENDS = ("torch",)
+Declarations = Mapping[str, object] | Iterable[str]
+"""``{"beta": 1.0}``, or ``["beta=1.0"]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,8 @@ class Spec:
         backends: What the file contains.
         lean: Whether a node keeps inputs and outputs only.
         complex: Whether the inputs are complex tensors.
+        params: The learnable parameters.
+        consts: The numbers that module and function can override.
     """
 
     formula: str
@@ -30,6 +37,8 @@ class Spec:
     backends: tuple[str, ...] = ("torch",)
     lean: bool = False
     complex: bool = False
+    params: tuple[Param, ...] = ()
+    consts: tuple[Const, ...] = ()
 
     @classmethod
     def create(
@@ -41,8 +50,10 @@ class Spec:
         backend: str | Iterable[str] = "torch",
         lean: bool = False,
         complex: bool = False,
+        params: Declarations = (),
+        consts: Declarations = (),
     ) -> Spec:
-        """Return the checked request.
+        """Return the checked request; what it says overrides what the formula's text declares.
 
         Raises:
             OptionError: If an option has a value that it cannot have.
@@ -52,26 +63,42 @@ class Spec:
                 f"a formula is text or a SymPy expression, not {type(formula).__name__}",
                 option="expr",
             )
-        return cls(
-            one_line(formula),
+        statements, inside = declared.split(formula)
+        name = inside.get("name") if name is None else name
+        inputs = inside.get("inputs") if inputs is None else inputs
+        spec = cls(
+            statements,
             None if name is None else check_layer_name(name),
             None if inputs is None else _inputs(inputs),
             _backends(backend),
             bool(lean),
             bool(complex),
+            _both(declared.params(inside.get("params", ())), declared.params(params)),
+            _both(declared.consts(inside.get("consts", ())), declared.consts(consts)),
         )
+        spec._check_roles()
+        return spec
+
+    def _check_roles(self) -> None:
+        """Refuse a name in two roles."""
+        roles = [("parameter", p.name) for p in self.params] + [("constant", c.name) for c in self.consts]
+        roles += [("input", x) for x in self.inputs or ()]
+        seen: dict[str, str] = {}
+        for role, label in roles:
+            if label in seen:
+                hint = f"Leave it out of the {role}s."
+                message = f"{label!r} is a {seen[label]} and also listed as {role}"
+                raise OptionError(message, hint, option=role)
+            seen[label] = role
 
 
-def one_line(text: str) -> str:
-    """Return a formula with ``;`` for its line ends; inside brackets a line end is a space."""
-    depth, out = 0, []
-    for character in text.strip():
-        depth += (character == "(") - (character == ")")
-        if character == "\n" and depth <= 0:
-            character = ";"
-        out.append(" " if character in "\n\r\t" else character)
-    statements = (part.strip() for part in "".join(out).split(";"))
-    return "; ".join(filter(None, statements))
+T = TypeVar("T", Param, Const)
+
+
+def _both(inside: tuple[T, ...], outside: tuple[T, ...]) -> tuple[T, ...]:
+    """Return declarations, those of the text overridden by the others of the same name."""
+    found = {x.name: x for x in inside} | {x.name: x for x in outside}
+    return tuple(found.values())
 
 
 def _inputs(inputs: Iterable[str]) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from fngen import docs, recipe
 from fngen.backends.torch import TEMPLATE
+from fngen.constructor import Constructor, const_argument, constructor, repr_body, sizes
+from fngen.declared import CHANNELS
 from fngen.entry import entry, helper_entry
 from fngen.example import example
 from fngen.functions import TABLE
@@ -34,10 +36,12 @@ class ModuleView:
     helpers: list[NodeView]
     main_doc: list[str]
     function_head: list[str]
+    channels: bool
     takes_numbers: str
     cls: str
     module_summary: str
     shapes: list[str]
+    constructor: Constructor | None
     module_head: list[str]
     module_return: list[str]
     example: list[str]
@@ -66,17 +70,31 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         constants=constants,
         main=node_view(main, "", entry(layer)),
         helpers=[node_view(h, _helper_doc(h), helper_entry(h)) for h in layer.helpers],
-        main_doc=docs.function_doc(problem, parameters, formula),
-        function_head=bracketed(f"def {main.function}(", typed(parameters), ") -> Tensor:", 0),
+        main_doc=docs.function_doc(problem, layer, formula),
+        function_head=bracketed(
+            f"def {main.function}(",
+            [*typed(parameters), *map(const_argument, layer.consts)],
+            ") -> Tensor:",
+            0,
+        ),
+        channels=any(p.dim == CHANNELS for p in layer.params),
         takes_numbers=("complex" if problem.complex else "float") if len(parameters) > 1 else "",
         cls=cls,
         module_summary=docs.module_summary(problem, main, equation),
-        shapes=docs.shapes(problem),
-        module_head=bracketed("def forward(", ["self", *typed(parameters)], ") -> Tensor:", 4),
-        module_return=bracketed(f"return {main.function}(", list(parameters), ")", 8),
-        example=docs.example_lines(cls, example(problem)),
-        extra_repr=docs.extra_repr(formula),
+        shapes=docs.shapes(problem, layer),
+        constructor=constructor(problem, layer, formula),
+        module_head=bracketed("def forward(", ["self", *typed(layer.inputs)], ") -> Tensor:", 4),
+        module_return=bracketed(f"return {main.function}(", _given(layer), ")", 8),
+        example=docs.example_lines(f"{cls}({', '.join('1' for _ in sizes(layer))})", example(problem)),
+        extra_repr=repr_body(layer, formula),
     )
+
+
+def _given(layer: Layer) -> list[str]:
+    """Return what the module hands to the function."""
+    # Without dimensions a parameter of one number leaves the shape of the inputs alone.
+    params = [f"self.{p.name}{'.view(())' if p.dim is None else ''}" for p in layer.params]
+    return [*layer.inputs, *params, *(f"self.{c.name}" for c in layer.consts)]
 
 
 def _constant(constant: Constant) -> str:

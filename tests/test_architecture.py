@@ -26,7 +26,7 @@ HOMES = {
         "verification.under_test",
     },
     "jinja2": {"render"},
-    "click": {"cli"},
+    "click": {"cli", "options"},
     "mpmath": {"numeric", "example", "verification.reference"},
 }
 """The modules that may import a library (``api`` only to annotate a type)."""

@@ -7,6 +7,7 @@ import pytest
 import fngen
 from fngen import ir
 from fngen.algebra import add, div, mul, neg
+from fngen.declared import one_line
 from fngen.differentiate import partials
 from fngen.ir import Block, Let, name, number
 from fngen.language.parse import parse_expression
@@ -14,7 +15,7 @@ from fngen.layout import bracketed, folded
 from fngen.printing.formula import FormulaPrinter
 from fngen.printing.latex import LatexPrinter
 from fngen.problem import read
-from fngen.spec import Spec, one_line
+from fngen.spec import Spec
 
 DERIVATIVES = {
     "x1**3 + x2**2": ("3*x1**2", "2*x2"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fractions import Fraction
 
 from fngen.algebra import fold_numbers, mul, neg
+from fngen.backends.scalars import IF_ELSE, scalar
 from fngen.functions import TABLE
-from fngen.ir import COMPARISONS, Value, fold, is_number, names, number, postorder, rewrite, value
+from fngen.ir import COMPARISONS, Value, fold, is_number, name, names, number, postorder, rewrite, value
 from fngen.language.rules import definition, derivative, instantiate
 
 TEMPLATE = "torch.py.jinja"
@@ -36,11 +37,16 @@ IN_PLACE = frozenset(
 _MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
-def legalise(roots: Iterable[Value]) -> list[Value]:
-    """Return ``roots`` in terms of operators that torch has, called as torch takes them."""
+def legalise(roots: Iterable[Value], numbers: Collection[str] = ()) -> list[Value]:
+    """Return ``roots`` in terms of operators that torch has, called as torch takes them.
+
+    Args:
+        roots: The graphs.
+        numbers: The names that are Python numbers.
+    """
     roots = list(roots)
     smooth = rewrite(roots, _without_cosh)
-    images = rewrite([smooth[root] for root in roots], _Legaliser().legal)
+    images = rewrite([smooth[root] for root in roots], _Legaliser(numbers).legal)
     return [images[smooth[root]] for root in roots]
 
 
@@ -53,8 +59,8 @@ def _without_cosh(node: Value) -> Value:
 
 
 class _Legaliser:
-    def __init__(self) -> None:
-        self.variables: dict[Value, Value | None] = {}
+    def __init__(self, numbers: Collection[str]) -> None:
+        self.variables: dict[Value, Value | None] = {name(x): None for x in numbers}
 
     def variable(self, node: Value) -> Value | None:
         """Return a variable that ``node`` depends on; None for a constant."""
@@ -67,7 +73,7 @@ class _Legaliser:
     def legal(self, node: Value) -> Value:
         """Return a node whose arguments are legal, made legal itself; constants stay."""
         if self.variable(node) is None:
-            return node
+            return (scalar(node) or node) if names([node]) else node
         if node.op in ("pow", "where", "maximum", "minimum"):
             return getattr(self, f"legal_{node.op}")(*node.args)  # type: ignore[no-any-return]
         if node.op in COMPARISONS and node.args[0] is node.args[1]:
@@ -136,6 +142,9 @@ class _Legaliser:
 
     def legal_where(self, condition: Value, a: Value, b: Value) -> Value:
         """Return a choice that has the inputs' type also between two constants."""
+        tensor = next((x for x in (condition, a, b) if self.variable(x) is not None), condition)
+        if self.variable(condition) is None:
+            return value(IF_ELSE, condition, self.spread(a, True, tensor), self.spread(b, True, tensor))
         if self.variable(a) is None and self.variable(b) is None:
             a = self.spread(a, True, condition)
         return value("where", condition, a, b)

@@ -69,6 +69,10 @@ class TorchPrinter(infix.Printer):
         """Return an elementwise choice."""
         return Text(f"torch.where({c.text}, {a.text}, {b.text})")
 
+    def print_if_else(self, node: Value, c: Text, a: Text, b: Text) -> Text:
+        """Return a choice by numbers."""
+        return Text(f"{a.inside(infix.CHOICE + 1)} if {c.text} else {b.inside(infix.CHOICE)}", infix.CHOICE)
+
     def print_clamp_min(self, node: Value, x: Text, bound: Text) -> Text:
         """Return a lower bound."""
         return Text(f"torch.clamp({x.text}, min={bound.text})")
@@ -129,6 +133,8 @@ class TorchPrinter(infix.Printer):
         """Return the name under which the emitted file calls a function."""
         if node.op in ("pi", "nan"):
             return {"pi": "math.pi", "nan": "torch.nan"}[node.op]
+        if node.op not in TABLE:
+            return node.op  # Of Python's, for numbers.
         return f"_{node.op}" if node.op in self.wrapped else TABLE[node.op].torch
 
 

@@ -20,11 +20,14 @@ def broadcasting(subject: Subject) -> Check:
     points = subject.points[:, :2]
     n = points.shape[1]
     shapes: Iterator[tuple[int, ...]] = cycle([(n, 1), (n,), ()])
-    leaves = [p.reshape(s) if s else p[0] for p, s in zip(points, shapes, strict=False)]
+    along = {p.name for p in subject.problem.params if p.dim is not None}
+    fixed = [x in along for x in subject.problem.inputs]
+    chosen = [(n,) if f else s for f, s in zip(fixed, shapes, strict=False)]
+    leaves = [p.reshape(s) if s else p[0] for p, s in zip(points, chosen, strict=True)]
     mine = [x.clone().requires_grad_() for x in leaves]
     plain = [x.clone().requires_grad_() for x in leaves]
     # The same values in full shape: there it is the expansion that sums the gradients.
-    expected = subject.function(*(x.expand(n, n) for x in plain))
+    expected = subject.function(*(x if f else x.expand(n, n) for x, f in zip(plain, fixed, strict=True)))
     got = subject.function(*mine)
     ok = got.shape == expected.shape and torch.allclose(got, expected, DECIDED, 1e-300, equal_nan=True)
     if ok:

@@ -26,6 +26,15 @@ class Subject:
     points: Tensor
     native: bool
 
+    def module_agrees(self) -> bool:
+        """Say whether the module gives what the function gives."""
+        params = [p.name for p in self.problem.params]
+        inputs = self.points[: len(self.points) - len(params)]
+        learned = [p[:1] for p in self.points[len(inputs) :]]
+        names = [name for name, _ in self.module.named_parameters()]
+        got = torch.func.functional_call(self.module, dict(zip(names, learned, strict=True)), tuple(inputs))
+        return torch.equal(got, self.function(*inputs, *learned))
+
     @property
     def digits(self) -> int:
         """The digits with which a difference is judged."""

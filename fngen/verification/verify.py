@@ -50,9 +50,11 @@ def verify(problem: Problem, module: ModuleType, function: str) -> Report:
         FileError: If the file has no such function or module.
     """
     try:
-        apply, layer = getattr(module, function), getattr(module, class_name(function))()
+        apply, cls = getattr(module, function), getattr(module, class_name(function))
+        layer = cls(*(1 for _ in {p.dim for p in problem.params} - {None}))
     except AttributeError as error:
         raise FileError(f"the file has no layer {function!r}: {error}") from None
+    problem = problem.at_defaults()
     points = find_points(problem)
     if not points.shape[1]:
         hint = "It may be complex or undefined everywhere: nothing was verified."
@@ -108,7 +110,7 @@ def _weight(subject: Subject) -> float:
 def _value(subject: Subject, expected: Tensor) -> list[Check]:
     problem, points = subject.problem, subject.points
     got = subject.function(*points)
-    if not torch.equal(subject.module(*points), got):
+    if not subject.module_agrees():
         return [Check("value", False, points.shape[1], detail="the module and the function differ")]
     if problem.reduction:
         total = expected.sum() * _weight(subject)

@@ -1,0 +1,85 @@
+"""The options that make up a request, and the formula among the words of a command line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from fngen.errors import FngenError, VerificationError
+from fngen.suggest import closest
+
+
+def explain(error: FngenError) -> int:
+    """Print an error as a message; return the exit code that it stands for."""
+    head, _, rest = str(error).partition("\n")
+    click.echo(click.style("fngen: ", fg="red", bold=True) + head + (f"\n{rest}" if rest else ""), err=True)
+    return 1 if isinstance(error, VerificationError) else 2
+
+
+def fail(message: str, hint: str = "") -> NoReturn:
+    """End the command with a message."""
+    sys.exit(explain(FngenError(message, hint)))
+
+
+def request_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that make up a request."""
+    for option in (
+        click.option("--complex", is_flag=True, help="The inputs are complex tensors."),
+        click.option("--backend", default="torch", metavar="LIST", help="What the file contains."),
+        click.option("--lean", is_flag=True, help="Keep inputs and outputs only for the backward."),
+        click.option(
+            "--const", "consts", multiple=True, metavar="NAME=VALUE", help="A number with a default."
+        ),
+        click.option(
+            "--param",
+            "params",
+            multiple=True,
+            metavar="NAME=INIT",
+            help="A learnable parameter; NAME[C]: one a channel, NAME[-1]: along the last dimension.",
+        ),
+        click.option("--inputs", metavar="A,B,C", help="The inputs and their order."),
+        click.option("--name", metavar="NAME", help="Name of file and function; the class is in CamelCase."),
+        click.argument("words", nargs=-1, metavar="EXPR", type=click.UNPROCESSED),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def formula(words: tuple[str, ...], command: click.Command) -> str:
+    """Return the one formula among the words of a command line."""
+    for word in words:
+        # A formula may begin with minus signs; nothing but an option looks like --name.
+        if re.match(r"--[a-z]{2}", word) or (word.startswith("-") and word is not words[0]):
+            known = [o for p in command.params for o in p.opts + p.secondary_opts]
+            if word in known:
+                fail(f"{word} stands after '--', where options end\nWrite it before.")
+            close = closest(word, known)
+            fail(f"no such option: {word}" + (f"\nDid you mean {close}?" if close else ""))
+    if len(words) > 1:
+        fail(f'one formula is wanted, not {len(words)}\nQuote it: fngen "{" ".join(words)[:60]}"')
+    if not words:
+        fail('a formula is missing\nWrite for example: fngen "x1**3 + x2**2" --name square')
+    return _text(words[0])
+
+
+def _text(word: str) -> str:
+    """Return a formula, or the text of the formula file or of the standard input that it names."""
+    if word == "-":
+        return sys.stdin.read()
+    if not word.endswith(".fn"):
+        return word
+    path = Path(word)
+    try:
+        return f"name {path.stem}\n{path.read_text(encoding='utf-8')}"
+    except (OSError, ValueError) as error:
+        fail(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not a text file'}")
+
+
+def keywords(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, as keywords of the library."""
+    return {key: value for key, value in request.items() if value is not None}

@@ -1,0 +1,108 @@
+"""A node before its statements are written: its formula, its derivatives, its names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from fngen import wirtinger
+from fngen.algebra import ZERO
+from fngen.backends.scalars import IF_ELSE
+from fngen.backends.torch import legalise
+from fngen.economy import complements
+from fngen.functions import TABLE
+from fngen.ir import Value, name, names, substitute_all, value
+from fngen.keep import budget
+from fngen.language.rules import derivative
+from fngen.naming import class_name, free_name, python_name
+from fngen.node import Names
+from fngen.problem import Problem
+
+_VIEWS = frozenset({"name", "conj", "re", "im", IF_ELSE})
+"""Operators whose result may share the memory of their argument."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A node before its statements are written."""
+
+    function: str
+    cls: str
+    names: Names
+    scalars: tuple[bool, ...]
+    value: Value
+    partials: tuple[Value, ...]
+    quick: tuple[Value, ...]
+    named: dict[Value, str]
+    budget: tuple[int, ...] = ()
+    reduction: str | None = None
+    complex: bool = False
+    real: bool = False
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """What the derivatives are made of, when the output serves as itself."""
+        found = self.names.inputs if self.reduction else names(self.slopes)
+        numbers = {x for x, scalar in zip(self.names.inputs, self.scalars, strict=True) if scalar}
+        return tuple(x for x in (*self.names.inputs, self.names.output) if x in found and x not in numbers)
+
+    @property
+    def scalar_cotangent(self) -> bool:
+        """Whether the cotangent of a reduction may stay a number: the only derivative has the shape."""
+        return (
+            self.reduction is not None
+            and len(self.partials) == 1
+            and self.names.inputs[0] in names(self.partials)
+        )
+
+    @property
+    def slopes(self) -> tuple[Value, ...]:
+        """The partial derivatives, in terms of the output if that does without the inputs."""
+        through = substitute_all(self.partials, {self.value: name(self.names.output)})
+        by_output = not self.reduction and not set(names(through)) & set(self.names.inputs)
+        return tuple(through) if by_output else self.partials
+
+
+def main_plan(problem: Problem, partials: tuple[Value, ...], function: str, aliases: dict[str, str]) -> Plan:
+    """Return the node of the formula, its variables named by ``aliases``."""
+    renamed, n = {name(old): name(new) for old, new in aliases.items()}, len(partials)
+    quick = complements(partials, problem.value)
+    consts = [c.name for c in problem.consts if c.name in names([problem.value])]
+    numbers = tuple(aliases[x] for x in consts)
+    values = legalise(substitute_all((problem.value, *partials, *quick, *problem.named), renamed), numbers)
+    root, (slopes, quick) = values[0], (values[1:][:n], values[1 + n :][:n])
+    named = dict(zip(values[1 + 2 * n :], map(aliases.__getitem__, problem.named.values()), strict=True))
+    if root.op in _VIEWS:
+        root = value("clone", root)
+    cls, inputs = class_name(function), (*(aliases[x] for x in problem.inputs), *numbers)
+    labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
+    scalars = (False,) * len(problem.inputs) + (True,) * len(numbers)
+    saved = () if problem.complex else budget(problem.value, problem.inputs)
+    plan = Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
+    return replace(
+        plan, budget=saved, reduction=problem.reduction, complex=problem.complex, real=wirtinger.is_real(root)
+    )
+
+
+def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
+    taken = set(taken)
+
+    def fresh(stem: str) -> str:
+        label = free_name(stem, taken)
+        taken.add(label)
+        return label
+
+    result = fresh(python_name(output, taken))
+    tangents = tuple(fresh(f"{x}_t") for x in inputs)
+    gradients = tuple(fresh(f"grad_{x}") for x in inputs)
+    return Names(inputs, result, tangents, gradients, fresh(f"grad_{result}"))
+
+
+def helper_plan(op: str) -> Plan:
+    """Return the node of a function that torch itself does not differentiate."""
+    row = TABLE[op]
+    scalars = tuple(p in row.scalars and derivative(op, i) is None for i, p in enumerate(row.parameters))
+    rules = [derivative(op, i) or ZERO for i in range(len(row.parameters))]
+    slopes = tuple(legalise(rules))
+    root = value(op, *map(name, row.parameters))
+    labels = _names(row.parameters, "y", set(row.parameters))
+    return Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, slopes, {})

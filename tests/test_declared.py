@@ -1,0 +1,275 @@
+"""Parameters and constants: from the command, the library and a text; trained, overridden, refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import fngen
+from fngen.cli import main
+from fngen.errors import FngenError
+
+SWISH = "x*sigmoid(beta*x)"
+LEAK = "where(x > 0, x, w*x)"
+GATE = "x*sigmoid(beta*x + w)/(sqrt(eps) + abs(x))"
+FILE = """
+# A gate with a slope of its own
+param beta = 1.0
+param w[C] = 0.25   # one a channel
+const eps = 1e-6
+name gate
+inputs x
+u = beta*x + w
+x*sigmoid(u)/(
+    sqrt(eps) + abs(x))  # the end
+"""
+
+
+def made(formula: str, **options: Any) -> ModuleType:
+    module = fngen.compile(formula, name="made", **options)
+    assert fngen.verify(fngen.generate(formula, name="made", **options)).ok
+    return module
+
+
+# One request, asked for in three ways.
+
+
+def test_the_three_ways_agree(tmp_path: Path) -> None:
+    (tmp_path / "gate.fn").write_text(FILE)
+    formula = "u = beta*x + w; x*sigmoid(u)/(     sqrt(eps) + abs(x))"
+    params, consts = {"beta": "1.0", "w[C]": 0.25}, {"eps": "1e-6"}
+    library = fngen.generate(formula, name="gate", inputs=["x"], params=params, consts=consts)
+    options = ["--name", "gate", "--inputs", "x", "--param", "beta=1.0", "--param", "w[C]=0.25"]
+    runs = [
+        [formula, *options, "--const", "eps=1e-6"],
+        [str(tmp_path / "gate.fn")],
+        [FILE],
+    ]
+    for words in runs:
+        result = CliRunner().invoke(main, [*words, "-o", "-"])
+        assert result.output == library.text
+    assert CliRunner().invoke(main, ["-", "-o", "-"], input=FILE).output == library.text
+
+
+def test_a_formula_file_names_its_layer(tmp_path: Path) -> None:
+    (tmp_path / "soft_gate.fn").write_text("param beta = 2\n" + SWISH)
+    text = CliRunner().invoke(main, [str(tmp_path / "soft_gate.fn"), "-o", "-"]).output
+    assert "class SoftGate(nn.Module)" in text
+    assert '"x*sigmoid(beta*x)" --name soft_gate --param beta=2\n' in text
+
+
+def test_an_option_overrides_the_text() -> None:
+    text = fngen.generate(f"param beta = 1; {SWISH}", name="s", params={"beta": 3.0}).text
+    assert "constant_(self.beta, 3.0)" in text
+
+
+# Parameters.
+
+
+def test_one_for_all_is_at_least_one_dimensional_and_leaves_shapes_alone() -> None:
+    layer = made(SWISH, params={"beta": 1.5}).Made()
+    assert layer.beta.shape == (1,)
+    for shape in ((), (3,), (2, 0), (2, 3)):
+        x = torch.ones(shape)
+        assert torch.equal(layer(x), x * torch.sigmoid(torch.tensor(1.5) * x))
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (3, 5, 4), (2, 5, 3, 3)])
+def test_per_channel_as_prelu(shape: tuple[int, ...]) -> None:
+    layer, judge = made(LEAK, params={"w[C]": 0.25}).Made(5), nn.PReLU(5)
+    ours = torch.randn(shape, requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    weight = torch.randn(shape)
+    got, want = layer(ours), judge(theirs)
+    got.backward(weight)
+    want.backward(weight)
+    assert torch.equal(got, want)
+    assert torch.equal(ours.grad, theirs.grad)
+    torch.testing.assert_close(layer.w.grad, judge.weight.grad)
+
+
+def test_along_the_last_dimension() -> None:
+    layer = made("x*w", params={"w[-1]": 2}).Made(4)
+    x = torch.randn(3, 2, 4)
+    assert torch.equal(layer(x), 2 * x)
+    layer(x).sum().backward()
+    torch.testing.assert_close(layer.w.grad, x.sum((0, 1)))
+
+
+def test_device_dtype_and_reset() -> None:
+    layer = made(GATE, params={"beta": 1, "w[C]": 0.25}, consts={"eps": 1e-6}).Made(3, dtype=torch.float64)
+    assert {p.dtype for p in layer.parameters()} == {torch.float64}
+    assert [n for n, _ in layer.named_parameters()] == ["beta", "w"]
+    with torch.no_grad():
+        layer.w.zero_()
+    layer.reset_parameters()
+    assert torch.equal(layer.w, torch.full((3,), 0.25, dtype=torch.float64))
+    meta = made(LEAK, params={"w[C]": 0.25}).Made(3, device="meta")
+    assert meta.w.is_meta
+
+
+def test_parameters_train() -> None:
+    torch.manual_seed(0)
+    layer = made(GATE, params={"beta": 1.0, "w[C]": 0.25}, consts={"eps": 0.25}).Made(3, dtype=torch.float64)
+    truth = made(GATE, params={"beta": 1.0, "w[C]": 0.25}, consts={"eps": 0.25}).Made(3, dtype=torch.float64)
+    with torch.no_grad():
+        truth.beta.fill_(1.7)
+        truth.w.copy_(torch.tensor([-0.5, 0.1, 0.8]))
+    x = torch.randn(400, 3, dtype=torch.float64)
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+    wanted = truth(x).detach()
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        error = (layer(x) - wanted).square().sum()
+        error.backward()
+        return error
+
+    optimizer.step(loss)
+    torch.testing.assert_close(list(layer.parameters()), list(truth.parameters()), rtol=1e-5, atol=1e-5)
+
+
+def test_a_gradient_summed_over_many_is_accurate() -> None:
+    torch.manual_seed(0)
+    layer = made(SWISH, params={"beta": 1.0}).Made()
+    x = torch.rand(10_000_000)
+    layer(x).sum().backward()
+    s = torch.sigmoid(x.double())
+    exact = (x.double() ** 2 * s * (1 - s)).sum()
+    assert abs(layer.beta.grad.double().item() / exact.item() - 1) < 4 * torch.finfo(torch.float32).eps
+
+
+# Constants.
+
+
+def test_constants_in_module_and_function() -> None:
+    module = made("x**k/(eps + abs(x))", consts={"k": 2, "eps": 1e-3})
+    x = torch.rand(4, dtype=torch.float64) + 0.5
+    for k in (0, 1, 2, 2.5, -1):
+        leaf = x.clone().requires_grad_()
+        got, want = module.made(leaf, k=k, eps=0.5), x**k / (0.5 + abs(x))
+        torch.testing.assert_close(got, want)
+        torch.testing.assert_close(module.Made(k, 0.5)(x), want)
+        (slope,) = torch.autograd.grad(got.sum(), leaf)
+        judge = x.clone().requires_grad_()
+        (judged,) = torch.autograd.grad((judge**k / (0.5 + abs(judge))).sum(), judge)
+        torch.testing.assert_close(slope, judged)
+    assert torch.equal(module.made(x), module.Made()(x))
+    assert repr(module.Made(eps=0)).endswith("k=2.0, eps=0.0)")
+    with pytest.raises((TypeError, ValueError)):
+        module.Made(k="two")
+
+
+@pytest.mark.parametrize(
+    ("formula", "plain"),
+    [
+        ("sqrt(k)*x", lambda x, k: k**0.5 * x),
+        ("where(k > 1, x, 2*x)", lambda x, k: x if k > 1 else 2 * x),
+        ("where(k > 1, x, k)", lambda x, k: x if k > 1 else k + 0 * x),
+        ("max(x, k)", lambda x, k: torch.clamp(x, min=k)),
+        ("sigmoid(k)*x + max(k, 3)", lambda x, k: torch.sigmoid(torch.tensor(k).double()) * x + max(k, 3)),
+        ("atan2(x, k)", lambda x, k: torch.atan2(x, torch.full_like(x, k))),
+        ("k**x", lambda x, k: k**x),
+        ("where(x > k and k > 1, x, k*x)", lambda x, k: torch.where(x > k, x, k * x) if k > 1 else k * x),
+        ("hypot(x, k)/(1 + k)", lambda x, k: torch.hypot(x, torch.full_like(x, k)) / (1 + k)),
+        ("mean((x - k)**2)", lambda x, k: torch.mean((x - k) ** 2)),
+        ("elu(x, k)", lambda x, k: nn.functional.elu(x, k)),
+    ],
+)
+@pytest.mark.parametrize("k", [0.5, 1, 2])
+def test_what_is_made_of_constants(formula: str, plain: Any, k: float) -> None:
+    module = made(formula, consts={"k": 2})
+    ours = torch.linspace(0.1, 3, 7, dtype=torch.float64, requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    got, want = module.made(ours, k), plain(theirs, k)
+    torch.testing.assert_close(got, want)
+    pair = [torch.autograd.grad(y.sum(), x)[0] for y, x in ((got, ours), (want, theirs))]
+    torch.testing.assert_close(*pair)
+
+
+def test_modes_with_constants() -> None:
+    module = made(GATE, params={"beta": 1.0, "w[C]": 0.25}, consts={"eps": 0.5})
+    layer, x = module.Made(3, eps=0.25), torch.randn(4, 3)
+    plain = layer(x)
+    torch.testing.assert_close(torch.compile(layer, fullgraph=True, backend="aot_eager")(x), plain)
+    torch.testing.assert_close(torch.func.vmap(lambda row: layer(row[None])[0])(x), plain)
+    tangent = torch.func.jvp(layer, (x,), (torch.ones_like(x),))[1]
+    (slope,) = torch.autograd.grad(layer(leaf := x.clone().requires_grad_()).sum(), leaf)
+    torch.testing.assert_close(tangent, slope)
+    exported = torch.export.export(layer, (x,)).module()
+    torch.testing.assert_close(exported(x), plain)
+
+
+# Back to symbols.
+
+
+@given(st.floats(-5, 5, width=32), st.floats(0.125, 5, width=32))
+def test_formula_is_a_formula(beta: float, k: float) -> None:
+    module = _powered()
+    layer = module.Powered(k)
+    with torch.no_grad():
+        layer.beta.fill_(beta)
+    again = fngen.compile(layer.formula(), name="again")
+    x = torch.tensor([0.25, 1.0, 2.0])
+    torch.testing.assert_close(again.again(x), layer(x))
+
+
+def _powered() -> ModuleType:
+    return fngen.compile("x - beta**2*x**k", name="powered", params={"beta": 1.0}, consts={"k": 2})
+
+
+def test_a_function_of_that_name_is_none_of_the_constants() -> None:
+    layer = fngen.compile(
+        "gamma(x + 3)*gamma + elu(x, alpha=alpha)", name="g", consts={"gamma": 2, "alpha": 1}
+    ).G()
+    assert layer.formula() == "gamma(x + 3)*(2.0) + elu(x, alpha=(1.0))"
+
+
+# What is refused.
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    (SWISH, {"params": {"gama": 1}}, "the parameter 'gama' does not appear"),
+    (SWISH, {"consts": {"gama": 1}}, "the constant 'gama' does not appear"),
+    (
+        SWISH,
+        {"params": {"beta": 1}, "consts": {"beta": 1}},
+        "'beta' is a parameter and also listed as constant",
+    ),
+    (
+        SWISH,
+        {"params": {"beta": 1}, "inputs": ["x", "beta"]},
+        "'beta' is a parameter and also listed as input",
+    ),
+    (SWISH, {"params": {"beta": "one"}}, "the value of 'beta' is not a number"),
+    (SWISH, {"params": {"beta": float("nan")}}, "the value of 'beta' is not a number"),
+    (SWISH, {"params": {"beta": True}}, "the value of 'beta' is not a number"),
+    (SWISH, {"params": {"beta[2]": 1}}, "beta[2] is no parameter"),
+    (SWISH, {"params": {"2": 1}}, "is not a name"),
+    (SWISH, {"params": ["beta"]}, "'beta' has no value"),
+    (SWISH, {"params": ["beta=1", "beta=2"]}, "is given twice"),
+    (SWISH, {"params": {"x": 1, "beta": 1}}, "the formula has no input"),
+    ("beta = 2*x; y = beta*x", {"params": {"beta": 1}}, "the parameter 'beta' is assigned"),
+    ("param beta; x*beta", {}, "'beta' has no value"),
+    ("const k = 1; const k = 2; x*k", {}, "'k' is declared twice"),
+]
+
+
+@pytest.mark.parametrize(("formula", "options", "message"), WRONG)
+def test_wrong_declarations(formula: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(FngenError) as caught:
+        fngen.generate(formula, **options)
+    assert message in str(caught.value)
+
+
+def test_a_missing_formula_file(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [str(tmp_path / "none.fn")])
+    assert result.exit_code == 2
+    assert "cannot read" in result.output
