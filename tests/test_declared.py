@@ -17,6 +17,12 @@ import fngen
 from fngen.cli import main
 from fngen.errors import FngenError
 
+# torch's own: Dynamo makes a Function to look at it, forward mode uses torch.jit.script.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
+]
+
 SWISH = "x*sigmoid(beta*x)"
 LEAK = "where(x > 0, x, w*x)"
 GATE = "x*sigmoid(beta*x + w)/(sqrt(eps) + abs(x))"
