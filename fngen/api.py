@@ -27,6 +27,7 @@ def generate(
     complex: bool = False,
     params: Declarations = (),
     consts: Declarations = (),
+    grads: Declarations = (),
 ) -> Source:
     """Return the source of a layer.
 
@@ -41,6 +42,8 @@ def generate(
         params: The learnable parameters with their first values: ``{"beta": 1.0}`` for one number,
             ``{"w[C]": 0.25}`` for one each channel, ``{"w[-1]": 1.0}`` for one along the last dimension.
         consts: Numbers with defaults that the module's constructor and the function can override.
+        grads: Formulas to use in place of the derivative by an input: ``{"x": "1"}`` passes the
+            gradient straight through. Second derivatives follow them.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -49,7 +52,7 @@ def generate(
         FormulaError: If the formula cannot be read or differentiated.
         OptionError: If a keyword has a value that it cannot have.
     """
-    return pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts))
+    return pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts, grads))
 
 
 def compile(
@@ -62,6 +65,7 @@ def compile(
     complex: bool = False,
     params: Declarations = (),
     consts: Declarations = (),
+    grads: Declarations = (),
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -70,7 +74,7 @@ def compile(
     """
     from fngen.load import load
 
-    return load(pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts)))
+    return load(pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts, grads)))
 
 
 def verify(source: Source | str | Path) -> Report:
@@ -100,6 +104,7 @@ def spec(
     complex: bool = False,
     params: Declarations = (),
     consts: Declarations = (),
+    grads: Declarations = (),
 ) -> Spec:
     """Return the checked request of these arguments."""
     if not isinstance(expr, str):
@@ -115,4 +120,5 @@ def spec(
         complex=complex,
         params=params,
         consts=consts,
+        grads=grads,
     )

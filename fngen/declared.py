@@ -18,7 +18,7 @@ from typing import Any
 from fngen.errors import OptionError
 from fngen.naming import IDENTIFIER
 
-_DECLARATION = re.compile(r"(param|const|inputs?|name)\s+(?=[A-Za-z_])(.+)", re.ASCII | re.DOTALL)
+_DECLARATION = re.compile(r"(param|const|grad|inputs?|name)\s+(?=[A-Za-z_])(.+)", re.ASCII | re.DOTALL)
 _PARAMETER = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\[\s*(\S+?)\s*\]\s*)?", re.ASCII)
 CHANNELS, LAST = 1, -1
 """The dimensions of ``w[C]`` and ``w[-1]``."""
@@ -63,7 +63,7 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
             statements.append(statement)
             continue
         word, rest = match.groups()
-        if word in ("param", "const"):
+        if word in ("param", "const", "grad"):
             key, separator, number = rest.partition("=")
             if not separator:
                 raise OptionError(f"{rest.strip()!r} has no value", f"Write for example {word} k = 1.0", word)
@@ -113,6 +113,23 @@ def consts(requested: Mapping[str, object] | Iterable[str]) -> tuple[Const, ...]
     """
     pairs = _pairs(requested, "const")
     return _distinct([Const(_name(key, "constant"), _number(x, key)) for key, x in pairs], "constant")
+
+
+def grads(requested: Mapping[str, object] | Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return the inputs whose gradient is declared, and its formula.
+
+    Raises:
+        OptionError: If one has no formula, or is given twice.
+    """
+    found = _pairs(requested, "grad")
+    for label, formula in found:
+        if not isinstance(formula, str) or not formula.strip():
+            raise OptionError(
+                f"the gradient of {label!r} is no formula", "Write for example --grad x=1.", option="grad"
+            )
+        if [other for other, _ in found].count(label) > 1:
+            raise OptionError(f"the gradient of {label!r} is given twice", option="grad")
+    return tuple((label, one_line(str(formula))) for label, formula in found)
 
 
 def _pairs(requested: Mapping[str, object] | Iterable[str], option: str) -> list[tuple[str, object]]:

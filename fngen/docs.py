@@ -95,6 +95,7 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
     rows.append(equation(problem))
     output = symbol(problem.output)
     entries = listed(problem, partials)
+    declared = {name(x) for x, _ in problem.grads}
     slopes = substitute_all([entry.slope for entry in entries], known)
     for entry, slope, size in zip(entries, slopes, tree_sizes(slopes), strict=True):
         if problem.reduction == "mean" or size > _LONGEST_PARTIAL:
@@ -102,7 +103,8 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
         text = printer.print(slope)
         if len(text) <= _LONGEST_PARTIAL and _breaks(text):
             by = rf"\frac{{\partial {output}}}{{\partial {printer.print(entry.variable)}}}"
-            rows.append(f"{'2 ' * entry.twice}{by} = {text}")
+            sign = ":=" if entry.variable in declared else "="
+            rows.append(f"{'2 ' * entry.twice}{by} {sign} {text}")
     short = max(map(len, rows)) <= 4 * _LONGEST_PARTIAL
     return _display(rows) if short and all(map(_breaks, rows)) else []
 

@@ -10,7 +10,7 @@ from fngen import economy
 from fngen.buffers import CHEAP, reuse
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.fuse import fuse
-from fngen.ir import Value, name, names, postorder, substitute_all
+from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
 from fngen.keep import depends, kept
 from fngen.lower import Body, Target, lower
 from fngen.printing.infix import Printer
@@ -25,12 +25,14 @@ class Eager:
         backward: The statements of the gradients.
         keeps: The names of what it keeps, the leaves first.
         wanted: For each of them the inputs whose gradients need it, as a bit mask.
+        cut: Whether the formula stops gradients, which the statements do not.
     """
 
     forward: Body
     backward: Body
     keeps: tuple[str, ...]
     wanted: tuple[int, ...]
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def build(
         targets: Makes of the partial derivatives their products with the cotangent.
         printer: The printer of the backend, for bodies that nobody differentiates.
     """
+    formula, cut = _without_cuts(formula)
     quick = formula.slopes if formula.lean else formula.quick
     keep, taken = _kept(formula, quick), set(formula.taken)
     forward, saved = _forward(formula, keep, room, printer, taken)
@@ -94,7 +97,20 @@ def build(
     users = {x: (1 << len(formula.inputs)) - 1 if x in always else 0 for x in keeps}
     for i, pair in enumerate(zip(formula.slopes, quick, strict=True)):
         users |= {x: users[x] | 1 << i for x in names(pair) if x in users}
-    return Eager(forward, backward, tuple(keeps), tuple(users.values()))
+    return Eager(forward, backward, tuple(keeps), tuple(users.values()), cut)
+
+
+def _without_cuts(formula: Formula) -> tuple[Formula, bool]:
+    """Return a formula without ``stop_gradient``, which says nothing to who differentiates nothing."""
+    graphs = [formula.root, *formula.slopes, *formula.quick, *formula.named]
+    images = rewrite(graphs, lambda n: n.args[0] if n.op == "stop_gradient" else n)
+    found = [images[g] for g in graphs]
+    if found == graphs:
+        return formula, False
+    n = 1 + len(formula.slopes)
+    slopes, quick = tuple(found[1:n]), tuple(found[n : n + len(formula.quick)])
+    named = dict(zip(found[n + len(quick) :], formula.named.values(), strict=True))
+    return replace(formula, root=found[0], slopes=slopes, quick=quick, named=named), True
 
 
 def _kept(formula: Formula, quick: Sequence[Value]) -> list[Value]:

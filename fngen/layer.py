@@ -125,7 +125,11 @@ def _node(
         node = replace(node, narrow_gradients=narrow, narrow_tangent=narrow and not plan.real)
     node = replace(node, scalar_cotangent=plan.scalar_cotangent)
     return replace(
-        node, reduction=plan.reduction, eager=quick, raw=bool(printer.wrapped), complex=plan.complex
+        node,
+        reduction=plan.reduction,
+        eager=quick,
+        raw=bool(printer.wrapped) or plan.declared,
+        complex=plan.complex,
     )
 
 

@@ -40,7 +40,7 @@ class Node:
         complex: Whether its tensors may be complex.
         narrow_gradients: Whether a real input's gradient may come out complex: its real part is meant.
         narrow_tangent: Whether a real result's tangent may.
-        raw: Whether its forward has operators that torch does not differentiate.
+        raw: Whether torch does not differentiate its forward, or not as the layer does.
     """
 
     function: str

@@ -120,7 +120,7 @@ def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
         forward=[*forward, *(f"ctx.{x} = {x}" for x in numbers_of(node))],
         save=save,
         result=result,
-        guard=in_place or eager.keeps != node.leaves,
+        guard=in_place or eager.cut or eager.keeps != node.leaves,
         unpack=unpack + [f"{' ' * 8}{x} = ctx.{x}" for x in numbers_of(node) if x in used],
         shared=eager.backward.lines(eager.backward.shared),
         gradients=_gradients(node, eager.backward, several),

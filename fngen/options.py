@@ -33,6 +33,13 @@ def request_options(verb: Callable[..., None]) -> Callable[..., None]:
         click.option("--backend", default="torch", metavar="LIST", help="What the file contains."),
         click.option("--lean", is_flag=True, help="Keep inputs and outputs only for the backward."),
         click.option(
+            "--grad",
+            "grads",
+            multiple=True,
+            metavar="NAME=FORMULA",
+            help="Use this in place of the derivative by an input.",
+        ),
+        click.option(
             "--const", "consts", multiple=True, metavar="NAME=VALUE", help="A number with a default."
         ),
         click.option(

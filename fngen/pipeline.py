@@ -29,8 +29,12 @@ def derive(parsed: Problem) -> tuple[Value, ...]:
         FormulaError: If a function has no known derivative where one is needed.
     """
     try:
-        partials = wirtinger.partials if parsed.complex else differentiate.partials
-        return partials(parsed.value, parsed.inputs, parsed.named)
+        if parsed.complex:
+            return wirtinger.partials(parsed.value, parsed.inputs, parsed.named)
+        declared = dict(parsed.grads)
+        wanted = [x for x in parsed.inputs if x not in declared]
+        slopes = iter(differentiate.partials(parsed.value, wanted, parsed.named))
+        return tuple(declared[x] if x in declared else next(slopes) for x in parsed.inputs)
     except differentiate.NoDerivative as error:
         node = next((n for n in parsed.reading.places if n.op == error.op), parsed.value)
         message = f"no derivative of {error.op} by its argument {error.parameter!r} is known"

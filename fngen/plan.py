@@ -17,7 +17,7 @@ from fngen.naming import class_name, free_name, python_name
 from fngen.node import Names
 from fngen.problem import Problem
 
-_VIEWS = frozenset({"name", "conj", "re", "im", IF_ELSE})
+_VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
 """Operators whose result may share the memory of their argument."""
 
 
@@ -36,6 +36,7 @@ class Plan:
     budget: tuple[int, ...] = ()
     reduction: str | None = None
     complex: bool = False
+    declared: bool = False
     real: bool = False
 
     @property
@@ -66,7 +67,7 @@ def main_plan(problem: Problem, partials: tuple[Value, ...], function: str, alia
     """Return the node of the formula, its variables named by ``aliases``."""
     renamed, n = {name(old): name(new) for old, new in aliases.items()}, len(partials)
     quick = complements(partials, problem.value)
-    consts = [c.name for c in problem.consts if c.name in names([problem.value])]
+    consts = [c.name for c in problem.consts if c.name in names([problem.value, *partials])]
     numbers = tuple(aliases[x] for x in consts)
     values = legalise(substitute_all((problem.value, *partials, *quick, *problem.named), renamed), numbers)
     root, (slopes, quick) = values[0], (values[1:][:n], values[1 + n :][:n])
@@ -79,7 +80,12 @@ def main_plan(problem: Problem, partials: tuple[Value, ...], function: str, alia
     saved = () if problem.complex else budget(problem.value, problem.inputs)
     plan = Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
     return replace(
-        plan, budget=saved, reduction=problem.reduction, complex=problem.complex, real=wirtinger.is_real(root)
+        plan,
+        declared=bool(problem.grads),
+        budget=saved,
+        reduction=problem.reduction,
+        complex=problem.complex,
+        real=wirtinger.is_real(root),
     )
 
 

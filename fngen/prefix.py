@@ -25,6 +25,8 @@ class Core:
 
 def split(problem: Problem) -> Core:
     """Return the part of a formula that needs derivatives of its own."""
+    if problem.grads:  # They are of the inputs themselves.
+        return Core(problem, tuple(map(name, problem.inputs)))
     consts = {c.name for c in problem.consts}
     found = (n for n in _combinations(problem.value) if n is not problem.value)
     combinations = [n for n in found if len(set(names([n])) - consts) > 1]

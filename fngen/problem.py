@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from fngen.algebra import fold_numbers
 from fngen.declared import Const, Param
-from fngen.errors import FormulaError
+from fngen.errors import FormulaError, OptionError
 from fngen.ir import (
     REDUCTIONS,
     Block,
@@ -45,6 +45,7 @@ class Problem:
         complex: Whether the inputs are complex numbers.
         params: The learnable parameters among the inputs.
         consts: The numbers with defaults.
+        grads: The declared gradients, by input.
     """
 
     reading: Reading
@@ -56,6 +57,7 @@ class Problem:
     complex: bool = False
     params: tuple[Param, ...] = ()
     consts: tuple[Const, ...] = ()
+    grads: tuple[tuple[str, Value], ...] = ()
 
     @property
     def name(self) -> str:
@@ -67,10 +69,13 @@ class Problem:
     def at_defaults(self) -> Problem:
         """Return the same formula with every constant at its default."""
         defaults = {name(c.name): number(Fraction(Decimal(c.default))) for c in self.consts}
-        root, *named = substitute_all([self.value, *self.named], defaults)
-        images = fold_numbers([root, *named])
-        labels = zip((images[n] for n in named), self.named.values(), strict=True)
-        return replace(self, value=images[root], named={n: x for n, x in labels if n.args}, consts=())
+        graphs = [self.value, *self.named, *(slope for _, slope in self.grads)]
+        filled = substitute_all(graphs, defaults)
+        images = fold_numbers(filled)
+        root, *rest = (images[n] for n in filled)
+        named = {n: x for n, x in zip(rest, self.named.values(), strict=False) if n.args}
+        slopes = zip((x for x, _ in self.grads), rest[len(self.named) :], strict=True)
+        return replace(self, value=root, named=named, consts=(), grads=tuple(slopes))
 
     def kernel(self) -> Kernel:
         """Return the forward computation."""
@@ -99,7 +104,7 @@ def read(spec: Spec) -> Problem:
     folded = fold_numbers([graph, *images.values()])
     named = {folded[node]: str(leaf.datum) for leaf, node in images.items() if folded[node].args}
     output = last.name or free_name("y", {*inputs, *named.values()})
-    declared = spec.complex, spec.params, spec.consts
+    declared = spec.complex, spec.params, spec.consts, _gradients(reading, spec, inputs, images)
     return Problem(reading, inputs, output, folded[graph], named, reduction, *declared)
 
 
@@ -141,12 +146,13 @@ def _inputs(reading: Reading, spec: Spec) -> tuple[str, ...]:
     assigned = {s.name for s in reading.statements}
     found = dict.fromkeys(v for s in reading.statements for v in names([s.value]) if v not in assigned)
     declared = {p.name: "parameter" for p in spec.params} | {c.name: "constant" for c in spec.consts}
+    used = {*found, *(v for _, text in spec.grads for s in parse(text).statements for v in names([s.value]))}
     for label, kind in declared.items():
         if label in assigned:
             statement = next(s for s in reading.statements if s.name == label)
             hint = "Declare it or assign it, not both."
             raise _error(reading, f"the {kind} {label!r} is assigned", statement, hint)
-        if label not in found:
+        if label not in used:
             raise _absent(reading, f"the {kind} {label!r} does not appear in the formula", found)
     free = tuple(x for x in found if x not in declared)
     if not free:
@@ -173,6 +179,37 @@ def _listed(reading: Reading, found: tuple[str, ...], spec: Spec) -> tuple[str, 
 
 def _absent(reading: Reading, message: str, found: Iterable[str]) -> FormulaError:
     return FormulaError(message, f"It has {', '.join(found)}.", reading.text, 0, len(reading.text))
+
+
+def _gradients(
+    reading: Reading, spec: Spec, inputs: tuple[str, ...], images: dict[Value, Value]
+) -> tuple[tuple[str, Value], ...]:
+    """Return the declared gradients in terms of inputs and constants."""
+    known = [*inputs, *(c.name for c in spec.consts), *(str(leaf.datum) for leaf in images)]
+    found = []
+    for label, text in spec.grads:
+        if label not in inputs:
+            close = closest(label, inputs)
+            hint = f"Did you mean {close!r}?" if close else f"The inputs are {', '.join(inputs)}."
+            raise OptionError(f"a gradient is declared of {label!r}, which is no input", hint, option="grad")
+        declared = parse(text)
+        if len(declared.statements) > 1 or declared.statements[0].name:
+            hint = "Intermediates of the layer's formula may be used in it."
+            raise _error(declared, "a declared gradient is one expression", declared.statements[-1], hint)
+        slope = declared.statements[0].value
+        for variable in names([slope]):
+            if variable not in known:
+                close = closest(variable, known)
+                hint = f"Did you mean {close!r}?" if close else f"The layer has {', '.join(known)}."
+                raise declared.error(f"{variable!r} is unknown to the layer", name(variable), hint)
+        for node in postorder([slope]):
+            if node.op in REDUCTIONS:
+                raise declared.error("a declared gradient is a number at each point", node, "")
+        if spec.complex:
+            raise OptionError("a complex layer has no declared gradient", option="grad")
+        graph = substitute(slope, images)
+        found.append((label, fold_numbers([graph])[graph]))
+    return tuple(found)
 
 
 def _reduction(reading: Reading, last: Statement) -> tuple[str | None, Value]:

@@ -29,6 +29,7 @@ class Spec:
         complex: Whether the inputs are complex tensors.
         params: The learnable parameters.
         consts: The numbers that module and function can override.
+        grads: The inputs whose gradient is declared, and its formula.
     """
 
     formula: str
@@ -39,6 +40,7 @@ class Spec:
     complex: bool = False
     params: tuple[Param, ...] = ()
     consts: tuple[Const, ...] = ()
+    grads: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def create(
@@ -52,6 +54,7 @@ class Spec:
         complex: bool = False,
         params: Declarations = (),
         consts: Declarations = (),
+        grads: Declarations = (),
     ) -> Spec:
         """Return the checked request; what it says overrides what the formula's text declares.
 
@@ -75,6 +78,7 @@ class Spec:
             bool(complex),
             _both(declared.params(inside.get("params", ())), declared.params(params)),
             _both(declared.consts(inside.get("consts", ())), declared.consts(consts)),
+            tuple((dict(declared.grads(inside.get("grads", ()))) | dict(declared.grads(grads))).items()),
         )
         spec._check_roles()
         return spec

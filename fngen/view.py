@@ -63,7 +63,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         template=TEMPLATE,
         first_line=recipe.FIRST_LINE,
         command=recipe.command(spec),
-        summary=f"{shown} with analytic derivatives.",
+        summary=f"{shown} with {'declared' if problem.grads else 'analytic'} derivatives.",
         math=docs.equations(problem, partials),
         uses_math=any("math." in text for body in bodies for text in body.printed.values()),
         exports=[cls, f"{cls}Function", main.function],

@@ -8,6 +8,7 @@ ROWS = (
     # Absolute value, sign and rounding: torch takes the derivative at a step as 0.
     F("abs", derivative=("sign(x)",), torch="torch.abs", mpmath="fabs", aliases=("Abs", "fabs"), parity=1),
     F("sign", derivative=("0",), torch="torch.sign", mpmath="sign", aliases=("sgn",), parity=-1),
+    F("stop_gradient", derivative=("0",), torch="torch.detach", definition="x", aliases=("detach",), note="x, without a derivative"),
     F("floor", derivative=("0",), torch="torch.floor", mpmath="floor"),
     F("ceil", derivative=("0",), torch="torch.ceil", mpmath="ceil", aliases=("ceiling",)),
     F("round", derivative=("0",), torch="torch.round", mpmath="nint", parity=-1, note="halves go to the even neighbour"),

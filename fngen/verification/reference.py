@@ -80,7 +80,7 @@ def _function(op: str) -> Callable[..., Tensor]:
 
 def torch_differentiates(problem: Problem) -> bool:
     """Say whether torch has the derivative of every function in the formula."""
-    ops = {node.op for node in postorder([problem.value])}
+    ops = {node.op for node in postorder([problem.value, *(slope for _, slope in problem.grads)])}
     return all(TABLE[op].native for op in ops if op in TABLE)
 
 
@@ -98,7 +98,7 @@ def in_phase(change: Tensor) -> Tensor:
 
 
 def gradients(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the value at each point, and the gradient by each input, by torch autograd.
+    """Return the value at each point, and the gradient by each input: torch autograd's, or the declared one.
 
     Args:
         problem: The formula.
@@ -110,12 +110,14 @@ def gradients(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     leaves = [p.clone().requires_grad_() for p in points]
     value = evaluate([problem.value], dict(zip(problem.inputs, leaves, strict=True)))[problem.value]
     value = value.expand(points.shape[1:])
-    if not value.requires_grad:
-        return value.detach(), torch.zeros_like(points)
-    grads = torch.autograd.grad(value, leaves, cotangent(value), allow_unused=True)
-    return value.detach(), torch.stack(
-        [torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)]
-    )
+    found: Sequence[Tensor | None] = [None] * len(leaves)
+    if value.requires_grad:
+        found = torch.autograd.grad(value, leaves, cotangent(value), allow_unused=True)
+    slopes = [torch.zeros_like(x) if g is None else g for g, x in zip(found, leaves, strict=True)]
+    for x, slope in problem.grads:
+        variables = dict(zip(problem.inputs, points, strict=True))
+        slopes[problem.inputs.index(x)] = evaluate([slope], variables)[slope].expand(points.shape[1:])
+    return value.detach(), torch.stack(slopes)
 
 
 def precise_value(problem: Problem, point: Sequence[complex], digits: int = DIGITS) -> complex:
@@ -126,9 +128,11 @@ def precise_value(problem: Problem, point: Sequence[complex], digits: int = DIGI
 
 
 def precise_partial(problem: Problem, point: Sequence[complex], index: int, digits: int = DIGITS) -> complex:
-    """Return the gradient by one input at a point, by central differences at so many digits."""
+    """Return the gradient by one input at a point: the declared one, or by differences at so many digits."""
     with mp.workdps(digits):
         x = [mp.mpmathify(v) for v in point]
+        if slope := dict(problem.grads).get(problem.inputs[index]):
+            return float(mp_evaluate([slope], dict(zip(problem.inputs, x, strict=True)))[slope])
         if not problem.complex:
             return float(_slope(problem, x, index, mp.one, digits))
         along, across = (_slope(problem, x, index, d, digits) for d in (mp.one, mp.j))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fngen.ir import postorder
 from fngen.problem import Problem
 from fngen.verification.reference import DIGITS, MANY_DIGITS
 
@@ -34,6 +35,11 @@ class Subject:
         names = [name for name, _ in self.module.named_parameters()]
         got = torch.func.functional_call(self.module, dict(zip(names, learned, strict=True)), tuple(inputs))
         return torch.equal(got, self.function(*inputs, *learned))
+
+    @property
+    def cut(self) -> bool:
+        """Whether the formula stops a gradient somewhere."""
+        return any(n.op == "stop_gradient" for n in postorder([self.problem.value]))
 
     @property
     def digits(self) -> int:

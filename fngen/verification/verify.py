@@ -67,6 +67,7 @@ def verify(problem: Problem, module: ModuleType, function: str) -> Report:
         warnings.simplefilter("ignore")
         checks = tuple(_checks(subject, native))
     reference = "torch autograd of the formula" if native else "60-digit differences of the formula"
+    reference += f" and {len(problem.grads)} declared" if problem.grads else ""
     return Report(function, reference, checks)
 
 
@@ -132,7 +133,7 @@ def _partials(subject: Subject, value: Tensor, expected: Tensor) -> list[Check]:
     eager = torch.autograd.grad(output, leaves, cotangent(output), allow_unused=True)
     output, vjp, *_ = torch.func.vjp(subject.function, *subject.points)
     transformed = vjp(cotangent(output))
-    checks = []
+    checks, declared = [], dict(problem.grads)
     for i, x in enumerate(problem.inputs):
 
         def precise(p: list[complex], index: int = i) -> complex:
@@ -141,9 +142,8 @@ def _partials(subject: Subject, value: Tensor, expected: Tensor) -> list[Check]:
         found = [torch.zeros_like(leaves[i]) if g[i] is None else g[i] for g in (eager, transformed)]
         # What rounding x moves the value by: all that is known of a partial whose terms cancel to 0.
         rounding = 16 * torch.finfo(torch.float64).eps * (value / subject.points[i]).abs()
-        rows = [
-            _compare(f"d/d{x}", subject, g / _weight(subject), expected[i], precise, rounding) for g in found
-        ]
+        title = f"d/d{x}, declared" if x in declared else f"d/d{x}"
+        rows = [_compare(title, subject, g / _weight(subject), expected[i], precise, rounding) for g in found]
         checks.append(_worst(rows))
     return checks
 
@@ -226,7 +226,17 @@ def _judge(name: str, judge: Callable[..., bool], subject: Subject, points: Tens
     """Let torch's own judge compare the layer with finite differences."""
     if not points.shape[1]:
         return Check(name, True, 0, detail="no point is smooth enough for finite differences")
-    function, leaves = subject.function, tuple(p.clone().requires_grad_() for p in points)
+    if subject.cut:
+        return Check(name, True, 0, detail="finite differences see nothing of a gradient that is stopped")
+    # Finite differences of the value know nothing of a declared gradient, those of gradients do.
+    declared = {x for x, _ in subject.problem.grads} if name == "gradcheck" else set()
+    wanted = [x not in declared for x in subject.problem.inputs]
+    if not any(wanted):
+        return Check(name, True, 0, detail="every gradient is declared")
+    function, leaves = (
+        subject.function,
+        tuple(p.clone().requires_grad_(w) for p, w in zip(points, wanted, strict=True)),
+    )
     if len(leaves) > _MANY_INPUTS:
         function, leaves = _along_a_direction(subject, points)
     options = {"fast_mode": len(leaves) > _FEW_INPUTS}
