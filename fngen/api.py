@@ -28,6 +28,7 @@ def generate(
     params: Declarations = (),
     consts: Declarations = (),
     grads: Declarations = (),
+    outputs: Iterable[str] | None = None,
 ) -> Source:
     """Return the source of a layer.
 
@@ -44,6 +45,7 @@ def generate(
         consts: Numbers with defaults that the module's constructor and the function can override.
         grads: Formulas to use in place of the derivative by an input: ``{"x": "1"}`` passes the
             gradient straight through. Second derivatives follow them.
+        outputs: The assigned names that come back, in order. Default: those that are not used.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -52,7 +54,7 @@ def generate(
         FormulaError: If the formula cannot be read or differentiated.
         OptionError: If a keyword has a value that it cannot have.
     """
-    return pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts, grads))
+    return pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs))
 
 
 def compile(
@@ -66,6 +68,7 @@ def compile(
     params: Declarations = (),
     consts: Declarations = (),
     grads: Declarations = (),
+    outputs: Iterable[str] | None = None,
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -74,7 +77,8 @@ def compile(
     """
     from fngen.load import load
 
-    return load(pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts, grads)))
+    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs)
+    return load(pipeline.generate(request))
 
 
 def verify(source: Source | str | Path) -> Report:
@@ -105,6 +109,7 @@ def spec(
     params: Declarations = (),
     consts: Declarations = (),
     grads: Declarations = (),
+    outputs: Iterable[str] | None = None,
 ) -> Spec:
     """Return the checked request of these arguments."""
     if not isinstance(expr, str):
@@ -121,4 +126,5 @@ def spec(
         params=params,
         consts=consts,
         grads=grads,
+        outputs=outputs,
     )

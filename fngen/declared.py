@@ -18,7 +18,9 @@ from typing import Any
 from fngen.errors import OptionError
 from fngen.naming import IDENTIFIER
 
-_DECLARATION = re.compile(r"(param|const|grad|inputs?|name)\s+(?=[A-Za-z_])(.+)", re.ASCII | re.DOTALL)
+_DECLARATION = re.compile(
+    r"(param|const|grad|inputs?|outputs?|name)\s+(?=[A-Za-z_])(.+)", re.ASCII | re.DOTALL
+)
 _PARAMETER = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\[\s*(\S+?)\s*\]\s*)?", re.ASCII)
 CHANNELS, LAST = 1, -1
 """The dimensions of ``w[C]`` and ``w[-1]``."""
@@ -72,7 +74,7 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
                 raise OptionError(f"{key.strip()!r} is declared twice", option=word)
             found[key.strip()] = number.strip()
         else:
-            keywords[word if word == "name" else "inputs"] = rest.strip()
+            keywords[word if word == "name" else f"{word.rstrip('s')}s"] = rest.strip()
     return "; ".join(statements), keywords
 
 

@@ -10,12 +10,10 @@ from fngen import eager, wirtinger
 from fngen.algebra import ZERO, div, mul, neg, sum_of
 from fngen.backends.torch import wrapped
 from fngen.ir import Value, is_number, name, names, substitute_all, value
-from fngen.lower import MARGIN, Constant, Target, hoist_constants, lower
-from fngen.naming import OF_MODULE, class_name, python_name
+from fngen.lower import MARGIN, Target, lower
 from fngen.node import Layer, Node
-from fngen.plan import Plan, helper_plan, main_plan
+from fngen.plan import Plan, aliases_of, helper_plan, hoist, identifiers, main_plan
 from fngen.prefix import Core
-from fngen.printing.formula import FormulaPrinter
 from fngen.printing.torch import TorchPrinter
 
 
@@ -33,11 +31,11 @@ def build(
     """
     problem = core.problem
     own_nodes = wrapped([problem.value, *partials])
-    aliases = _aliases(core, parameters, function, {f"_{op}" for op in own_nodes})
+    aliases = aliases_of(problem, parameters, function, {f"_{op}" for op in own_nodes})
     plan = main_plan(problem, partials, function, aliases)
     plans = [plan, *(helper_plan(op) for op in own_nodes)]
-    taken = {*aliases.values(), *(x for p in plans for x in _identifiers(p))}
-    plans, constants = _hoist(plans, taken)
+    taken = {*aliases.values(), *(x for p in plans for x in identifiers(p))}
+    plans, constants = hoist(plans, taken)
     printer, raw = TorchPrinter(own_nodes), TorchPrinter()
     main, *helpers = (_node(p, printer, raw, taken, main=p is plans[0], lean=lean) for p in plans)
     renamed = {name(old): name(new) for old, new in aliases.items()}
@@ -52,42 +50,6 @@ def build(
         tuple(replace(p, name=aliases[p.name]) for p in problem.params),
         tuple(replace(c, name=aliases[c.name]) for c in problem.consts),
     )
-
-
-def _aliases(core: Core, parameters: tuple[str, ...], function: str, helpers: set[str]) -> dict[str, str]:
-    """Return an identifier of Python for each variable."""
-    cls = class_name(function)
-    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", f"_{cls}Eager", "_as_tensors", *helpers}
-    aliases: dict[str, str] = {}
-    consts = [c.name for c in core.problem.consts]
-    attributes = {*consts, *(p.name for p in core.problem.params)}
-    for variable in dict.fromkeys((*parameters, *core.problem.inputs, *core.problem.named.values(), *consts)):
-        hidden = OF_MODULE if variable in attributes else frozenset()
-        aliases[variable] = python_name(variable, {*taken, *aliases.values(), *hidden})
-    return aliases
-
-
-def _identifiers(plan: Plan) -> list[str]:
-    labels = plan.names
-    return [
-        *(plan.function, plan.cls, labels.output, labels.cotangent),
-        *(*labels.inputs, *labels.tangents, *labels.gradients, *plan.named.values()),
-    ]
-
-
-def _hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Constant]]:
-    roots = [v for p in plans for v in (p.value, *p.partials, *p.quick, *p.named)]
-    spell = FormulaPrinter().print
-    images, constants = hoist_constants(roots, taken, spell)
-    stream = iter(images)
-    out = []
-    for plan in plans:
-        root = next(stream)
-        partials = tuple(next(stream) for _ in plan.partials)
-        quick = tuple(next(stream) for _ in plan.quick)
-        named = {next(stream): n for n in plan.named.values()}
-        out.append(replace(plan, value=root, partials=partials, quick=quick, named=named))
-    return out, constants
 
 
 def _node(

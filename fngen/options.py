@@ -49,6 +49,7 @@ def request_options(verb: Callable[..., None]) -> Callable[..., None]:
             metavar="NAME=INIT",
             help="A learnable parameter; NAME[C]: one a channel, NAME[-1]: along the last dimension.",
         ),
+        click.option("--outputs", metavar="U,V", help="The assigned names that come back, and their order."),
         click.option("--inputs", metavar="A,B,C", help="The inputs and their order."),
         click.option("--name", metavar="NAME", help="Name of file and function; the class is in CamelCase."),
         click.argument("words", nargs=-1, metavar="EXPR", type=click.UNPROCESSED),

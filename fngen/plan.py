@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fngen import wirtinger
@@ -13,8 +14,10 @@ from fngen.functions import TABLE
 from fngen.ir import Value, name, names, substitute_all, value
 from fngen.keep import budget
 from fngen.language.rules import derivative
-from fngen.naming import class_name, free_name, python_name
+from fngen.lower import Constant, hoist_constants
+from fngen.naming import OF_MODULE, class_name, free_name, python_name
 from fngen.node import Names
+from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
 
 _VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
@@ -112,3 +115,43 @@ def helper_plan(op: str) -> Plan:
     root = value(op, *map(name, row.parameters))
     labels = _names(row.parameters, "y", set(row.parameters))
     return Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, slopes, {})
+
+
+def aliases_of(
+    problem: Problem, parameters: tuple[str, ...], function: str, helpers: set[str]
+) -> dict[str, str]:
+    """Return an identifier of Python for each variable."""
+    cls = class_name(function)
+    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", f"_{cls}Eager", "_as_tensors", *helpers}
+    aliases: dict[str, str] = {}
+    consts = [c.name for c in problem.consts]
+    attributes = {*consts, *(p.name for p in problem.params)}
+    for variable in dict.fromkeys((*parameters, *problem.inputs, *problem.named.values(), *consts)):
+        hidden = OF_MODULE if variable in attributes else frozenset()
+        aliases[variable] = python_name(variable, {*taken, *aliases.values(), *hidden})
+    return aliases
+
+
+def identifiers(plan: Plan) -> list[str]:
+    """Return the names that a node uses."""
+    labels = plan.names
+    return [
+        *(plan.function, plan.cls, labels.output, labels.cotangent),
+        *(*labels.inputs, *labels.tangents, *labels.gradients, *plan.named.values()),
+    ]
+
+
+def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Constant]]:
+    """Return plans with the irrational constants of all by name."""
+    roots = [v for p in plans for v in (p.value, *p.partials, *p.quick, *p.named)]
+    spell = FormulaPrinter().print
+    images, constants = hoist_constants(roots, taken, spell)
+    stream = iter(images)
+    out = []
+    for plan in plans:
+        root = next(stream)
+        partials = tuple(next(stream) for _ in plan.partials)
+        quick = tuple(next(stream) for _ in plan.quick)
+        named = {next(stream): n for n in plan.named.values()}
+        out.append(replace(plan, value=root, partials=partials, quick=quick, named=named))
+    return out, constants

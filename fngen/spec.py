@@ -30,6 +30,7 @@ class Spec:
         params: The learnable parameters.
         consts: The numbers that module and function can override.
         grads: The inputs whose gradient is declared, and its formula.
+        outputs: The assigned names that come back, or None for those that are not used.
     """
 
     formula: str
@@ -41,6 +42,7 @@ class Spec:
     params: tuple[Param, ...] = ()
     consts: tuple[Const, ...] = ()
     grads: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[str, ...] | None = None
 
     @classmethod
     def create(
@@ -55,6 +57,7 @@ class Spec:
         params: Declarations = (),
         consts: Declarations = (),
         grads: Declarations = (),
+        outputs: Iterable[str] | None = None,
     ) -> Spec:
         """Return the checked request; what it says overrides what the formula's text declares.
 
@@ -69,16 +72,18 @@ class Spec:
         statements, inside = declared.split(formula)
         name = inside.get("name") if name is None else name
         inputs = inside.get("inputs") if inputs is None else inputs
+        outputs = inside.get("outputs") if outputs is None else outputs
         spec = cls(
             statements,
             None if name is None else check_layer_name(name),
-            None if inputs is None else _inputs(inputs),
+            None if inputs is None else _names(inputs, "input"),
             _backends(backend),
             bool(lean),
             bool(complex),
             _both(declared.params(inside.get("params", ())), declared.params(params)),
             _both(declared.consts(inside.get("consts", ())), declared.consts(consts)),
             tuple((dict(declared.grads(inside.get("grads", ()))) | dict(declared.grads(grads))).items()),
+            None if outputs is None else _names(outputs, "output"),
         )
         spec._check_roles()
         return spec
@@ -105,17 +110,18 @@ def _both(inside: tuple[T, ...], outside: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(found.values())
 
 
-def _inputs(inputs: Iterable[str]) -> tuple[str, ...]:
-    names = tuple(x.strip() for x in (inputs.split(",") if isinstance(inputs, str) else inputs))
+def _names(listed: Iterable[str], kind: str) -> tuple[str, ...]:
+    """Return the names of inputs or outputs."""
+    names = tuple(x.strip() for x in (listed.split(",") if isinstance(listed, str) else listed))
     for name in names:
         if not IDENTIFIER.fullmatch(name) or name.startswith("__") or name == "pi":
             raise OptionError(
-                f"the input {name!r} is not a name",
-                "Write for example --inputs x,y.",
-                option="inputs",
+                f"the {kind} {name!r} is not a name",
+                f"Write for example --{kind}s x,y.",
+                option=f"{kind}s",
             )
         if names.count(name) > 1:
-            raise OptionError(f"the input {name!r} is listed twice", option="inputs")
+            raise OptionError(f"the {kind} {name!r} is listed twice", option=f"{kind}s")
     return names
 
 
