@@ -23,13 +23,18 @@ def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
     inputs = layer.inputs
     over = {None: " elementwise", "sum": "", "mean": ""}[problem.reduction]
     what = f"``{formula}``{over}" if len(formula) <= 60 else "the value of the layer"
+    if problem.results:
+        what = f"{', '.join(f'``{x}``' for x, _ in problem.results)} of ``{formula}``{over}"
+        what = what if len(what) <= 70 else "the values of the layer"
     kind = "Complex or real tensor" if problem.complex else "Real floating-point tensor"
     first = f"{inputs[0]}: {kind}."
     others = [f"{x}: {kind}, broadcastable with ``{inputs[0]}``." for x in inputs[1:]]
     others += [f"{p.name}: {_along(p, inputs[0])}." for p in layer.params]
     others += [f"{c.name}: Number." for c in layer.consts]
     result = "Tensor without dimensions." if problem.reduction else "Tensor of the broadcast shape."
-    if len(layer.parameters) == 1 and not problem.reduction:
+    if problem.results:
+        result = "The outputs by name, each of the broadcast shape of what it depends on."
+    elif len(layer.parameters) == 1 and not problem.reduction:
         result = f"Tensor of the shape of ``{inputs[0]}``."
     return [
         f'"""Return {what}.',
@@ -55,7 +60,11 @@ def module_summary(problem: Problem, node: Node, equation: str) -> str:
     """Return the first line of the module's docstring."""
     where = "" if problem.reduction else " elementwise"
     line = f"Apply :math:`{equation}`{where}."
-    return line if len(line) <= MARGIN - len('    r"""') else f"Apply :func:`{node.function}`{where}."
+    return (
+        line
+        if equation and len(line) <= MARGIN - len('    r"""')
+        else f"Apply :func:`{node.function}`{where}."
+    )
 
 
 def shapes(problem: Problem, layer: Layer) -> list[str]:
@@ -92,8 +101,10 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
     for node, text in problem.named.items():
         rows.append(f"{symbol(text)} = {printer.print(substitute(node, known))}")
         known[node] = name(text)
-    rows.append(equation(problem))
-    output = symbol(problem.output)
+    for label, graph in problem.results:
+        if graph not in known:
+            rows.append(f"{symbol(label)} = {printer.print(substitute(graph, known))}")
+    rows += [] if problem.results else [equation(problem)]
     entries = listed(problem, partials)
     declared = {name(x) for x, _ in problem.grads}
     slopes = substitute_all([entry.slope for entry in entries], known)
@@ -102,6 +113,7 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
             continue
         text = printer.print(slope)
         if len(text) <= _LONGEST_PARTIAL and _breaks(text):
+            output = symbol(entry.output or problem.output)
             by = rf"\frac{{\partial {output}}}{{\partial {printer.print(entry.variable)}}}"
             sign = ":=" if entry.variable in declared else "="
             rows.append(f"{'2 ' * entry.twice}{by} {sign} {text}")

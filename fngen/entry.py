@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fngen.declared import CHANNELS
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN
@@ -21,6 +23,7 @@ _LOOK = (
     "if not plain:",
     "    args, plain = _as_tensors(*args)",
 )
+_LOOK_ONLY = (*_LOOK[:-1], "    args, _ = _as_tensors(*args)")
 """A loop, and nothing that a small tensor would notice: ``all`` and ``any`` take three times as long."""
 
 
@@ -65,7 +68,7 @@ def _of_several(layer: Layer) -> list[str]:
         "if has_torch_function(args):",
         *_handled(layer, "args", "*args"),
         *_shaped(layer),
-        *(_NUMBERS if node.complex else _LOOK),
+        *(_NUMBERS if node.complex else _LOOK if node.eager else _LOOK_ONLY),
     ]
     if layer.arguments != layer.parameters:
         lines += [*tuple_lines(parameters, 0, tail=" = args"), *_assigned("args", list(layer.arguments))]
@@ -101,24 +104,40 @@ def _assigned(target: str, values: list[str]) -> list[str]:
     return [f"{target} = (", *(f"    {v}," for v in values), ")"]
 
 
-def _choice(node: Node, args: str, wanted: str, special: list[str]) -> list[str]:
+def _choice(node: Any, args: str, wanted: str, special: list[str]) -> list[str]:
     """Return the statements that choose the node."""
     trace = "if torch.jit.is_tracing():  # Its operators alone have no derivative."
-    traced = [trace, f"    return {node.reverse}.apply({args})"] if node.raw else []
-    eager = [f"return {node.reverse}.apply({args})"]
+    traced = [trace, *_indented(_call(node, f"{node.reverse}.apply", args))] if node.raw else []
+    eager = _call(node, f"{node.reverse}.apply", args)
     if node.eager:
-        eager = [*special, f"    {eager[0]}", f"return {node.eager_class}.apply({args})"]
+        eager = [*special, *_indented(eager), *_call(node, f"{node.eager_class}.apply", args)]
+    forward = _call(node, f"{node.reverse}.forward", args)
     return [
         "transformed = torch._C._are_functorch_transforms_active()",
         _COMPILING,
         f"    {_DROPPED}",
         "    if transformed:",
-        f"        {_UNKNOWN if node.raw else f'return {node.reverse}.forward({args})'}",
-        f"    return {node.reverse}.apply({args})",
+        *_indented(_indented([_UNKNOWN] if node.raw else forward)),
+        *_indented(_call(node, f"{node.reverse}.apply", args)),
         "if transformed or forward_ad._current_level >= 0:",
-        f"    return {node.forward_mode}.apply({args})",
+        *_indented(_call(node, f"{node.forward_mode}.apply", args)),
         *traced,
         f"if not ({wanted}):",
-        f"    return {node.reverse}.forward({args})",
+        *_indented(forward),
         *eager,
     ]
+
+
+def _call(node: Any, function: str, args: str) -> list[str]:
+    """Return the statement that returns what a node gives; several outputs by their names."""
+    result = getattr(node, "result", "")
+    if not result:
+        return [f"return {function}({args})"]
+    flat = f"return {result}(*{function}({args}))"
+    if len(flat) + 12 <= MARGIN:
+        return [flat]
+    return [f"return {result}(", f"    *{function}({args})", ")"]
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" for line in lines]

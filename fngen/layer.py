@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from fngen import eager, wirtinger
-from fngen.algebra import ZERO, div, mul, neg, sum_of
+from fngen import eager, several, wirtinger
+from fngen.algebra import ZERO, sum_of
 from fngen.backends.torch import wrapped
 from fngen.ir import Value, is_number, name, names, substitute_all, value
 from fngen.lower import MARGIN, Target, lower
@@ -15,6 +15,8 @@ from fngen.node import Layer, Node
 from fngen.plan import Plan, aliases_of, helper_plan, hoist, identifiers, main_plan
 from fngen.prefix import Core
 from fngen.printing.torch import TorchPrinter
+from fngen.products import product
+from fngen.several import Several
 
 
 def build(
@@ -37,7 +39,12 @@ def build(
     taken = {*aliases.values(), *(x for p in plans for x in identifiers(p))}
     plans, constants = hoist(plans, taken)
     printer, raw = TorchPrinter(own_nodes), TorchPrinter()
-    main, *helpers = (_node(p, printer, raw, taken, main=p is plans[0], lean=lean) for p in plans)
+    helpers = [_node(p, printer, raw, taken, main=False, lean=lean) for p in plans[1:]]
+    main: Node | Several = (
+        several.node(plans[0], printer, taken)
+        if plan.results
+        else _node(plans[0], printer, raw, taken, main=True, lean=lean)
+    )
     renamed = {name(old): name(new) for old, new in aliases.items()}
     arguments = tuple(raw.print(a) for a in substitute_all(core.arguments, renamed))
     return Layer(
@@ -98,46 +105,21 @@ def _node(
 def _gradients(plan: Plan, slopes: Sequence[Value]) -> list[Target]:
     """Return the product of each partial with the cotangent, and the room in its statement."""
     cotangent = name(plan.names.cotangent)
-    several = plan.scalars.count(False) > 1
-    products = [_times(cotangent, slope) for slope in slopes]
+    many = plan.scalars.count(False) > 1
+    products = [product(cotangent, slope) for slope in slopes]
     if plan.complex:
         products = wirtinger.gradients(slopes, cotangent, real=plan.real)
     targets = []
     products += [ZERO] * (len(plan.scalars) - len(products))  # The constants come last.
-    for gradient, product, scalar in zip(plan.names.gradients, products, plan.scalars, strict=True):
-        statement = f"{gradient} = " if several else "return "
-        if is_number(product, 0):
+    for gradient, graph, scalar in zip(plan.names.gradients, products, plan.scalars, strict=True):
+        statement = f"{gradient} = " if many else "return "
+        if is_number(graph, 0):
             # Of the cotangent, not a tensor by itself: a second derivative is asked of it.
-            product = value("mul", ZERO, cotangent)
+            graph = value("mul", ZERO, cotangent)
         if not scalar:
-            room = MARGIN - (12 if several else 8) - len(statement)
-            targets.append(Target(product, room, gradient if several else ""))
+            room = MARGIN - (12 if many else 8) - len(statement)
+            targets.append(Target(graph, room, gradient if many else ""))
     return targets
-
-
-def _times(a: Value, b: Value) -> Value:
-    """Return ``a*b``; where one is a constant over something, with the quotient last.
-
-    ``c*g/x`` is one kernel less than ``g*(c/x)``, and does not overflow before ``g`` shrinks it.
-    Nor does ``g*(y/x)/x``, for ``y/x/x``.
-    """
-    for slope, x in ((a, b), (b, a)):
-        if slope.op == "neg":
-            return neg(_times(x, slope.args[0]))
-        if slope.op != "div":
-            continue
-        top, bottom = slope.args
-        twice = top.op == "div" and top.args[1] is bottom
-        if twice or _is_constant(top):
-            return div(mul(x, top) if twice else mul(top, x), bottom)
-    return mul(a, b)
-
-
-def _is_constant(node: Value) -> bool:
-    """Say whether a node is a number, or a choice of numbers."""
-    if node.op in ("where", "full_like"):
-        return all(map(_is_constant, node.args[1:]))
-    return all(n.startswith("_") for n in names([node]))
 
 
 def _tangent(plan: Plan, slopes: Sequence[Value]) -> Value:
@@ -146,7 +128,7 @@ def _tangent(plan: Plan, slopes: Sequence[Value]) -> Value:
         tangents = [t for t, s in zip(plan.names.tangents, plan.scalars, strict=True) if not s]
         return wirtinger.tangent(slopes, tangents, real=plan.real)
     terms = [
-        _times(slope, name(t)) if not is_number(slope, 0) else value("full_like", name(t), ZERO)
+        product(slope, name(t)) if not is_number(slope, 0) else value("full_like", name(t), ZERO)
         for slope, t, scalar in zip(slopes, plan.names.tangents, plan.scalars, strict=False)
         if not scalar
     ]

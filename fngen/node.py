@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from fngen.declared import Const, Param
 from fngen.eager import Eager
@@ -91,7 +92,7 @@ class Layer:
     """All that an emitted file computes.
 
     Attributes:
-        main: Its node.
+        main: Its node, of one output or of several.
         parameters: The inputs of the function that users call.
         arguments: What the function hands to the node, as text; constants are not among them.
         numbers: The constants that the node takes too.
@@ -101,7 +102,7 @@ class Layer:
         constants: The numbers at the top of the file.
     """
 
-    main: Node
+    main: Any
     parameters: tuple[str, ...]
     arguments: tuple[str, ...]
     helpers: tuple[Node, ...]

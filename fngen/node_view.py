@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from fngen.eager import Eager
 from fngen.layout import bracketed, tuple_lines, typed
@@ -80,9 +81,9 @@ def node_view(node: Node, reverse_doc: str, entry: list[str]) -> NodeView:
         unpack=unpack(node),
         expand=expand(node),
         shared=node.backward.lines(node.backward.shared),
-        declare=_declare(_gradient_names(node)) if several else [],
+        declare=declare(gradient_names(node)) if several else [],
         gradients=_gradients(node, node.backward, several),
-        backward_return=tuple_lines(_returned(node), 8, "return ") if several else [],
+        backward_return=tuple_lines(returned(node), 8, "return ") if several else [],
         jvp_unpack=jvp_unpack(node),
         jvp=_jvp(node),
         entry=entry,
@@ -94,11 +95,13 @@ def _tensors(node: Node) -> tuple[str, ...]:
     return tuple(x for x, scalar in zip(node.names.inputs, node.scalars, strict=True) if not scalar)
 
 
-def _gradient_names(node: Node) -> tuple[str, ...]:
+def gradient_names(node: Any) -> tuple[str, ...]:
+    """Return the names of the gradients of tensors."""
     return tuple(g for g, scalar in zip(node.names.gradients, node.scalars, strict=True) if not scalar)
 
 
-def _returned(node: Node) -> list[str]:
+def returned(node: Any) -> list[str]:
+    """Return what a backward returns, input by input."""
     return ["None" if s else g for g, s in zip(node.names.gradients, node.scalars, strict=True)]
 
 
@@ -137,8 +140,8 @@ def _if_wanted(x: str, mask: int) -> str:
 def _heads(node: Node, several: bool) -> dict[str, list[str]]:
     """Return the first lines of the functions, up to their colon."""
     parameters = typed(node.names.inputs, node.scalars)
-    kinds = _tuple_type(["float" if scalar else "Tensor" for scalar in node.scalars])
-    gradients = _tuple_type(["None" if s else "Tensor | None" if several else "Tensor" for s in node.scalars])
+    kinds = tuple_type(["float" if scalar else "Tensor" for scalar in node.scalars])
+    gradients = tuple_type(["None" if s else "Tensor | None" if several else "Tensor" for s in node.scalars])
     result = "Tensor" if len(parameters) == 1 else gradients
     context = ["ctx: Any", f"inputs: {kinds}", "output: Tensor"]
     cotangent = ["ctx: Any", f"{node.names.cotangent}: Tensor"]
@@ -146,7 +149,7 @@ def _heads(node: Node, several: bool) -> dict[str, list[str]]:
         "forward_head": bracketed("def forward(", parameters, ") -> Tensor:", 4),
         "setup_head": bracketed("def setup_context(", context, ") -> None:", 4),
         "backward_head": bracketed("def backward(", cotangent, f") -> {result}:", 4),
-        "jvp_head": bracketed("def jvp(", ["ctx: Any", *_jvp_parameters(node)], ") -> Tensor:", 4),
+        "jvp_head": bracketed("def jvp(", ["ctx: Any", *jvp_parameters(node)], ") -> Tensor:", 4),
         "function_head": bracketed(f"def {node.function}(", parameters, ") -> Tensor:", 0),
     }
 
@@ -167,19 +170,22 @@ def _jvp(node: Node) -> list[str]:
     return [*lines, assignment, f"return {tangent}.real if ctx.real[-1] else {tangent}"]
 
 
-def _tuple_type(kinds: list[str]) -> str:
+def tuple_type(kinds: list[str]) -> str:
+    """Return the type of a tuple."""
     if len(kinds) > 3 and len(set(kinds)) == 1:
         return f"tuple[{kinds[0]}, ...]"
     return f"tuple[{', '.join(kinds)}]"
 
 
-def _jvp_parameters(node: Node) -> list[str]:
+def jvp_parameters(node: Any) -> list[str]:
+    """Return the parameters of a forward-mode rule."""
     return [
         f"{t}: {'None' if s else 'Tensor'}" for t, s in zip(node.names.tangents, node.scalars, strict=True)
     ]
 
 
-def _declare(gradients: tuple[str, ...]) -> list[str]:
+def declare(gradients: tuple[str, ...]) -> list[str]:
+    """Return the statement that says that no gradient is there yet."""
     chain = f"{' = '.join(gradients)} = None"
     return [chain] if len(chain) + 8 <= MARGIN else [f"{g} = None" for g in gradients]
 

@@ -23,7 +23,7 @@ def generate(spec: Spec) -> Source:
 
 
 def derive(parsed: Problem) -> tuple[Value, ...]:
-    """Return the partial derivative by each input; of a complex layer, what wirtinger says.
+    """Return the partial derivative by each input, of each output; of a complex layer, what wirtinger says.
 
     Raises:
         FormulaError: If a function has no known derivative where one is needed.
@@ -31,6 +31,9 @@ def derive(parsed: Problem) -> tuple[Value, ...]:
     try:
         if parsed.complex:
             return wirtinger.partials(parsed.value, parsed.inputs, parsed.named)
+        if parsed.results:
+            rows = (differentiate.partials(y, parsed.inputs, parsed.named) for _, y in parsed.results)
+            return tuple(slope for row in rows for slope in row)
         declared = dict(parsed.grads)
         wanted = [x for x in parsed.inputs if x not in declared]
         slopes = iter(differentiate.partials(parsed.value, wanted, parsed.named))

@@ -20,7 +20,7 @@ from fngen.node import Names
 from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
 
-_VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
+VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
 """Operators whose result may share the memory of their argument."""
 
 
@@ -40,6 +40,9 @@ class Plan:
     reduction: str | None = None
     complex: bool = False
     declared: bool = False
+    results: tuple[Value, ...] = ()
+    outputs: tuple[str, ...] = ()
+    cotangents: tuple[str, ...] = ()
     real: bool = False
 
     @property
@@ -72,18 +75,27 @@ def main_plan(problem: Problem, partials: tuple[Value, ...], function: str, alia
     quick = complements(partials, problem.value)
     consts = [c.name for c in problem.consts if c.name in names([problem.value, *partials])]
     numbers = tuple(aliases[x] for x in consts)
-    values = legalise(substitute_all((problem.value, *partials, *quick, *problem.named), renamed), numbers)
+    wanted = [graph for _, graph in problem.results]
+    graphs = (problem.value, *partials, *quick, *problem.named, *wanted)
+    values = legalise(substitute_all(graphs, renamed), numbers)
+    results = tuple(values[len(values) - len(wanted) :])
     root, (slopes, quick) = values[0], (values[1:][:n], values[1 + n :][:n])
-    named = dict(zip(values[1 + 2 * n :], map(aliases.__getitem__, problem.named.values()), strict=True))
-    if root.op in _VIEWS:
+    named = dict(zip(values[1 + 2 * n :], map(aliases.__getitem__, problem.named.values()), strict=False))
+    if root.op in VIEWS:
         root = value("clone", root)
     cls, inputs = class_name(function), (*(aliases[x] for x in problem.inputs), *numbers)
     labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
+    outputs = tuple(aliases[x] for x, _ in problem.results)
+    used = {*labels.gradients, *labels.tangents, *aliases.values()}
+    cotangents = tuple(free_name(f"grad_{x}", used) for x in outputs)
     scalars = (False,) * len(problem.inputs) + (True,) * len(numbers)
     saved = () if problem.complex else budget(problem.value, problem.inputs)
     plan = Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
     return replace(
         plan,
+        results=results,
+        outputs=outputs,
+        cotangents=cotangents,
         declared=bool(problem.grads),
         budget=saved,
         reduction=problem.reduction,
@@ -126,7 +138,9 @@ def aliases_of(
     aliases: dict[str, str] = {}
     consts = [c.name for c in problem.consts]
     attributes = {*consts, *(p.name for p in problem.params)}
-    for variable in dict.fromkeys((*parameters, *problem.inputs, *problem.named.values(), *consts)):
+    outputs = [label for label, _ in problem.results]
+    everything = (*parameters, *problem.inputs, *problem.named.values(), *outputs, *consts)
+    for variable in dict.fromkeys(everything):
         hidden = OF_MODULE if variable in attributes else frozenset()
         aliases[variable] = python_name(variable, {*taken, *aliases.values(), *hidden})
     return aliases
@@ -137,13 +151,13 @@ def identifiers(plan: Plan) -> list[str]:
     labels = plan.names
     return [
         *(plan.function, plan.cls, labels.output, labels.cotangent),
-        *(*labels.inputs, *labels.tangents, *labels.gradients, *plan.named.values()),
+        *(*plan.cotangents, *labels.inputs, *labels.tangents, *labels.gradients, *plan.named.values()),
     ]
 
 
 def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Constant]]:
     """Return plans with the irrational constants of all by name."""
-    roots = [v for p in plans for v in (p.value, *p.partials, *p.quick, *p.named)]
+    roots = [v for p in plans for v in (p.value, *p.partials, *p.quick, *p.named, *p.results)]
     spell = FormulaPrinter().print
     images, constants = hoist_constants(roots, taken, spell)
     stream = iter(images)
@@ -153,5 +167,6 @@ def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Cons
         partials = tuple(next(stream) for _ in plan.partials)
         quick = tuple(next(stream) for _ in plan.quick)
         named = {next(stream): n for n in plan.named.values()}
-        out.append(replace(plan, value=root, partials=partials, quick=quick, named=named))
+        results = tuple(next(stream) for _ in plan.results)
+        out.append(replace(plan, value=root, partials=partials, quick=quick, named=named, results=results))
     return out, constants

@@ -25,7 +25,7 @@ class Core:
 
 def split(problem: Problem) -> Core:
     """Return the part of a formula that needs derivatives of its own."""
-    if problem.grads:  # They are of the inputs themselves.
+    if problem.grads or problem.results:  # Gradients are of the inputs themselves; u + v is no result.
         return Core(problem, tuple(map(name, problem.inputs)))
     consts = {c.name for c in problem.consts}
     found = (n for n in _combinations(problem.value) if n is not problem.value)

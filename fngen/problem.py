@@ -136,6 +136,9 @@ def _check_several(
         what = "a complex layer" if spec.complex else "a layer with a declared gradient"
         raise OptionError(f"{what} has one output", "Make a layer of each.", option="outputs")
     for (label, graph), statement in zip(found, outputs, strict=False):
+        if label.startswith("_"):
+            message = f"the output {label!r} cannot be the name of a field"
+            raise reading.error(message, name(label), "Let its name begin with a letter.")
         if not set(names([graph])) - {c.name for c in spec.consts}:
             hint = "Use a number where it is needed."
             message = f"the output {label!r} depends on no input"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
 
 
-def setup(node: Node) -> list[str]:
+def setup(node: Any) -> list[str]:
     """Return the body of ``setup_context``."""
     inputs, leaves, numbers = node.names.inputs, node.leaves, numbers_of(node)
     lines = []
@@ -29,14 +30,14 @@ def setup(node: Node) -> list[str]:
     return [*lines, f"ctx.save_for_backward({kept})", f"ctx.save_for_forward({kept})"]
 
 
-def unpack(node: Node) -> list[str]:
+def unpack(node: Any) -> list[str]:
     """Return the lines that read what was saved, in at least the type of the cotangent."""
     indent, used = " " * 8, used_names(node.backward)
     numbers = [f"{indent}{x} = ctx.{x}" for x in numbers_of(node) if x in used]
     return _unpacked(node) + numbers
 
 
-def _unpacked(node: Node) -> list[str]:
+def _unpacked(node: Any) -> list[str]:
     leaves, indent = node.leaves, " " * 8
     if not leaves:
         return []
@@ -66,7 +67,7 @@ def _partly(node: Node) -> bool:
     )
 
 
-def jvp_unpack(node: Node) -> list[str]:
+def jvp_unpack(node: Any) -> list[str]:
     """Return the lines that read what the tangent needs, dual numbers of an outer level among it."""
     leaves, used, indent = node.leaves, used_names(node.jvp), " " * 12
     numbers = [f"{indent}{x} = ctx.{x}" for x in numbers_of(node) if x in used]
@@ -100,7 +101,7 @@ def expand(node: Node) -> list[str]:
     return [*lines, f"{indent}{grad} = {share}.expand({shape})"]
 
 
-def numbers_of(node: Node) -> list[str]:
+def numbers_of(node: Any) -> list[str]:
     """Return the inputs that are Python numbers."""
     return [x for x, scalar in zip(node.names.inputs, node.scalars, strict=True) if scalar]
 

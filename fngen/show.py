@@ -35,13 +35,14 @@ def show(spec: Spec, stage: str) -> str:
         raise OptionError("the derivatives are too long to write out", "Use --stage source.", option="stage")
     if stage == "ir":
         results = tuple(
-            Let(f"{'2*' * entry.twice}d_{spell(entry.variable)}", slope) for entry, slope in slopes
+            Let(f"{'2*' * entry.twice}d{entry.output}_{spell(entry.variable)}", slope) for entry, slope in slopes
         )
         backward = Block(block.inputs, block.lets, results)
         return f"{dump_block(block)}\n{dump_block(backward)}"
     lines = [f"{let.name} = {spell(let.value)}" for let in (*block.lets, *block.results)]
     for entry, slope in slopes:
-        lines.append(f"{'2*' * entry.twice}d{parsed.output}/d{spell(entry.variable)} = {spell(slope)}")
+        output = entry.output or parsed.output
+        lines.append(f"{'2*' * entry.twice}d{output}/d{spell(entry.variable)} = {spell(slope)}")
     return "\n".join(lines)
 
 

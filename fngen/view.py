@@ -17,6 +17,7 @@ from fngen.lower import MARGIN, Constant
 from fngen.node import Layer, Node
 from fngen.node_view import NodeView, node_view
 from fngen.problem import Problem
+from fngen.several_view import SeveralView, several_view
 from fngen.spec import Spec
 
 
@@ -32,7 +33,9 @@ class ModuleView:
     uses_math: bool
     exports: list[str]
     constants: list[str]
-    main: NodeView
+    function: str
+    main: NodeView | None
+    several: SeveralView | None
     helpers: list[NodeView]
     main_doc: list[str]
     function_head: list[str]
@@ -57,7 +60,9 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
     shown = shown[:1].upper() + shown[1:]
     bodies = [b for n in (main, *layer.helpers) for b in n.bodies]
     constants = [_constant(c) for c in layer.constants]
-    equation = docs.equation(problem)
+    equation = "" if problem.results else docs.equation(problem)
+    shown_example = None if problem.results else example(problem)
+    result = main.result if problem.results else "Tensor"
     cls = main.cls
     return ModuleView(
         template=TEMPLATE,
@@ -66,15 +71,17 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         summary=f"{shown} with {'declared' if problem.grads else 'analytic'} derivatives.",
         math=docs.equations(problem, partials),
         uses_math=any("math." in text for body in bodies for text in body.printed.values()),
-        exports=[cls, f"{cls}Function", main.function],
+        exports=[cls, f"{cls}Function", *([result] if problem.results else []), main.function],
         constants=constants,
-        main=node_view(main, "", entry(layer)),
+        function=main.function,
+        main=None if problem.results else node_view(main, "", entry(layer)),
+        several=several_view(main, entry(layer)) if problem.results else None,
         helpers=[node_view(h, _helper_doc(h), helper_entry(h)) for h in layer.helpers],
         main_doc=docs.function_doc(problem, layer, formula),
         function_head=bracketed(
             f"def {main.function}(",
             [*typed(parameters), *map(const_argument, layer.consts)],
-            ") -> Tensor:",
+            f") -> {result}:",
             0,
         ),
         channels=any(p.dim == CHANNELS for p in layer.params),
@@ -83,9 +90,9 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         module_summary=docs.module_summary(problem, main, equation),
         shapes=docs.shapes(problem, layer),
         constructor=constructor(problem, layer, formula),
-        module_head=bracketed("def forward(", ["self", *typed(layer.inputs)], ") -> Tensor:", 4),
+        module_head=bracketed("def forward(", ["self", *typed(layer.inputs)], f") -> {result}:", 4),
         module_return=bracketed(f"return {main.function}(", _given(layer), ")", 8),
-        example=docs.example_lines(f"{cls}({', '.join('1' for _ in sizes(layer))})", example(problem)),
+        example=docs.example_lines(f"{cls}({', '.join('1' for _ in sizes(layer))})", shown_example),
         extra_repr=repr_body(layer, formula),
     )
 

@@ -36,16 +36,21 @@ class Entry:
         variable: The input, or its conjugate.
         slope: The derivative by it.
         twice: Whether ``slope`` is twice the derivative.
+        output: Which of several outputs it is a derivative of.
     """
 
     variable: Value
     slope: Value
     twice: bool = False
+    output: str = ""
 
 
 def listed(problem: Problem, partials: Sequence[Value]) -> list[Entry]:
     """Return the derivatives that say all about a layer, real or complex."""
     n = len(problem.inputs)
+    if problem.results:
+        found = zip(((x, y) for y, _ in problem.results for x in problem.inputs), partials, strict=True)
+        return [Entry(name(x), p, output=y) for (x, y), p in found if not is_number(p, 0)]
     if not problem.complex:
         return [Entry(name(x), p) for x, p in zip(problem.inputs, partials, strict=True)]
     real = is_real(problem.value)

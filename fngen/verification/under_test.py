@@ -26,6 +26,8 @@ class Subject:
     module: torch.nn.Module
     points: Tensor
     native: bool
+    output: int | None = None
+    """Which of several outputs the function returns; of all, it returns the sum."""
 
     def module_agrees(self) -> bool:
         """Say whether the module gives what the function gives."""
@@ -34,6 +36,10 @@ class Subject:
         learned = [p[:1] for p in self.points[len(inputs) :]]
         names = [name for name, _ in self.module.named_parameters()]
         got = torch.func.functional_call(self.module, dict(zip(names, learned, strict=True)), tuple(inputs))
+        if self.output is not None:
+            got = got[self.output]
+        elif self.problem.results:
+            got = sum(got)
         return torch.equal(got, self.function(*inputs, *learned))
 
     @property

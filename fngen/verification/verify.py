@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from types import ModuleType
 
 import torch
@@ -61,20 +62,34 @@ def verify(problem: Problem, module: ModuleType, function: str) -> Report:
         raise VerificationError(f"no point found at which {function!r} is real and finite", hint)
     native = torch_differentiates(problem)
     points = well_posed(problem, points) if native else points[:, :_PRECISE_POINTS]
-    subject = Subject(problem, apply, layer, points, native)
+    total = (lambda *xs: sum(apply(*xs))) if problem.results else apply
+    subject = Subject(problem, total, layer, points, native)
     # A layer may warn as torch does; a wrong one is a failed check, not a warning.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         checks = tuple(_checks(subject, native))
+        for j, (label, graph) in enumerate(problem.results):
+            single = replace(problem, value=graph, results=())
+            one = replace(subject, problem=single, function=_output(apply, j), output=j)
+            checks += tuple(replace(c, name=f"{label}: {c.name}") for c in _value_and_partials(one, native))
     reference = "torch autograd of the formula" if native else "60-digit differences of the formula"
     reference += f" and {len(problem.grads)} declared" if problem.grads else ""
     return Report(function, reference, checks)
 
 
-def _checks(subject: Subject, native: bool) -> Iterator[Check]:
+def _output(apply: Callable[..., tuple[Tensor, ...]], j: int) -> Callable[..., Tensor]:
+    """Return one output of a layer as a function."""
+    return lambda *xs: apply(*xs)[j]
+
+
+def _value_and_partials(subject: Subject, native: bool) -> Iterator[Check]:
     value, grads = _reference(subject, native)
     yield from _guarded("value", subject, lambda: _value(subject, value))
     yield from _guarded("partials", subject, lambda: _partials(subject, value, grads))
+
+
+def _checks(subject: Subject, native: bool) -> Iterator[Check]:
+    yield from _value_and_partials(subject, native)
     yield from _guarded("forward mode", subject, lambda: [_forward_mode(subject)])
     if len(subject.problem.inputs) > 1:
         yield from _guarded("broadcasting", subject, lambda: [broadcasting(subject)])
