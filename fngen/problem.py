@@ -88,7 +88,8 @@ class Problem:
             seen[node] = name(text)
         wanted = self.results or ((self.output, self.value),)
         results = tuple(Let(label, substitute(graph, seen)) for label, graph in wanted)
-        return Kernel((Pass(Block(self.inputs, tuple(lets), results), self.reduction),))
+        inputs = (*self.inputs, *(c.name for c in self.consts))
+        return Kernel((Pass(Block(inputs, tuple(lets), results), self.reduction),))
 
 
 def read(spec: Spec) -> Problem:

@@ -34,9 +34,7 @@ def show(spec: Spec, stage: str) -> str:
     if max(tree_size(slope) for _, slope in slopes) > _LONGEST:
         raise OptionError("the derivatives are too long to write out", "Use --stage source.", option="stage")
     if stage == "ir":
-        results = tuple(
-            Let(f"{'2*' * entry.twice}d{entry.output}_{spell(entry.variable)}", slope) for entry, slope in slopes
-        )
+        results = tuple(Let(f"{'2*' * e.twice}d{e.output}_{spell(e.variable)}", slope) for e, slope in slopes)
         backward = Block(block.inputs, block.lets, results)
         return f"{dump_block(block)}\n{dump_block(backward)}"
     lines = [f"{let.name} = {spell(let.value)}" for let in (*block.lets, *block.results)]

@@ -15,8 +15,9 @@ from fngen.errors import FileError, VerificationError
 from fngen.naming import class_name
 from fngen.problem import Problem
 from fngen.verification.arguments import broadcasting, one_gradient
+from fngen.verification.judges import judge, well_conditioned
 from fngen.verification.mixtures import real_inputs
-from fngen.verification.points import find_points, smooth, well_posed
+from fngen.verification.points import find_points, well_posed
 from fngen.verification.reference import (
     cotangent,
     gradients,
@@ -30,8 +31,6 @@ from fngen.verification.under_test import Subject
 
 TOLERANCE = 1e-9
 """Relative difference from the reference beyond which 400 digits decide who is right."""
-_JUDGED = 3
-_FEW_INPUTS, _MANY_INPUTS = 6, 24
 _PRECISE_POINTS = 16
 
 
@@ -96,9 +95,9 @@ def _checks(subject: Subject, native: bool) -> Iterator[Check]:
         yield from _guarded("one gradient", subject, lambda: [one_gradient(subject)])
     if subject.problem.complex:
         yield from _guarded("real inputs", subject, lambda: [real_inputs(subject)])
-    judged = _well_conditioned(subject, native)
-    for name, judge in (("gradcheck", gradcheck), ("gradgradcheck", gradgradcheck)):
-        yield from _guarded(name, subject, lambda n=name, j=judge: [_judge(n, j, subject, judged)])  # type: ignore[misc]
+    judged = well_conditioned(subject, native)
+    for name, judged_by in (("gradcheck", gradcheck), ("gradgradcheck", gradgradcheck)):
+        yield from _guarded(name, subject, lambda n=name, j=judged_by: [judge(n, j, subject, judged)])  # type: ignore[misc]
 
 
 def _guarded(name: str, subject: Subject, check: Callable[[], list[Check]]) -> list[Check]:
@@ -221,52 +220,3 @@ def _forward_mode(subject: Subject) -> Check:
     close = (got - expected).abs() <= subject.decided * size + 1e-300
     detail = "" if bool(close.all()) else "the tangent is not the sum of partials times tangents"
     return Check("forward mode", not detail, points.shape[1], detail=detail)
-
-
-def _well_conditioned(subject: Subject, native: bool) -> Tensor:
-    """Return the few points at which finite differences of the formula itself are good.
-
-    gradcheck compares with finite differences of step 1e-6, which fail near a kink, a pole,
-    or where the third derivative is huge: that says nothing about a layer.
-    """
-    points = subject.points
-    order = points.abs().log().abs().amax(0).argsort()
-    points = points[:, order]
-    if native:
-        points = points[:, smooth(subject.problem, points)]
-    return points[:, :_JUDGED]
-
-
-def _judge(name: str, judge: Callable[..., bool], subject: Subject, points: Tensor) -> Check:
-    """Let torch's own judge compare the layer with finite differences."""
-    if not points.shape[1]:
-        return Check(name, True, 0, detail="no point is smooth enough for finite differences")
-    if subject.cut:
-        return Check(name, True, 0, detail="finite differences see nothing of a gradient that is stopped")
-    # Finite differences of the value know nothing of a declared gradient, those of gradients do.
-    declared = {x for x, _ in subject.problem.grads} if name == "gradcheck" else set()
-    wanted = [x not in declared for x in subject.problem.inputs]
-    if not any(wanted):
-        return Check(name, True, 0, detail="every gradient is declared")
-    function, leaves = (
-        subject.function,
-        tuple(p.clone().requires_grad_(w) for p, w in zip(points, wanted, strict=True)),
-    )
-    if len(leaves) > _MANY_INPUTS:
-        function, leaves = _along_a_direction(subject, points)
-    options = {"fast_mode": len(leaves) > _FEW_INPUTS}
-    if name == "gradcheck":
-        options["check_forward_ad"] = True
-    judge(function, leaves, **options)
-    return Check(name, True, points.shape[1])
-
-
-def _along_a_direction(subject: Subject, points: Tensor) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor]]:
-    """Return the layer on a line through each point: its Hessian has the square of the inputs."""
-    directions = torch.rand(points.shape, generator=torch.Generator().manual_seed(4), dtype=points.dtype)
-    steps = torch.zeros(points.shape[1], dtype=points.dtype, requires_grad=True)
-
-    def line(s: Tensor) -> Tensor:
-        return subject.function(*(p + s * d for p, d in zip(points, directions, strict=True)))
-
-    return line, (steps,)

@@ -1,0 +1,64 @@
+"""torch's own judges, at points where the finite differences that they compare with are good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fngen.verification.points import smooth
+from fngen.verification.report import Check
+from fngen.verification.under_test import Subject
+
+_JUDGED = 3
+_FEW_INPUTS, _MANY_INPUTS = 6, 24
+
+
+def well_conditioned(subject: Subject, native: bool) -> Tensor:
+    """Return the few points at which finite differences of the formula itself are good.
+
+    gradcheck compares with finite differences of step 1e-6, which fail near a kink, a pole,
+    or where the third derivative is huge: that says nothing about a layer.
+    """
+    points = subject.points
+    order = points.abs().log().abs().amax(0).argsort()
+    points = points[:, order]
+    if native:
+        points = points[:, smooth(subject.problem, points)]
+    return points[:, :_JUDGED]
+
+
+def judge(name: str, judged_by: Callable[..., bool], subject: Subject, points: Tensor) -> Check:
+    """Let torch's own judge compare the layer with finite differences."""
+    if not points.shape[1]:
+        return Check(name, True, 0, detail="no point is smooth enough for finite differences")
+    if subject.cut:
+        return Check(name, True, 0, detail="finite differences see nothing of a gradient that is stopped")
+    # Finite differences of the value know nothing of a declared gradient, those of gradients do.
+    declared = {x for x, _ in subject.problem.grads} if name == "gradcheck" else set()
+    wanted = [x not in declared for x in subject.problem.inputs]
+    if not any(wanted):
+        return Check(name, True, 0, detail="every gradient is declared")
+    function, leaves = (
+        subject.function,
+        tuple(p.clone().requires_grad_(w) for p, w in zip(points, wanted, strict=True)),
+    )
+    if len(leaves) > _MANY_INPUTS:
+        function, leaves = _along_a_direction(subject, points)
+    options = {"fast_mode": len(leaves) > _FEW_INPUTS}
+    if name == "gradcheck":
+        options["check_forward_ad"] = True
+    judged_by(function, leaves, **options)
+    return Check(name, True, points.shape[1])
+
+
+def _along_a_direction(subject: Subject, points: Tensor) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor]]:
+    """Return the layer on a line through each point: its Hessian has the square of the inputs."""
+    directions = torch.rand(points.shape, generator=torch.Generator().manual_seed(4), dtype=points.dtype)
+    steps = torch.zeros(points.shape[1], dtype=points.dtype, requires_grad=True)
+
+    def line(s: Tensor) -> Tensor:
+        return subject.function(*(p + s * d for p, d in zip(points, directions, strict=True)))
+
+    return line, (steps,)
