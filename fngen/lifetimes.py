@@ -50,10 +50,17 @@ class Lifetimes:
             for arg in node.args:
                 self.reads[arg] = max(self.reads[arg], done)
 
-    def free(self, node: Value, *others: str) -> str | None:
-        """Return a name that is not in use while the value of a node is, ``others`` first."""
+    def free(self, node: Value, result: str, results: Collection[str]) -> str | None:
+        """Return a name that is not in use while the value of a node is.
+
+        Args:
+            node: The node.
+            result: The name of the result that it is a part of, which comes first; or nothing.
+            results: The names of all results: they hold their values to the end.
+        """
         start, end = self.starts[node], self.reads[node]
-        for label in dict.fromkeys([*others, *self.lives]):
+        others = [label for label in self.lives if label not in results]
+        for label in ([result] if result else []) + others:
             if all(start >= last or end <= first for first, last in self.lives.get(label, [])):
                 return label
         return None

@@ -235,18 +235,19 @@ class _Lowering:
         described = self.describe(node)
         if 0 < len(described) <= _LONGEST_NAME:
             return free_name(described, self.taken)
-        again = self.lifetimes.free(node, *self.results(node)) if self.lifetimes else None
+        results = {target.name for target in self.targets}
+        again = self.lifetimes.free(node, self.result(node), results) if self.lifetimes else None
         label = again or next(t for t in chain(STEMS, self.terms) if t not in self.taken)
         if self.lifetimes:
             self.lifetimes.add(label, node)
         return label
 
-    def results(self, node: Value) -> list[str]:
-        """Return the name of the one target that a node is computed for, if that has a name."""
+    def result(self, node: Value) -> str:
+        """Return the name of the one target that a node is computed for, if there is room for it."""
         mask = self.reached[node]
         target = self.targets[mask.bit_length() - 1]
-        fits = self.margin - len(" = ") - len(self.printed[node]) >= len(target.name) > 0
-        return [target.name] if fits and not mask & (mask - 1) else []
+        fits = self.margin - len(" = ") - len(self.printed[node]) >= len(target.name)
+        return target.name if fits and not mask & (mask - 1) else ""
 
     def describe(self, node: Value) -> str:
         """Return ``exp_x`` for ``exp(x)``, ``x_squared`` for ``x**2``, or nothing."""
