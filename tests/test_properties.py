@@ -9,10 +9,12 @@ from pathlib import Path
 import black
 import pytest
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import fngen
 from fngen import FngenError, FormulaError
 from fngen.errors import VerificationError
+from fngen.ir import names
 from fngen.language.parse import parse
 from fngen.printing.formula import FormulaPrinter
 from tests.conftest import SCALE
@@ -120,3 +122,32 @@ def test_ruff_and_mypy_have_nothing_to_say(tmp_path: Path) -> None:
         words = [sys.executable, "-m", *command, str(tmp_path)]
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+@given(formulas(SMOOTH, (), 10), st.permutations(range(4)))
+@settings(max_examples=40 * SCALE)
+def test_names_in_every_role(text: str, roles: list[int]) -> None:
+    """A formula with some of its names learned and some constant, and beside it a second output."""
+    inputs = parsed_inputs(text)
+    learned, fixed, *_ = [inputs[i] for i in roles if i < len(inputs)] + ["", ""]
+    options = {"params": {f"{learned}[C]": 1.5} if learned else {}, "consts": {fixed: 0.75} if fixed else {}}
+    formula = f"u = {text}; v = u*{inputs[0]} + sin(u)" if roles[0] % 2 else text
+    try:
+        source = fngen.generate(
+            formula, name="layer", outputs=["u", "v"] if roles[0] % 2 else None, **options
+        )
+        report = fngen.verify(source)
+    except (FormulaError, VerificationError):
+        assume(False)
+        raise
+    assert report.ok, report
+    assert black.format_str(source.text, mode=MODE) == source.text
+
+
+def parsed_inputs(text: str) -> list[str]:
+    """Return the names in a formula."""
+    try:
+        return list(names([parse(text).statements[0].value]))
+    except FormulaError:
+        assume(False)
+        raise

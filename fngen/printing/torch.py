@@ -73,6 +73,10 @@ class TorchPrinter(infix.Printer):
         """Return a choice by numbers."""
         return Text(f"{a.inside(infix.CHOICE + 1)} if {c.text} else {b.inside(infix.CHOICE)}", infix.CHOICE)
 
+    def print_negation(self, node: Value, x: Text) -> Text:
+        """Return the negation of a condition of numbers."""
+        return Text(f"not {x.inside(infix.NOT)}", infix.NOT)
+
     def print_clamp_min(self, node: Value, x: Text, bound: Text) -> Text:
         """Return a lower bound."""
         return Text(f"torch.clamp({x.text}, min={bound.text})")
