@@ -155,7 +155,8 @@ def _partials(subject: Subject, value: Tensor, expected: Tensor) -> list[Check]:
 
         found = [torch.zeros_like(leaves[i]) if g[i] is None else g[i] for g in (eager, transformed)]
         # What rounding x moves the value by: all that is known of a partial whose terms cancel to 0.
-        rounding = 16 * torch.finfo(torch.float64).eps * (value / subject.points[i]).abs()
+        sizes = torch.cat([value[None], subject.points * expected]).abs().amax(0)
+        rounding = 16 * torch.finfo(torch.float64).eps * sizes / subject.points[i].abs()
         title = f"d/d{x}, declared" if x in declared else f"d/d{x}"
         rows = [_compare(title, subject, g / _weight(subject), expected[i], precise, rounding) for g in found]
         checks.append(_worst(rows))
