@@ -98,7 +98,7 @@ def _kinds(order: Sequence[Value], masks: Mapping[Value, int]) -> dict[Value, in
     """
 
     def visit(node: Value, args: list[int]) -> int:
-        if node.op in CONDITIONS or node.op == "isnan":
+        if node.op in CONDITIONS or node.op in ("isnan", "full_mask"):
             return 0
         if node.op != "where":
             return reduce(or_, args, 0 if node.args else masks[node])

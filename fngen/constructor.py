@@ -32,7 +32,10 @@ def constructor(problem: Problem, layer: Layer, formula: str) -> Constructor | N
         return None
     arguments = ["self", *(f"{size}: int" for size in sizes(layer)), *map(const_argument, layer.consts)]
     arguments += _PLACE if layer.params else []
-    body = [f"        self.{c.name} = float({c.name})" for c in layer.consts]
+    body = []
+    for c in layer.consts:  # An int stays one: in sums of integers it makes no float.
+        number = f"{c.name} if isinstance({c.name}, int) else float({c.name})"
+        body += _assigned(f"self.{c.name}", number)
     for p in layer.params:
         size = "1" if p.dim is None else size_name(p.dim)
         empty = f"torch.empty({size}, device=device, dtype=dtype)"
@@ -40,7 +43,7 @@ def constructor(problem: Problem, layer: Layer, formula: str) -> Constructor | N
     return Constructor(
         head=bracketed("def __init__(", arguments, ") -> None:", 4),
         body=body + (["        self.reset_parameters()"] if layer.params else []),
-        resets=[f"nn.init.constant_(self.{p.name}, {p.init})" for p in layer.params],
+        resets=[f"nn.init.constant_(self.{p.name}, {literal(p)})" for p in layer.params],
         formula=formula_method(problem, layer, formula),
     )
 
@@ -63,7 +66,17 @@ def const_argument(const: Const) -> str:
 def literal(const: Const | Param) -> str:
     """Return a default as Python and Black spell it."""
     text = const.default if isinstance(const, Const) else const.init
-    return text.lower().lstrip("+")
+    sign, (mantissa, mark, exponent) = "-" * text.startswith("-"), text.lower().lstrip("+-").partition("e")
+    whole, point, part = mantissa.partition(".")
+    digits = str(int(whole or "0")) + (f".{part or '0'}" if point else "")
+    if not point and not mark and int(digits) > 2**53:
+        return repr(float(text))
+    return f"{sign}{digits}{mark}{int(exponent) if mark else ''}"
+
+
+def _assigned(target: str, text: str) -> list[str]:
+    flat = f"        {target} = {text}"
+    return [flat] if len(flat) <= MARGIN else [f"        {target} = (", f"            {text}", "        )"]
 
 
 def formula_method(problem: Problem, layer: Layer, formula: str) -> list[str]:

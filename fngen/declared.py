@@ -13,6 +13,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 from fngen.errors import OptionError
@@ -22,6 +24,7 @@ _DECLARATION = re.compile(
     r"(param|const|grad|inputs?|outputs?|name)\s+(?=[A-Za-z_])(.+)", re.ASCII | re.DOTALL
 )
 _PARAMETER = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\[\s*(\S+?)\s*\]\s*)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 CHANNELS, LAST = 1, -1
 """The dimensions of ``w[C]`` and ``w[-1]``."""
 _ALONG = {"C": CHANNELS, "-1": LAST}
@@ -56,7 +59,7 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
     Comments are for texts of several lines; a ``;`` ends a statement as a line end does.
     """
     if "\n" in text.strip():
-        text = re.sub(r"#.*", "", text)
+        text = without_comments(text)
     statements: list[str] = []
     keywords: dict[str, Any] = {}
     for statement in one_line(text).split("; "):
@@ -74,8 +77,16 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
                 raise OptionError(f"{key.strip()!r} is declared twice", option=word)
             found[key.strip()] = number.strip()
         else:
-            keywords[word if word == "name" else f"{word.rstrip('s')}s"] = rest.strip()
+            key = word if word == "name" else f"{word.rstrip('s')}s"
+            if key in keywords:
+                raise OptionError(f"{key!r} is declared twice", option=key)
+            keywords[key] = rest.strip()
     return "; ".join(statements), keywords
+
+
+def without_comments(text: str) -> str:
+    """Return the text of a formula file without its remarks."""
+    return re.sub(r"#.*", "", text)
 
 
 def one_line(text: str) -> str:
@@ -135,9 +146,13 @@ def grads(requested: Mapping[str, object] | Iterable[str]) -> tuple[tuple[str, s
 
 
 def _pairs(requested: Mapping[str, object] | Iterable[str], option: str) -> list[tuple[str, object]]:
-    if isinstance(requested, Mapping):
+    if isinstance(requested, Mapping) and all(isinstance(key, str) for key in requested):
         return [(key.strip(), value) for key, value in requested.items()]
-    pairs = [text.partition("=") for text in requested]
+    texts = [requested] if isinstance(requested, str) else requested
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        hint = f'Write for example {option}s={{"k": 1.0}}.'
+        raise OptionError(f"{option}s are names with their values", hint, option=option)
+    pairs = [text.partition("=") for text in texts]
     for key, separator, _ in pairs:
         if not separator:
             hint = f"Write for example --{option} {key.strip() or 'k'}=1.0."
@@ -153,15 +168,14 @@ def _name(text: str, kind: str) -> str:
 
 def _number(x: object, label: str) -> str:
     """Return a number as it was typed."""
-    text = x if isinstance(x, str) else repr(x)
-    try:
-        finite = math.isfinite(float(text)) and not isinstance(x, bool)
-    except ValueError:
-        finite = False
-    if not finite or "_" in text:
+    if isinstance(x, Real | Decimal) and not isinstance(x, bool):
+        text = str(x) if isinstance(x, int) else repr(float(x))
+    else:
+        text = x.strip() if isinstance(x, str) else ""
+    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
         hint = "Write for example 1.0."
-        raise OptionError(f"the value of {label!r} is not a number: {text[:60]}", hint, option=label)
-    return text.strip()
+        raise OptionError(f"the value of {label!r} is not a number: {str(x)[:60]}", hint, option=label)
+    return text
 
 
 def _dimension(label: str, along: str | None) -> int | None:

@@ -72,10 +72,12 @@ def _of_several(layer: Layer) -> list[str]:
     ]
     if layer.arguments != layer.parameters:
         lines += [*tuple_lines(parameters, 0, tail=" = args"), *_assigned("args", list(layer.arguments))]
+    if layer.numbers:
+        lines += _at(4, "given: list[Any] = [", ["*args", *layer.numbers], "]")
     graph = "any(t.requires_grad for t in args)" if node.complex else "graph"
     lines += _choice(
         node,
-        ", ".join(["*args", *layer.numbers]),
+        "*given" if layer.numbers else "*args",
         wanted=f"torch.is_grad_enabled() and {graph}",
         special=["if not plain or torch._C._is_any_autocast_enabled():"],
     )
@@ -84,8 +86,8 @@ def _of_several(layer: Layer) -> list[str]:
 
 def _handled(layer: Layer, args: str, call: str) -> list[str]:
     """Return the statement that hands a call to ``__torch_function__``."""
-    numbers = [f"{c.name}={c.name}" for c in layer.consts]
-    return bracketed("return handle_torch_function(", [layer.main.function, args, call, *numbers], ")", 4)
+    given = [*layer.parameters, *(c.name for c in layer.consts)] if layer.consts else [call]
+    return _at(8, "return handle_torch_function(", [layer.main.function, args, *given], ")")
 
 
 def _shaped(layer: Layer) -> list[str]:
@@ -93,7 +95,7 @@ def _shaped(layer: Layer) -> list[str]:
     lines = []
     for p in layer.params:
         if p.dim == CHANNELS:
-            lines += bracketed(f"{p.name} = _per_channel(", [p.name, *layer.inputs], ")", 0)
+            lines += _at(4, f"{p.name} = _per_channel(", [p.name, *layer.inputs], ")")
     return lines + _assigned("args", list(layer.parameters)) if lines else []
 
 
@@ -104,40 +106,38 @@ def _assigned(target: str, values: list[str]) -> list[str]:
     return [f"{target} = (", *(f"    {v}," for v in values), ")"]
 
 
+def _at(column: int, head: str, items: list[str], tail: str) -> list[str]:
+    """Return a bracketed list for a column, without the four of the function's body."""
+    return [line[4:] for line in bracketed(head, items, tail, column)]
+
+
 def _choice(node: Any, args: str, wanted: str, special: list[str]) -> list[str]:
     """Return the statements that choose the node."""
+    reverse, forward = f"{node.reverse}.apply", f"{node.reverse}.forward"
     trace = "if torch.jit.is_tracing():  # Its operators alone have no derivative."
-    traced = [trace, *_indented(_call(node, f"{node.reverse}.apply", args))] if node.raw else []
-    eager = _call(node, f"{node.reverse}.apply", args)
+    traced = [trace, *_call(node, reverse, args, 8)] if node.raw else []
+    eager = _call(node, reverse, args, 4)
     if node.eager:
-        eager = [*special, *_indented(eager), *_call(node, f"{node.eager_class}.apply", args)]
-    forward = _call(node, f"{node.reverse}.forward", args)
+        eager = [*special, *_call(node, reverse, args, 8), *_call(node, f"{node.eager_class}.apply", args, 4)]
     return [
         "transformed = torch._C._are_functorch_transforms_active()",
         _COMPILING,
         f"    {_DROPPED}",
         "    if transformed:",
-        *_indented(_indented([_UNKNOWN] if node.raw else forward)),
-        *_indented(_call(node, f"{node.reverse}.apply", args)),
+        *([f"        {_UNKNOWN}"] if node.raw else _call(node, forward, args, 12)),
+        *_call(node, reverse, args, 8),
         "if transformed or forward_ad._current_level >= 0:",
-        *_indented(_call(node, f"{node.forward_mode}.apply", args)),
+        *_call(node, f"{node.forward_mode}.apply", args, 8),
         *traced,
         f"if not ({wanted}):",
-        *_indented(forward),
+        *_call(node, forward, args, 8),
         *eager,
     ]
 
 
-def _call(node: Any, function: str, args: str) -> list[str]:
+def _call(node: Any, function: str, args: str, column: int) -> list[str]:
     """Return the statement that returns what a node gives; several outputs by their names."""
     result = getattr(node, "result", "")
-    if not result:
-        return [f"return {function}({args})"]
-    flat = f"return {result}(*{function}({args}))"
-    if len(flat) + 12 <= MARGIN:
-        return [flat]
-    return [f"return {result}(", f"    *{function}({args})", ")"]
-
-
-def _indented(lines: list[str]) -> list[str]:
-    return [f"    {line}" for line in lines]
+    if result:
+        return _at(column, f"return {result}(", [f"*{function}({args})"], ")")
+    return _at(column, f"return {function}(", args.split(", "), ")")

@@ -22,7 +22,7 @@ _BUILTINS = (
     *("all", "any", "float", "isinstance", "map", "set", "staticmethod", "str", "super", "tuple", "type"),
     "TypeError",
 )
-_ENTRY = ("RuntimeError", "arg", "args", "graph", "plain", "transformed")
+_ENTRY = ("RuntimeError", "arg", "args", "given", "graph", "plain", "transformed")
 _LOCALS = ("leaves", "primals", "saved", "shape", "wanted")
 _RESERVED = frozenset([*_HEAD, *_BUILTINS, *_ENTRY])
 """What the name of a layer must not hide."""
@@ -84,6 +84,8 @@ OF_MODULE = frozenset(
     ]
 )
 """Attributes of a module and arguments of its constructor that no parameter or constant may hide."""
+OF_TUPLE = frozenset({"count", "index"})
+"""Methods of a tuple that no output may hide."""
 LONGEST = 40
 _SUFFIXES = {2: "squared", 3: "cubed"}
 _WORDS = {

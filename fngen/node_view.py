@@ -11,7 +11,7 @@ from fngen.layout import bracketed, tuple_lines, typed
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
 from fngen.printing.infix import ATOM
-from fngen.saved import expand, jvp_unpack, numbers_of, setup, unpack, used_names
+from fngen.saved import expand, jvp_unpack, keep_numbers, numbers_of, read_numbers, setup, unpack, used_names
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,11 +120,11 @@ def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
     return EagerView(
         cls=node.eager_class,
         forward_head=bracketed("def forward(", parameters, ") -> Tensor:", 4),
-        forward=[*forward, *(f"ctx.{x} = {x}" for x in numbers_of(node))],
+        forward=[*forward, *keep_numbers(numbers_of(node))],
         save=save,
         result=result,
         guard=in_place or eager.cut or eager.keeps != node.leaves,
-        unpack=unpack + [f"{' ' * 8}{x} = ctx.{x}" for x in numbers_of(node) if x in used],
+        unpack=unpack + read_numbers(node, used, 8),
         shared=eager.backward.lines(eager.backward.shared),
         gradients=_gradients(node, eager.backward, several),
     )

@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 
 import click
 
+from fngen.declared import without_comments
 from fngen.errors import FngenError, VerificationError
+from fngen.naming import IDENTIFIER
 from fngen.suggest import closest
 
 
@@ -78,14 +80,16 @@ def formula(words: tuple[str, ...], command: click.Command) -> str:
 def _text(word: str) -> str:
     """Return a formula, or the text of the formula file or of the standard input that it names."""
     if word == "-":
-        return sys.stdin.read()
+        return without_comments(sys.stdin.read())
     if not word.endswith(".fn"):
         return word
     path = Path(word)
     try:
-        return f"name {path.stem}\n{path.read_text(encoding='utf-8')}"
+        text = without_comments(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         fail(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not a text file'}")
+    named = re.search(r"(^|[;\n])\s*name\s+[A-Za-z_]", text) or not IDENTIFIER.fullmatch(path.stem)
+    return text if named else f"name {path.stem}\n{text}"
 
 
 def keywords(request: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fngen.ir import Value, name, names, substitute_all, value
 from fngen.keep import budget
 from fngen.language.rules import derivative
 from fngen.lower import Constant, hoist_constants
-from fngen.naming import OF_MODULE, class_name, free_name, python_name
+from fngen.naming import OF_MODULE, OF_TUPLE, class_name, free_name, python_name
 from fngen.node import Names
 from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
@@ -141,7 +141,7 @@ def aliases_of(
     outputs = [label for label, _ in problem.results]
     everything = (*parameters, *problem.inputs, *problem.named.values(), *outputs, *consts)
     for variable in dict.fromkeys(everything):
-        hidden = OF_MODULE if variable in attributes else frozenset()
+        hidden = OF_MODULE if variable in attributes else OF_TUPLE if variable in outputs else frozenset()
         aliases[variable] = python_name(variable, {*taken, *aliases.values(), *hidden})
     return aliases
 

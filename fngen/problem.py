@@ -133,6 +133,9 @@ def _check_several(
     reading: Reading, spec: Spec, found: tuple[tuple[str, Value], ...], outputs: list[Statement]
 ) -> None:
     """Refuse what several outputs do not go together with."""
+    if spec.complex and spec.consts:
+        hint = "Make it an input: it may be a number there too."
+        raise OptionError("a complex layer has no constants", hint, option="consts")
     if found and (spec.complex or spec.grads):
         what = "a complex layer" if spec.complex else "a layer with a declared gradient"
         raise OptionError(f"{what} has one output", "Make a layer of each.", option="outputs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from fngen.layout import bracketed, tuple_lines
@@ -26,15 +27,13 @@ def setup(node: Any) -> list[str]:
         kept = "*inputs"
     elif kept != "output":
         lines += tuple_lines([x if x in (*leaves, *numbers) else "_" for x in inputs], 0, tail=" = inputs")
-    lines += [f"ctx.{x} = {x}" for x in numbers]
+    lines += keep_numbers(numbers)
     return [*lines, f"ctx.save_for_backward({kept})", f"ctx.save_for_forward({kept})"]
 
 
 def unpack(node: Any) -> list[str]:
     """Return the lines that read what was saved, in at least the type of the cotangent."""
-    indent, used = " " * 8, used_names(node.backward)
-    numbers = [f"{indent}{x} = ctx.{x}" for x in numbers_of(node) if x in used]
-    return _unpacked(node) + numbers
+    return _unpacked(node) + read_numbers(node, used_names(node.backward), 8)
 
 
 def _unpacked(node: Any) -> list[str]:
@@ -70,7 +69,7 @@ def _partly(node: Node) -> bool:
 def jvp_unpack(node: Any) -> list[str]:
     """Return the lines that read what the tangent needs, dual numbers of an outer level among it."""
     leaves, used, indent = node.leaves, used_names(node.jvp), " " * 12
-    numbers = [f"{indent}{x} = ctx.{x}" for x in numbers_of(node) if x in used]
+    numbers = read_numbers(node, used, 12)
     if not used & set(leaves):
         return numbers
     primal = "forward_ad.unpack_dual({}).primal"
@@ -99,6 +98,17 @@ def expand(node: Node) -> list[str]:
         lines, shape = bracketed("shape = torch.broadcast_shapes(", shapes, ")", 8), "shape"
     share = grad if node.reduction == "sum" else f"({grad} / {shape}.numel())"
     return [*lines, f"{indent}{grad} = {share}.expand({shape})"]
+
+
+def keep_numbers(numbers: Sequence[str]) -> list[str]:
+    """Return the statement that keeps Python numbers: in one attribute, whatever they are called."""
+    return tuple_lines(list(numbers), 0, "ctx.numbers = ") if numbers else []
+
+
+def read_numbers(node: Any, used: Collection[str], indent: int) -> list[str]:
+    """Return the statement that reads the numbers again, those in use by name."""
+    numbers = [x if x in used else "_" for x in numbers_of(node)]
+    return tuple_lines(numbers, indent, tail=" = ctx.numbers") if set(numbers) - {"_"} else []
 
 
 def numbers_of(node: Any) -> list[str]:

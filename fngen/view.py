@@ -64,6 +64,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
     shown_example = None if problem.results else example(problem)
     result = main.result if problem.results else "Tensor"
     cls = main.cls
+    exports = [cls, f"{cls}Function", *([result] if problem.results else []), main.function]
     return ModuleView(
         template=TEMPLATE,
         first_line=recipe.FIRST_LINE,
@@ -71,7 +72,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         summary=f"{shown} with {'declared' if problem.grads else 'analytic'} derivatives.",
         math=docs.equations(problem, partials),
         uses_math=any("math." in text for body in bodies for text in body.printed.values()),
-        exports=[cls, f"{cls}Function", *([result] if problem.results else []), main.function],
+        exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,
         function=main.function,
         main=None if problem.results else node_view(main, "", entry(layer)),

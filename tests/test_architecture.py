@@ -19,6 +19,7 @@ HOMES = {
     "sympy": {"symbolic", "differentiate", "arrange", "from_sympy", "api"},
     "torch": {
         "verification.arguments",
+        "verification.declarations",
         "verification.judges",
         "verification.mixtures",
         "verification.points",

@@ -169,7 +169,7 @@ def test_constants_in_module_and_function() -> None:
         (judged,) = torch.autograd.grad((judge**k / (0.5 + abs(judge))).sum(), judge)
         torch.testing.assert_close(slope, judged)
     assert torch.equal(module.made(x), module.Made()(x))
-    assert repr(module.Made(eps=0)).endswith("k=2.0, eps=0.0)")
+    assert repr(module.Made(eps=0)).endswith("k=2, eps=0)")
     with pytest.raises((TypeError, ValueError)):
         module.Made(k="two")
 
@@ -236,7 +236,7 @@ def test_a_function_of_that_name_is_none_of_the_constants() -> None:
     layer = fngen.compile(
         "gamma(x + 3)*gamma + elu(x, alpha=alpha)", name="g", consts={"gamma": 2, "alpha": 1}
     ).G()
-    assert layer.formula() == "gamma(x + 3)*(2.0) + elu(x, alpha=(1.0))"
+    assert layer.formula() == "gamma(x + 3)*(2) + elu(x, alpha=(1))"
 
 
 # What is refused.
@@ -265,6 +265,12 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("beta = 2*x; y = beta*x", {"params": {"beta": 1}}, "the parameter 'beta' is assigned"),
     ("param beta; x*beta", {}, "'beta' has no value"),
     ("const k = 1; const k = 2; x*k", {}, "'k' is declared twice"),
+    ("inputs x, y; inputs y, x; x*y", {}, "'inputs' is declared twice"),
+    ("x*j0(k)", {"consts": {"k": 1}}, "j0 of constants alone"),
+    ("x*k", {"consts": {"k": 1}, "complex": True}, "a complex layer has no constants"),
+    ("x*k", {"consts": "k"}, "'k' has no value"),
+    ("x*k", {"consts": 5}, "are names with their values"),
+    ("x*k", {"consts": {1: 1}}, "are names with their values"),
 ]
 
 
@@ -279,3 +285,66 @@ def test_a_missing_formula_file(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [str(tmp_path / "none.fn")])
     assert result.exit_code == 2
     assert "cannot read" in result.output
+
+
+# What verification finds in a file that somebody has changed.
+
+PLANTED = [
+    ("self.k = k if isinstance(k, int) else float(k)", "self.k = 2", "constants"),
+    (".k, self.p)", ".p, self.k)", "constants"),
+    ("    args: tuple", "    p = 0.5\n    args: tuple", "constants"),
+    ("constant_(self.w, 1.5)", "constant_(self.w, 2.0)", "parameters"),
+    ("rank - 2", "rank - 1", "parameters"),
+    ("    w = _per_channel(w, x, y)\n", "", "parameters"),
+    ("torch.empty(num_channels", "torch.empty(1", "parameters"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "check"), PLANTED)
+def test_planted_errors_are_found(tmp_path: Path, old: str, new: str, check: str) -> None:
+    source = fngen.generate("x*y*k*w + p", name="planted", params={"w[C]": 1.5}, consts={"k": 2, "p": 0.5})
+    assert source.text.count(old) == 1
+    path = tmp_path / "planted.py"
+    path.write_text(source.text.replace(old, new))
+    assert check in [c.name for c in fngen.verify(path).checks if not c.ok]
+
+
+def test_swapped_fields_are_found(tmp_path: Path) -> None:
+    text = fngen.generate("u = x*y; v = x + y", name="planted").text
+    path = tmp_path / "planted.py"
+    path.write_text(text.replace("    u: Tensor\n    v: Tensor\n", "    v: Tensor\n    u: Tensor\n"))
+    assert [c.name for c in fngen.verify(path).checks if not c.ok] == ["outputs"]
+
+
+@pytest.mark.parametrize("k", [1, 0, -1])
+def test_a_choice_by_a_constant_has_the_shape_and_type_of_both(k: int) -> None:
+    module = made("x if k > 0 else y*x", consts={"k": 1})
+    x = torch.ones(3, requires_grad=True)
+    y = torch.ones(2, 1, dtype=torch.float64, requires_grad=True)
+    got = module.made(x, y, k)
+    assert (got.shape, got.dtype) == ((2, 3), torch.float64)
+    got.sum().backward()
+    assert (x.grad.shape, y.grad.shape) == ((3,), (2, 1))
+
+
+@pytest.mark.parametrize(
+    "name", ["requires_grad", "saved_tensors", "shapes", "needs_input_grad", "half", "args", "x_t"]
+)
+def test_constants_of_any_name(name: str) -> None:
+    assert made(f"u = x*y*{name}; v = x + {name}", consts={name: 2}, outputs=["u", "v"])
+    assert made(f"x*y*{name}", consts={name: 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"), [("00012", "12"), ("1.", "1.0"), (".5", "0.5"), ("+3", "3"), ("-1E-06", "-1e-6")]
+)
+def test_numbers_as_black_writes_them(text: str, literal: str) -> None:
+    source = fngen.generate("x*k*w", name="f", consts={"k": text}, params={"w": text}).text
+    assert f"k: float = {literal})" in source
+    assert f"constant_(self.w, {literal})" in source
+
+
+def test_a_stem_that_is_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "2d.fn"
+    path.write_bytes(b"\xef\xbb\xbfx*y  # one line, and a byte order mark")
+    assert "def x_times_y(" in CliRunner().invoke(main, [str(path), "-o", "-"]).output

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from fngen.ir import ARITHMETIC, COMPARISONS, LEAVES, Value, rewrite, value
+from fractions import Fraction
+
+from fngen.errors import OptionError
+from fngen.functions import TABLE
+from fngen.ir import ARITHMETIC, COMPARISONS, LEAVES, Value, names, number, rewrite, value
 from fngen.language.rules import definition, instantiate
 
 _SAME = {*ARITHMETIC, *COMPARISONS, "and", "or", *LEAVES}
@@ -10,27 +14,44 @@ _FUNCTIONS = {
     **{f: f"math.{f}" for f in ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cos", "cosh")},
     **{f: f"math.{f}" for f in ("erf", "erfc", "exp", "expm1", "exp2", "hypot", "lgamma", "log", "log10")},
     **{f: f"math.{f}" for f in ("log1p", "log2", "sin", "sinh", "sqrt", "tan", "tanh", "trunc", "floor")},
-    "abs": "abs",
+    "abs": "math.fabs",
     "atan2": "math.atan2",
     "ceil": "math.ceil",
     "gamma": "math.gamma",
-    "maximum": "max",
-    "minimum": "min",
-    "round": "round",
+    "maximum": "py.max",
+    "minimum": "py.min",
+    "round": "py.round",
 }
 IF_ELSE, NEGATION = "if_else", "negation"
+_OWN = {*_FUNCTIONS.values(), IF_ELSE, NEGATION, "math.pow"}
 
 
-def scalar(node: Value) -> Value | None:
-    """Return a function of Python numbers in terms of Python's own, or None if there is none."""
-    if node.op in _SAME or node.op in _FUNCTIONS.values() or node.op in (IF_ELSE, NEGATION):
+def scalar(node: Value) -> Value:
+    """Return a function of Python numbers in terms of Python's own.
+
+    Raises:
+        OptionError: If there is none.
+    """
+    if node.op == "pow" and not _is_integer(node.args[1]):
+        return value("math.pow", *node.args)  # (-2)**0.5 is complex, where this is an error.
+    if node.op in _SAME or node.op in _OWN:
         return node
     if node.op in _FUNCTIONS:
         return value(_FUNCTIONS[node.op], *node.args)
     if node.op in ("where", "not"):  # For a bool of Python's, ~True is -2.
         return value(IF_ELSE if node.op == "where" else NEGATION, *node.args)
-    try:
-        body = instantiate(definition(node.op), node.op, node.args)
-    except (KeyError, ValueError):
-        return None
-    return rewrite([body], lambda n: scalar(n) or n)[body]
+    if node.op == "sign":
+        (x,) = node.args
+        below = value(IF_ELSE, value("lt", x, number(0)), number(-1), x)
+        return value(IF_ELSE, value("gt", x, number(0)), number(1), below)
+    if not TABLE[node.op].definition:
+        message = f"{node.op} of constants alone is not among the functions of Python's math"
+        raise OptionError(
+            message, "Make the constant an input: it may be a number there too.", option="consts"
+        )
+    body = instantiate(definition(node.op), node.op, node.args)
+    return rewrite([body], lambda n: scalar(n) if names([n]) else n)[body]
+
+
+def _is_integer(node: Value) -> bool:
+    return node.op == "number" and Fraction(node.datum or 0).denominator == 1

@@ -73,7 +73,7 @@ class _Legaliser:
     def legal(self, node: Value) -> Value:
         """Return a node whose arguments are legal, made legal itself; constants stay."""
         if self.variable(node) is None:
-            return (scalar(node) or node) if names([node]) else node
+            return scalar(node) if names([node]) else node
         if node.op in ("pow", "where", "maximum", "minimum"):
             return getattr(self, f"legal_{node.op}")(*node.args)  # type: ignore[no-any-return]
         if node.op in COMPARISONS and node.args[0] is node.args[1]:
@@ -92,6 +92,10 @@ class _Legaliser:
             return self.expand(node)
         tensors = [p not in row.scalars for p in row.parameters]
         return value(node.op, *map(self.spread, node.args, tensors, [node] * len(tensors)))
+
+    def tensors(self, node: Value) -> list[str]:
+        """Return the names of the tensors that a node is made of."""
+        return [x for x in names([node]) if self.variables.get(name(x), name(x)) is not None]
 
     def legal_tautology(self, node: Value) -> Value:
         """Return what a comparison of a value with itself asks: whether it is nan."""
@@ -143,6 +147,8 @@ class _Legaliser:
     def legal_where(self, condition: Value, a: Value, b: Value) -> Value:
         """Return a choice that has the inputs' type also between two constants."""
         tensor = next((x for x in (condition, a, b) if self.variable(x) is not None), condition)
+        if self.variable(condition) is None and len({frozenset(self.tensors(x)) for x in (a, b)}) > 1:
+            condition = value("full_mask", tensor, condition)  # The shape and type are those of both.
         if self.variable(condition) is None:
             return value(IF_ELSE, condition, self.spread(a, True, tensor), self.spread(b, True, tensor))
         if self.variable(a) is None and self.variable(b) is None:

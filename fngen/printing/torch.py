@@ -73,6 +73,10 @@ class TorchPrinter(infix.Printer):
         """Return a choice by numbers."""
         return Text(f"{a.inside(infix.CHOICE + 1)} if {c.text} else {b.inside(infix.CHOICE)}", infix.CHOICE)
 
+    def print_full_mask(self, node: Value, x: Text, c: Text) -> Text:
+        """Return a condition of numbers as a tensor."""
+        return Text(f"torch.full_like({x.text}, {c.text}, dtype=torch.bool)")
+
     def print_negation(self, node: Value, x: Text) -> Text:
         """Return the negation of a condition of numbers."""
         return Text(f"not {x.inside(infix.NOT)}", infix.NOT)
@@ -138,7 +142,7 @@ class TorchPrinter(infix.Printer):
         if node.op in ("pi", "nan"):
             return {"pi": "math.pi", "nan": "torch.nan"}[node.op]
         if node.op not in TABLE:
-            return node.op  # Of Python's, for numbers.
+            return node.op.removeprefix("py.")  # Of Python's, for numbers.
         return f"_{node.op}" if node.op in self.wrapped else TABLE[node.op].torch
 
 

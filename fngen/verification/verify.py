@@ -15,6 +15,7 @@ from fngen.errors import FileError, VerificationError
 from fngen.naming import class_name
 from fngen.problem import Problem
 from fngen.verification.arguments import broadcasting, one_gradient
+from fngen.verification.declarations import Declared
 from fngen.verification.judges import judge, well_conditioned
 from fngen.verification.mixtures import real_inputs
 from fngen.verification.points import find_points, well_posed
@@ -54,7 +55,7 @@ def verify(problem: Problem, module: ModuleType, function: str) -> Report:
         layer = cls(*(1 for _ in {p.dim for p in problem.params} - {None}))
     except AttributeError as error:
         raise FileError(f"the file has no layer {function!r}: {error}") from None
-    problem = problem.at_defaults()
+    asked, problem = problem, problem.at_defaults()
     points = find_points(problem)
     if not points.shape[1]:
         hint = "It may be complex or undefined everywhere: nothing was verified."
@@ -67,6 +68,9 @@ def verify(problem: Problem, module: ModuleType, function: str) -> Report:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         checks = tuple(_checks(subject, native))
+        declared = Declared(asked, apply, cls, points)
+        for name, check in declared.checks():
+            checks += tuple(_guarded(name, subject, check))
         for j, (label, graph) in enumerate(problem.results):
             single = replace(problem, value=graph, results=())
             one = replace(subject, problem=single, function=_output(apply, j), output=j)
