@@ -172,8 +172,9 @@ def _jvp(node: Node) -> list[str]:
 
 def tuple_type(kinds: list[str]) -> str:
     """Return the type of a tuple."""
-    if len(kinds) > 3 and len(set(kinds)) == 1:
-        return f"tuple[{kinds[0]}, ...]"
+    if len(kinds) > 3:
+        several = set(kinds) - {"None"}
+        return f"tuple[{several.pop() if len(several) == 1 else 'Any'}, ...]"
     return f"tuple[{', '.join(kinds)}]"
 
 
