@@ -45,7 +45,7 @@ class _Fusion(Buffers):
             # What fills the whole shape comes first: torch takes a lone number of another device only last.
             if not self.inside(factor) or not self.is_alike(node, p):
                 continue
-            if s := logistic(factor):
+            if (s := logistic(factor)) and self.masks[s]:
                 return value("sigmoid_backward", p, s)
             m = unit_sum(factor)
             if m is None or not self.masks[m]:

@@ -348,3 +348,8 @@ def test_a_stem_that_is_no_name(tmp_path: Path) -> None:
     path = tmp_path / "2d.fn"
     path.write_bytes(b"\xef\xbb\xbfx*y  # one line, and a byte order mark")
     assert "def x_times_y(" in CliRunner().invoke(main, [str(path), "-o", "-"]).output
+
+
+def test_a_product_of_constants_is_no_derivative_of_a_sigmoid() -> None:
+    assert made("(z + y - y*z)**y", consts={"y": 0.75})
+    assert made("x*k*(1 - k) + tanh(x)*(1 - k**2)", consts={"k": 0.75})
