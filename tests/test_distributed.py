@@ -35,10 +35,10 @@ CELLS = {"training": 3 * len(PLAIN) - len(COMPLEX), "dtensor": 5 * len(PLAIN), "
 """The areas, and the fewest cells that each must report."""
 
 
-def launch(area: str) -> list[dict[str, str]]:
-    """Run an area in two processes, on a free port that torchrun picks, and return what they report."""
+def launch(*module: str) -> list[dict[str, str]]:
+    """Run a module in two processes, on a free port that torchrun picks, and return what they report."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={PROCESSES}"]
-    command += ["-m", "tests.distributed_worker", area]
+    command += ["-m", *module]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         command,
@@ -72,8 +72,12 @@ def complaint(cell: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("area", CELLS)
 def test_two_processes_are_as_one(area: str) -> None:
-    cells = launch(area)
+    cells = launch("tests.distributed_worker", area)
     assert len(cells) >= CELLS[area]
     assert {cell["layer"] for cell in cells} == set(PLAIN)
     wrong = [f"{c['layer']} {c['case']}: {complaint(c)}" for c in cells if complaint(c)]
     assert not wrong, "\n".join(wrong)
+
+
+def test_parameters_of_a_module() -> None:
+    assert launch("tests.distributed_parameters") == []
