@@ -7,7 +7,7 @@ from fngen.example import Example
 from fngen.ir import Value, name, substitute, substitute_all, tree_sizes
 from fngen.layout import filled
 from fngen.lower import MARGIN
-from fngen.node import Layer, Node
+from fngen.node import Layer
 from fngen.printing.latex import LatexPrinter, symbol
 from fngen.problem import Problem
 from fngen.wirtinger import listed
@@ -56,15 +56,11 @@ def _section(title: str, lines: list[str]) -> list[str]:
     return ["", f"{title}:", *(f"    {line}" for line in lines)]
 
 
-def module_summary(problem: Problem, node: Node, equation: str) -> str:
+def module_summary(problem: Problem, function: str, equation: str) -> str:
     """Return the first line of the module's docstring."""
     where = "" if problem.reduction else " elementwise"
     line = f"Apply :math:`{equation}`{where}."
-    return (
-        line
-        if equation and len(line) <= MARGIN - len('    r"""')
-        else f"Apply :func:`{node.function}`{where}."
-    )
+    return line if equation and len(line) <= MARGIN - len('    r"""') else f"Apply :func:`{function}`{where}."
 
 
 def shapes(problem: Problem, layer: Layer) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fngen.declared import CHANNELS
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer, Node
+from fngen.several import Several
 
 _COMPILING = "if torch.compiler.is_compiling():"
 _DROPPED = "# Dynamo rejects a Function with jvp, and drops all rules under torch.func."
@@ -111,7 +110,7 @@ def _at(column: int, head: str, items: list[str], tail: str) -> list[str]:
     return [line[4:] for line in bracketed(head, items, tail, column)]
 
 
-def _choice(node: Any, args: str, wanted: str, special: list[str]) -> list[str]:
+def _choice(node: Node | Several, args: str, wanted: str, special: list[str]) -> list[str]:
     """Return the statements that choose the node."""
     reverse, forward = f"{node.reverse}.apply", f"{node.reverse}.forward"
     trace = "if torch.jit.is_tracing():  # Its operators alone have no derivative."
@@ -135,9 +134,8 @@ def _choice(node: Any, args: str, wanted: str, special: list[str]) -> list[str]:
     ]
 
 
-def _call(node: Any, function: str, args: str, column: int) -> list[str]:
+def _call(node: Node | Several, function: str, args: str, column: int) -> list[str]:
     """Return the statement that returns what a node gives; several outputs by their names."""
-    result = getattr(node, "result", "")
-    if result:
-        return _at(column, f"return {result}(", [f"*{function}({args})"], ")")
+    if isinstance(node, Several):
+        return _at(column, f"return {node.result}(", [f"*{function}({args})"], ")")
     return _at(column, f"return {function}(", args.split(", "), ")")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fngen.declared import Const, Param
 from fngen.eager import Eager
 from fngen.lower import Body, Constant
+
+if TYPE_CHECKING:
+    from fngen.several import Several
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Layer:
         constants: The numbers at the top of the file.
     """
 
-    main: Any
+    main: Node | Several
     parameters: tuple[str, ...]
     arguments: tuple[str, ...]
     helpers: tuple[Node, ...]

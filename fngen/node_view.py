@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from fngen.eager import Eager
 from fngen.layout import bracketed, tuple_lines, typed
@@ -12,6 +11,7 @@ from fngen.lower import MARGIN, Body
 from fngen.node import Node
 from fngen.printing.infix import ATOM
 from fngen.saved import expand, jvp_unpack, keep_numbers, numbers_of, read_numbers, setup, unpack, used_names
+from fngen.several import Several
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,12 +95,12 @@ def _tensors(node: Node) -> tuple[str, ...]:
     return tuple(x for x, scalar in zip(node.names.inputs, node.scalars, strict=True) if not scalar)
 
 
-def gradient_names(node: Any) -> tuple[str, ...]:
+def gradient_names(node: Node | Several) -> tuple[str, ...]:
     """Return the names of the gradients of tensors."""
     return tuple(g for g, scalar in zip(node.names.gradients, node.scalars, strict=True) if not scalar)
 
 
-def returned(node: Any) -> list[str]:
+def returned(node: Node | Several) -> list[str]:
     """Return what a backward returns, input by input."""
     return ["None" if s else g for g, s in zip(node.names.gradients, node.scalars, strict=True)]
 
@@ -178,7 +178,7 @@ def tuple_type(kinds: list[str]) -> str:
     return f"tuple[{', '.join(kinds)}]"
 
 
-def jvp_parameters(node: Any) -> list[str]:
+def jvp_parameters(node: Node | Several) -> list[str]:
     """Return the parameters of a forward-mode rule."""
     return [
         f"{t}: {'None' if s else 'Tensor'}" for t, s in zip(node.names.tangents, node.scalars, strict=True)

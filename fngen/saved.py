@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
+from fngen.several import Several
 
 
-def setup(node: Any) -> list[str]:
+def setup(node: Node | Several) -> list[str]:
     """Return the body of ``setup_context``."""
     inputs, leaves, numbers = node.names.inputs, node.leaves, numbers_of(node)
     lines = []
@@ -31,12 +31,12 @@ def setup(node: Any) -> list[str]:
     return [*lines, f"ctx.save_for_backward({kept})", f"ctx.save_for_forward({kept})"]
 
 
-def unpack(node: Any) -> list[str]:
+def unpack(node: Node | Several) -> list[str]:
     """Return the lines that read what was saved, in at least the type of the cotangent."""
     return _unpacked(node) + read_numbers(node, used_names(node.backward), 8)
 
 
-def _unpacked(node: Any) -> list[str]:
+def _unpacked(node: Node | Several) -> list[str]:
     leaves, indent = node.leaves, " " * 8
     if not leaves:
         return []
@@ -66,7 +66,7 @@ def _partly(node: Node) -> bool:
     )
 
 
-def jvp_unpack(node: Any) -> list[str]:
+def jvp_unpack(node: Node | Several) -> list[str]:
     """Return the lines that read what the tangent needs, dual numbers of an outer level among it."""
     leaves, used, indent = node.leaves, used_names(node.jvp), " " * 12
     numbers = read_numbers(node, used, 12)
@@ -105,13 +105,13 @@ def keep_numbers(numbers: Sequence[str]) -> list[str]:
     return tuple_lines(list(numbers), 0, "ctx.numbers = ") if numbers else []
 
 
-def read_numbers(node: Any, used: Collection[str], indent: int) -> list[str]:
+def read_numbers(node: Node | Several, used: Collection[str], indent: int) -> list[str]:
     """Return the statement that reads the numbers again, those in use by name."""
     numbers = [x if x in used else "_" for x in numbers_of(node)]
     return tuple_lines(numbers, indent, tail=" = ctx.numbers") if set(numbers) - {"_"} else []
 
 
-def numbers_of(node: Any) -> list[str]:
+def numbers_of(node: Node | Several) -> list[str]:
     """Return the inputs that are Python numbers."""
     return [x for x, scalar in zip(node.names.inputs, node.scalars, strict=True) if scalar]
 

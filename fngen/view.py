@@ -17,6 +17,7 @@ from fngen.lower import MARGIN, Constant
 from fngen.node import Layer, Node
 from fngen.node_view import NodeView, node_view
 from fngen.problem import Problem
+from fngen.several import Several
 from fngen.several_view import SeveralView, several_view
 from fngen.spec import Spec
 
@@ -62,7 +63,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
     constants = [_constant(c) for c in layer.constants]
     equation = "" if problem.results else docs.equation(problem)
     shown_example = None if problem.results else example(problem)
-    result = main.result if problem.results else "Tensor"
+    result = main.result if isinstance(main, Several) else "Tensor"
     cls = main.cls
     exports = [cls, f"{cls}Function", *([result] if problem.results else []), main.function]
     return ModuleView(
@@ -75,8 +76,8 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,
         function=main.function,
-        main=None if problem.results else node_view(main, "", entry(layer)),
-        several=several_view(main, entry(layer)) if problem.results else None,
+        main=node_view(main, "", entry(layer)) if isinstance(main, Node) else None,
+        several=several_view(main, entry(layer)) if isinstance(main, Several) else None,
         helpers=[node_view(h, _helper_doc(h), helper_entry(h)) for h in layer.helpers],
         main_doc=docs.function_doc(problem, layer, formula),
         function_head=bracketed(
@@ -88,7 +89,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         channels=any(p.dim == CHANNELS for p in layer.params),
         takes_numbers=("complex" if problem.complex else "float") if len(parameters) > 1 else "",
         cls=cls,
-        module_summary=docs.module_summary(problem, main, equation),
+        module_summary=docs.module_summary(problem, main.function, equation),
         shapes=docs.shapes(problem, layer),
         constructor=constructor(problem, layer, formula),
         module_head=bracketed("def forward(", ["self", *typed(layer.inputs)], f") -> {result}:", 4),
