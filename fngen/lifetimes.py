@@ -37,7 +37,7 @@ class Lifetimes:
         never, lasting = (len(roots) + 1, 0), {*roots, *lasting}
         self.starts, self.done = dict[Value, Time](), dict[Value, Time]()
         self.reads: dict[Value, Time] = dict.fromkeys(order, (0, 0))
-        self.lives: dict[str, list[tuple[Time, Time]]] = {}
+        self.ends: dict[str, Time] = {}
         for place, node in reversed(list(enumerate(order))):
             mask = reached[node]
             start = self.starts[node] = (0 if mask & (mask - 1) else mask.bit_length(), place)
@@ -58,13 +58,11 @@ class Lifetimes:
             result: The name of the result that it is a part of, which comes first; or nothing.
             results: The names of all results: they hold their values to the end.
         """
-        start, end = self.starts[node], self.reads[node]
-        others = [label for label in self.lives if label not in results]
-        for label in ([result] if result else []) + others:
-            if all(start >= last or end <= first for first, last in self.lives.get(label, [])):
-                return label
-        return None
+        start = self.starts[node]
+        if result and start >= self.ends.get(result, start):
+            return result
+        return next((x for x, end in self.ends.items() if start >= end and x not in results), None)
 
     def add(self, label: str, node: Value) -> None:
         """Record that a node has a name which others may have after it."""
-        self.lives.setdefault(label, []).append((self.starts[node], self.reads[node]))
+        self.ends[label] = max(self.ends.get(label, (0, 0)), self.reads[node])
