@@ -36,11 +36,12 @@ def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
         result = "The outputs by name, each of the broadcast shape of what it depends on."
     elif len(layer.parameters) == 1 and not problem.reduction:
         result = f"Tensor of the shape of ``{inputs[0]}``."
+    no_number = ", or a constant no number" if layer.consts else ""
     return [
         f'"""Return {what}.',
         *_section("Args", [first, *others]),
         *_section("Returns", [result]),
-        *([] if problem.complex else _section("Raises", ["TypeError: If a tensor is complex."])),
+        *([] if problem.complex else _section("Raises", [f"TypeError: If a tensor is complex{no_number}."])),
         '"""',
     ]
 

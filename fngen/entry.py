@@ -46,6 +46,7 @@ def _of_one(layer: Layer) -> list[str]:
     lines = [
         f"if has_torch_function(({x},)):",
         *_handled(layer, f"({x},)", x),
+        *_only_numbers(layer),
         *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
         *_choice(
             node,
@@ -66,6 +67,7 @@ def _of_several(layer: Layer) -> list[str]:
         *_assigned("args: tuple[Tensor, ...]", parameters),
         "if has_torch_function(args):",
         *_handled(layer, "args", "*args"),
+        *_only_numbers(layer),
         *_shaped(layer),
         *(_NUMBERS if node.complex else _LOOK if node.eager else _LOOK_ONLY),
     ]
@@ -87,6 +89,18 @@ def _handled(layer: Layer, args: str, call: str) -> list[str]:
     """Return the statement that hands a call to ``__torch_function__``."""
     given = [*layer.parameters, *(c.name for c in layer.consts)] if layer.consts else [call]
     return _at(8, "return handle_torch_function(", [layer.main.function, args, *given], ")")
+
+
+def _only_numbers(layer: Layer) -> list[str]:
+    """Return the statements that refuse a constant which is none: a tensor would lose its gradient."""
+    consts = [c.name for c in layer.consts]
+    if not consts:
+        return []
+    # One at a time, for many would not fit in a line.
+    lines = []
+    for x in consts:
+        lines += [f"if not isinstance({x}, int | float):", f'    raise TypeError("{x} takes a number")']
+    return lines
 
 
 def _shaped(layer: Layer) -> list[str]:

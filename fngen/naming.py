@@ -19,7 +19,20 @@ _HEAD = (
     *("nn", "output", "self", "sum", "torch"),
 )
 _BUILTINS = (
-    *("all", "any", "float", "isinstance", "map", "set", "staticmethod", "str", "super", "tuple", "type"),
+    *(
+        "all",
+        "any",
+        "float",
+        "int",
+        "isinstance",
+        "map",
+        "set",
+        "staticmethod",
+        "str",
+        "super",
+        "tuple",
+        "type",
+    ),
     "TypeError",
 )
 _ENTRY = ("RuntimeError", "arg", "args", "given", "graph", "plain", "transformed")

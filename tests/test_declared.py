@@ -328,7 +328,7 @@ def test_a_choice_by_a_constant_has_the_shape_and_type_of_both(k: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requires_grad", "saved_tensors", "shapes", "needs_input_grad", "half", "args", "x_t"]
+    "name", ["int", "requires_grad", "saved_tensors", "shapes", "needs_input_grad", "half", "args", "x_t"]
 )
 def test_constants_of_any_name(name: str) -> None:
     assert made(f"u = x*y*{name}; v = x + {name}", consts={name: 2}, outputs=["u", "v"])
@@ -353,3 +353,12 @@ def test_a_stem_that_is_no_name(tmp_path: Path) -> None:
 def test_a_product_of_constants_is_no_derivative_of_a_sigmoid() -> None:
     assert made("(z + y - y*z)**y", consts={"y": 0.75})
     assert made("x*k*(1 - k) + tanh(x)*(1 - k**2)", consts={"k": 0.75})
+
+
+@pytest.mark.parametrize("wrong", [1j, "2", torch.tensor(2.0, requires_grad=True)])
+@pytest.mark.parametrize("formula", ["x*k*k", "x*y*k"])
+def test_what_is_no_number_is_no_constant(formula: str, wrong: Any) -> None:
+    """A tensor would lose its gradient, a complex number would make the result complex."""
+    function = fngen.compile(formula, name="f", consts={"k": 2}).f
+    with pytest.raises(TypeError, match="k takes a number"):
+        function(*[torch.ones(3)] * len({"x", "y"} & set(formula)), k=wrong)
