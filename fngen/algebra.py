@@ -18,7 +18,7 @@ _LONGEST_DENOMINATOR = 10**9
 
 def exact(node: Value) -> Fraction:
     """Return the exact value of a number node."""
-    assert node.datum is not None
+    assert isinstance(node.datum, Fraction | Decimal)
     return Fraction(node.datum)
 
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from fngen.declared import CHANNELS, Param
+from fngen.derivatives import COTANGENT
 from fngen.example import Example
-from fngen.ir import Value, name, substitute, substitute_all, tree_sizes
+from fngen.ir import Value, name, substitute, substitute_all, tree_sizes, value
 from fngen.layout import filled
 from fngen.lower import MARGIN
 from fngen.node import Layer
 from fngen.printing.latex import LatexPrinter, symbol
 from fngen.problem import Problem
+from fngen.softmax import with_softmax
 from fngen.wirtinger import listed
 
 _LONGEST_PARTIAL = 160
 """Characters of LaTeX up to which a partial derivative helps a reader of the docstring."""
 _LONGEST_WORD = MARGIN - 12 - len(r", \qquad")
 """Characters of LaTeX without a space that fit in a line of the docstring."""
+
+
+def summary(problem: Problem, function: str, formula: str) -> str:
+    """Return the first line of the file's docstring."""
+    shown = f"``{formula}``" if len(formula) <= 44 else f"layer ``{function}``"
+    shown = shown if problem.reduction or problem.reduces else f"elementwise {shown}"
+    return f"{shown[:1].upper()}{shown[1:]} with {'declared' if problem.grads else 'analytic'} derivatives."
 
 
 def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
@@ -82,7 +91,7 @@ def shapes(problem: Problem, layer: Layer) -> list[str]:
 def equation(problem: Problem) -> str:
     """Return the layer's equation in LaTeX, in terms of the named intermediates."""
     known = {node: name(text) for node, text in problem.named.items()}
-    latex = LatexPrinter().print(substitute(problem.value, known))
+    latex = LatexPrinter().print(with_softmax(substitute(problem.value, known)))
     over = {None: "{}", "sum": r"\sum \left({}\right)", "mean": r"\operatorname{{mean}} \left({}\right)"}
     return f"{symbol(problem.output)} = {over[problem.reduction].format(latex)}"
 
@@ -102,6 +111,8 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
         if graph not in known:
             rows.append(f"{symbol(label)} = {printer.print(substitute(graph, known))}")
     rows += [] if problem.results else [equation(problem)]
+    if problem.reduces:
+        return _within_reason([*rows, *_gradients(problem, partials, known)])
     entries = listed(problem, partials)
     declared = {name(x) for x, _ in problem.grads}
     slopes = substitute_all([entry.slope for entry in entries], known)
@@ -114,6 +125,24 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
             by = rf"\frac{{\partial {output}}}{{\partial {printer.print(entry.variable)}}}"
             sign = ":=" if entry.variable in declared else "="
             rows.append(f"{'2 ' * entry.twice}{by} {sign} {text}")
+    return _within_reason(rows)
+
+
+def _gradients(problem: Problem, gradients: tuple[Value, ...], known: dict[Value, Value]) -> list[str]:
+    r"""Return ``\bar x = ...`` for each input: the gradient by it, of that by the result."""
+    printer = LatexPrinter()
+    known = known | {problem.value: name(problem.output), name(COTANGENT): value("bar", name(problem.output))}
+    rows = []
+    for x, graph in zip(problem.inputs, substitute_all(gradients, known), strict=True):
+        graph = with_softmax(graph.args[0] if graph.op in ("expand", "expand_as") else graph)
+        text = printer.print(graph)
+        if len(text) <= _LONGEST_PARTIAL and _breaks(text):
+            rows.append(f"{printer.print(value('bar', name(x)))} = {text}")
+    return rows
+
+
+def _within_reason(rows: list[str]) -> list[str]:
+    """Return the display of equations, unless it would be too long to help a reader."""
     short = max(map(len, rows)) <= 4 * _LONGEST_PARTIAL
     return _display(rows) if short and all(map(_breaks, rows)) else []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fngen import aligned
 from fngen.declared import CHANNELS
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN
@@ -48,6 +49,7 @@ def _of_one(layer: Layer) -> list[str]:
         *_handled(layer, f"({x},)", x),
         *_only_numbers(layer),
         *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
+        *aligned.of_one(layer, x),
         *_choice(
             node,
             ", ".join([x, *layer.numbers]),
@@ -73,6 +75,7 @@ def _of_several(layer: Layer) -> list[str]:
     ]
     if layer.arguments != layer.parameters:
         lines += [*tuple_lines(parameters, 0, tail=" = args"), *_assigned("args", list(layer.arguments))]
+    lines += aligned.of_several(layer)
     if layer.numbers:
         lines += _at(4, "given: list[Any] = [", ["*args", *layer.numbers], "]")
     graph = "any(t.requires_grad for t in args)" if node.complex else "graph"

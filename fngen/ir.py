@@ -23,7 +23,29 @@ COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "
 LOGIC = {"and": 2, "or": 2, "not": 1}
 LEAVES = frozenset({"number", "name", "pi", "nan", "true", "false"})
 CONDITIONS = frozenset({*COMPARISONS, *LOGIC, "true", "false"})
-REDUCTIONS = ("sum", "mean")
+REDUCTIONS = frozenset({"sum", "mean", "prod", "amax", "amin", "var", "std", "norm", "logsumexp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The datum of a reduction.
+
+    Attributes:
+        dims: The dimensions it runs over, as the formula counts them; None for all.
+        keepdim: Whether the result has them still, of size 1.
+        option: The order of a norm, the correction of a variance.
+    """
+
+    dims: tuple[int, ...] | None = None
+    keepdim: bool = True
+    option: Fraction | Decimal | None = None
+
+    def __str__(self) -> str:
+        dims = "" if self.dims is None else f"dim={list(self.dims)} "
+        return f"{dims}keepdim={self.keepdim} option={self.option}"
+
+
+Datum = Number | str | Over
 
 
 class Value:
@@ -36,7 +58,7 @@ class Value:
 
     op: str
     args: tuple[Value, ...]
-    datum: Number | str | None
+    datum: Datum | None
 
     def __repr__(self) -> str:
         return dump(self)
@@ -45,7 +67,7 @@ class Value:
 _interned: WeakValueDictionary[tuple[object, ...], Value] = WeakValueDictionary()
 
 
-def value(op: str, *args: Value, datum: Number | str | None = None) -> Value:
+def value(op: str, *args: Value, datum: Datum | None = None) -> Value:
     """Return the one node with this operator, these arguments and this datum."""
     key = (op, type(datum), str(datum), *map(id, args))
     node = _interned.get(key)
@@ -185,7 +207,8 @@ def dump(node: Value) -> str:
     """Return the text form of a value, operators as calls: ``add(pow(x, 2), 1)``."""
 
     def visit(n: Value, args: list[str]) -> str:
-        return f"{n.op}({', '.join(args)})" if args else n.op if n.datum is None else str(n.datum)
+        over = [str(n.datum)] if isinstance(n.datum, Over) else []
+        return f"{n.op}({', '.join(args + over)})" if args else n.op if n.datum is None else str(n.datum)
 
     return fold([node], visit)[node]
 

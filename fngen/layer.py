@@ -8,33 +8,34 @@ from functools import partial
 
 from fngen import eager, several, wirtinger
 from fngen.algebra import ZERO, sum_of
+from fngen.alignment import Alignment, alignment
 from fngen.backends.torch import wrapped
+from fngen.derivatives import Derivatives
 from fngen.ir import Value, is_number, name, names, substitute_all, value
 from fngen.lower import MARGIN, Target, lower
 from fngen.node import Layer, Node
 from fngen.plan import Plan, aliases_of, helper_plan, hoist, identifiers, main_plan
 from fngen.prefix import Core
 from fngen.printing.torch import TorchPrinter
+from fngen.problem import Problem
 from fngen.products import product
 from fngen.several import Several
 
 
-def build(
-    core: Core, parameters: tuple[str, ...], partials: tuple[Value, ...], function: str, *, lean: bool
-) -> Layer:
+def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function: str, *, lean: bool) -> Layer:
     """Return the layer of a formula and its partial derivatives.
 
     Args:
         core: The formula, and what it is applied to.
         parameters: The inputs of the whole layer.
-        partials: The derivatives of the core by its own inputs.
+        found: The derivatives of the core by its own inputs.
         function: The name of the function.
         lean: Whether to keep inputs and outputs only.
     """
     problem = core.problem
-    own_nodes = wrapped([problem.value, *partials])
+    own_nodes = wrapped([problem.value, *found.slopes, *found.tangents])
     aliases = aliases_of(problem, parameters, function, {f"_{op}" for op in own_nodes})
-    plan = main_plan(problem, partials, function, aliases)
+    plan = main_plan(problem, found, function, aliases)
     plans = [plan, *(helper_plan(op) for op in own_nodes)]
     taken = {*aliases.values(), *(x for p in plans for x in identifiers(p))}
     plans, constants = hoist(plans, taken)
@@ -56,7 +57,15 @@ def build(
         tuple(x for x, scalar in zip(main.names.inputs, main.scalars, strict=True) if scalar),
         tuple(replace(p, name=aliases[p.name]) for p in problem.params),
         tuple(replace(c, name=aliases[c.name]) for c in problem.consts),
+        _alignment(problem, aliases),
     )
+
+
+def _alignment(problem: Problem, aliases: dict[str, str]) -> Alignment:
+    """Return the sizes that the node of a formula with reductions takes for granted."""
+    if not problem.reduces:
+        return Alignment()
+    return alignment(problem.value, {x: aliases[x] for x in problem.inputs}, problem.params)
 
 
 def _node(
@@ -67,9 +76,10 @@ def _node(
     slopes, named = plan.slopes, plan.named
     forward = lower([Target(plan.value, room)], TorchPrinter(integers=True), set(taken), named, 8)
     backward = lower(_gradients(plan, slopes), printer, set(taken), named, 12)
-    jvp = lower([Target(_tangent(plan, slopes), room - 4)], printer, set(taken), named, 12)
+    tangent = plan.tangent or _tangent(plan, slopes)
+    jvp = lower([Target(tangent, room - 4)], printer, set(taken), named, 12)
     quick = None
-    if main and not plan.complex:
+    if main and not plan.complex and plan.tangent is None:
         labels = plan.names
         always = plan.leaves if plan.reduction else names(let.value for let in backward.shared)
         formula = eager.Formula(
@@ -99,6 +109,7 @@ def _node(
         eager=quick,
         raw=bool(printer.wrapped) or plan.declared,
         complex=plan.complex,
+        inserted=plan.inserted,
     )
 
 
@@ -107,6 +118,8 @@ def _gradients(plan: Plan, slopes: Sequence[Value]) -> list[Target]:
     cotangent = name(plan.names.cotangent)
     many = plan.scalars.count(False) > 1
     products = [product(cotangent, slope) for slope in slopes]
+    if plan.tangent:
+        products = list(slopes)
     if plan.complex:
         products = wirtinger.gradients(slopes, cotangent, real=plan.real)
     targets = []

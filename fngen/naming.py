@@ -208,6 +208,8 @@ def _words(node: Value, args: list[_Words]) -> _Words:
             faithful and args[0].binding > SUM,
         )
     name = node.op.replace("maximum", "max").replace("minimum", "min")
+    if isinstance(node.datum, Over):
+        name, faithful = SPELLED.get(node.op, node.op), False  # Over which dimensions, the words do not say.
     atoms = all(a.binding == ATOM and a.closed for a in args)
     if len(args) == 1 and not atoms:
         return _Words(_clipped(f"{name}_of_{args[0].slug}"), ATOM, False, faithful)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fngen.alignment import Alignment
 from fngen.declared import Const, Param
 from fngen.eager import Eager
 from fngen.lower import Body, Constant
@@ -45,6 +46,7 @@ class Node:
         narrow_gradients: Whether a real input's gradient may come out complex: its real part is meant.
         narrow_tangent: Whether a real result's tangent may.
         raw: Whether torch does not differentiate its forward, or not as the layer does.
+        inserted: The dimensions that its cotangent lacks.
     """
 
     function: str
@@ -62,6 +64,7 @@ class Node:
     complex: bool = False
     narrow_gradients: bool = False
     narrow_tangent: bool = False
+    inserted: tuple[int, ...] = ()
 
     @property
     def bodies(self) -> list[Body]:
@@ -103,6 +106,7 @@ class Layer:
         consts: All constants, by the function's names.
         helpers: The nodes of functions that torch does not differentiate.
         constants: The numbers at the top of the file.
+        alignment: The sizes that the node takes for granted.
     """
 
     main: Node | Several
@@ -113,6 +117,7 @@ class Layer:
     numbers: tuple[str, ...] = ()
     params: tuple[Param, ...] = ()
     consts: tuple[Const, ...] = ()
+    alignment: Alignment = field(default_factory=Alignment)
 
     @property
     def inputs(self) -> tuple[str, ...]:

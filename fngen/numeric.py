@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,7 @@ def apply(node: Value, args: list[Real]) -> Real:
     if node.op == "where":
         return args[1] if args[0] else args[2]
     if node.op == "number":
-        assert node.datum is not None
+        assert isinstance(node.datum, Fraction | Decimal)
         return _bounded(Fraction(node.datum))
     result = None
     if node.op in RATIONAL and all(isinstance(a, Fraction) for a in args):
@@ -190,19 +191,24 @@ def mp_evaluate(roots: list[Value], variables: dict[str, Any]) -> dict[Value, An
     real = not any(isinstance(v, mp.mpc) for v in variables.values())
 
     def visit(node: Value, args: list[Any]) -> Any:
-        if node.op == "name":
-            return variables[str(node.datum)]
-        if node.op == "number":
-            assert node.datum is not None
-            return to_mpf(Fraction(node.datum))
-        if node.op in ("and", "or", "not", "true", "false"):
-            return apply(node, args)
-        try:
-            result = mp_function(node.op)(*args)
-        except Exception:  # As above.
-            return mp.nan
-        if mp.isfinite(result) and result and mp.mag(result) > _LARGEST_BITS:
-            return mp.nan
-        return mp.nan if real and isinstance(result, mp.mpc) else result
+        return variables[str(node.datum)] if node.op == "name" else mp_apply(node, args, real=real)
 
     return fold(roots, visit)
+
+
+def mp_apply(node: Value, args: list[Any], *, real: bool = True) -> Any:
+    """Return the mpmath value that ``node`` makes of others, NaN where there is none."""
+    from mpmath import mp
+
+    if node.op == "number":
+        assert isinstance(node.datum, Fraction | Decimal)
+        return to_mpf(Fraction(node.datum))
+    if node.op in ("and", "or", "not", "true", "false"):
+        return apply(node, args)
+    try:
+        result = mp_function(node.op)(*args)
+    except Exception:  # As above.
+        return mp.nan
+    if mp.isfinite(result) and result and mp.mag(result) > _LARGEST_BITS:
+        return mp.nan
+    return mp.nan if real and isinstance(result, mp.mpc) else result

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fngen import differentiate, layer, prefix, problem, wirtinger
-from fngen.ir import Value
+from fngen import adjoints, differentiate, layer, prefix, problem, wirtinger
+from fngen.derivatives import Derivatives
 from fngen.problem import Problem
 from fngen.render import render
 from fngen.source import Source
@@ -14,30 +14,32 @@ from fngen.view import view
 def generate(spec: Spec) -> Source:
     """Return the source of a differentiable torch layer."""
     parsed = problem.read(spec)
-    partials = derive(parsed)
     name = spec.name or parsed.name
     core = prefix.split(parsed)
-    slopes = partials if core.problem is parsed else derive(core.problem)
-    built = layer.build(core, parsed.inputs, slopes, name, lean=spec.lean)
+    found = derive(core.problem)
+    partials = found.slopes if core.problem is parsed else derive(parsed).slopes
+    built = layer.build(core, parsed.inputs, found, name, lean=spec.lean)
     return Source(name, render(view(spec, parsed, partials, built)), spec)
 
 
-def derive(parsed: Problem) -> tuple[Value, ...]:
+def derive(parsed: Problem) -> Derivatives:
     """Return the partial derivative by each input, of each output; of a complex layer, what wirtinger says.
 
     Raises:
         FormulaError: If a function has no known derivative where one is needed.
     """
     try:
+        if parsed.reduces:
+            return adjoints.derivatives(parsed.value, parsed.inputs, parsed.params, parsed.named)
         if parsed.complex:
-            return wirtinger.partials(parsed.value, parsed.inputs, parsed.named)
+            return Derivatives(wirtinger.partials(parsed.value, parsed.inputs, parsed.named))
         if parsed.results:
             rows = (differentiate.partials(y, parsed.inputs, parsed.named) for _, y in parsed.results)
-            return tuple(slope for row in rows for slope in row)
+            return Derivatives(tuple(slope for row in rows for slope in row))
         declared = dict(parsed.grads)
         wanted = [x for x in parsed.inputs if x not in declared]
         slopes = iter(differentiate.partials(parsed.value, wanted, parsed.named))
-        return tuple(declared[x] if x in declared else next(slopes) for x in parsed.inputs)
+        return Derivatives(tuple(declared[x] if x in declared else next(slopes) for x in parsed.inputs))
     except differentiate.NoDerivative as error:
         node = next((n for n in parsed.reading.places if n.op == error.op), parsed.value)
         message = f"no derivative of {error.op} by its argument {error.parameter!r} is known"

@@ -9,6 +9,8 @@ from fngen import wirtinger
 from fngen.algebra import ZERO
 from fngen.backends.scalars import IF_ELSE
 from fngen.backends.torch import legalise
+from fngen.derivatives import COTANGENT, Derivatives
+from fngen.dimensions import dropped, inserted
 from fngen.economy import complements
 from fngen.functions import TABLE
 from fngen.ir import Value, name, names, substitute_all, value
@@ -34,6 +36,7 @@ class Plan:
     scalars: tuple[bool, ...]
     value: Value
     partials: tuple[Value, ...]
+    """The partial derivatives; beside a ``tangent``, the gradients."""
     quick: tuple[Value, ...]
     named: dict[Value, str]
     budget: tuple[int, ...] = ()
@@ -44,11 +47,15 @@ class Plan:
     outputs: tuple[str, ...] = ()
     cotangents: tuple[str, ...] = ()
     real: bool = False
+    own_tangent: Value | None = None
+    """The tangent where it is no sum of slopes times tangents."""
+    inserted: tuple[int, ...] = ()
+    """The dimensions that the cotangent lacks, in the order in which they are put in."""
 
     @property
     def leaves(self) -> tuple[str, ...]:
         """What the derivatives are made of, when the output serves as itself."""
-        found = self.names.inputs if self.reduction else names(self.slopes)
+        found = self.names.inputs if self.reduction else names(self._through_output)
         numbers = {x for x, scalar in zip(self.names.inputs, self.scalars, strict=True) if scalar}
         return tuple(x for x in (*self.names.inputs, self.names.output) if x in found and x not in numbers)
 
@@ -64,27 +71,43 @@ class Plan:
     @property
     def slopes(self) -> tuple[Value, ...]:
         """The partial derivatives, in terms of the output if that does without the inputs."""
-        through = substitute_all(self.partials, {self.value: name(self.names.output)})
+        return self._through_output[: len(self.partials)]
+
+    @property
+    def tangent(self) -> Value | None:
+        """The tangent where it is no sum of slopes times tangents, in terms of what the slopes are."""
+        return None if self.own_tangent is None else self._through_output[-1]
+
+    @property
+    def _through_output(self) -> tuple[Value, ...]:
+        graphs = (*self.partials, *([self.own_tangent] if self.own_tangent else []))
+        through = substitute_all(graphs, {self.value: name(self.names.output)})
         by_output = not self.reduction and not set(names(through)) & set(self.names.inputs)
-        return tuple(through) if by_output else self.partials
+        return tuple(through) if by_output else graphs
 
 
-def main_plan(problem: Problem, partials: tuple[Value, ...], function: str, aliases: dict[str, str]) -> Plan:
+def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict[str, str]) -> Plan:
     """Return the node of the formula, its variables named by ``aliases``."""
-    renamed, n = {name(old): name(new) for old, new in aliases.items()}, len(partials)
+    partials, n = found.slopes, len(found.slopes)
     quick = complements(partials, problem.value)
     consts = [c.name for c in problem.consts if c.name in names([problem.value, *partials])]
     numbers = tuple(aliases[x] for x in consts)
-    wanted = [graph for _, graph in problem.results]
-    graphs = (problem.value, *partials, *quick, *problem.named, *wanted)
-    values = legalise(substitute_all(graphs, renamed), numbers)
-    results = tuple(values[len(values) - len(wanted) :])
-    root, (slopes, quick) = values[0], (values[1:][:n], values[1 + n :][:n])
-    named = dict(zip(values[1 + 2 * n :], map(aliases.__getitem__, problem.named.values()), strict=False))
-    if root.op in VIEWS:
-        root = value("clone", root)
     cls, inputs = class_name(function), (*(aliases[x] for x in problem.inputs), *numbers)
     labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
+    renamed = {name(old): name(new) for old, new in aliases.items()}
+    renamed |= {name(f"{x}!"): name(t) for x, t in zip(problem.inputs, labels.tangents, strict=False)}
+    renamed[name(COTANGENT)] = name(labels.cotangent)
+    wanted = [graph for _, graph in problem.results]
+    graphs = (problem.value, *partials, *quick, *found.tangents, *problem.named, *wanted)
+    values = legalise(substitute_all(graphs, renamed), numbers)
+    results = tuple(values[len(values) - len(wanted) :])
+    root, slopes, quick = values[0], values[1:][:n], values[1 + n :][:n]
+    rest = values[1 + 2 * n :]
+    tangent = dropped(rest.pop(0), problem.dropped, numbers) if found.tangent else None
+    named = dict(zip(rest, map(aliases.__getitem__, problem.named.values()), strict=False))
+    root = dropped(root, problem.dropped, numbers)
+    if root.op in VIEWS:
+        root = value("clone", root)
     outputs = tuple(aliases[x] for x, _ in problem.results)
     used = {*labels.gradients, *labels.tangents, *aliases.values()}
     cotangents = tuple(free_name(f"grad_{x}", used) for x in outputs)
@@ -101,6 +124,8 @@ def main_plan(problem: Problem, partials: tuple[Value, ...], function: str, alia
         reduction=problem.reduction,
         complex=problem.complex,
         real=wirtinger.is_real(root),
+        own_tangent=tangent,
+        inserted=inserted(problem.dropped),
     )
 
 
@@ -157,7 +182,11 @@ def identifiers(plan: Plan) -> list[str]:
 
 def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Constant]]:
     """Return plans with the irrational constants of all by name."""
-    roots = [v for p in plans for v in (p.value, *p.partials, *p.quick, *p.named, *p.results)]
+    roots = [
+        v
+        for p in plans
+        for v in (p.value, *p.partials, *p.quick, *p.named, *p.results, *filter(None, [p.own_tangent]))
+    ]
     spell = FormulaPrinter().print
     images, constants = hoist_constants(roots, taken, spell)
     stream = iter(images)
@@ -168,5 +197,7 @@ def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Cons
         quick = tuple(next(stream) for _ in plan.quick)
         named = {next(stream): n for n in plan.named.values()}
         results = tuple(next(stream) for _ in plan.results)
-        out.append(replace(plan, value=root, partials=partials, quick=quick, named=named, results=results))
+        tangent = next(stream) if plan.own_tangent else None
+        changes = {"value": root, "partials": partials, "quick": quick, "named": named, "results": results}
+        out.append(replace(plan, **changes, own_tangent=tangent))  # type: ignore[arg-type]
     return out, constants

@@ -15,19 +15,24 @@ from fngen.ir import (
     Block,
     Kernel,
     Let,
+    Over,
     Pass,
     Value,
     name,
     names,
     number,
     postorder,
+    rewrite,
     substitute,
     substitute_all,
+    value,
 )
 from fngen.language.parse import Reading, Statement, parse
 from fngen.naming import derived_name, free_name
 from fngen.printing.formula import FormulaPrinter
 from fngen.roles import declared_gradients, inputs_of, ordered
+from fngen.softmax import with_softmax
+from fngen.spans import NOTHING, Span, of_inputs, over, reduced, spans
 from fngen.spec import Spec
 
 
@@ -41,7 +46,8 @@ class Problem:
         output: The name of the result.
         value: The graph of the result at one point, in terms of the inputs.
         named: The intermediates that the user named, as graphs in terms of the inputs.
-        reduction: ``"sum"`` or ``"mean"`` over all elements, or None.
+        reduction: ``"sum"`` or ``"mean"`` over all elements of an elementwise formula, or None.
+        dropped: The dimensions that the result does not have: all in it was reduced over them.
         complex: Whether the inputs are complex numbers.
         params: The learnable parameters among the inputs.
         consts: The numbers with defaults.
@@ -60,13 +66,19 @@ class Problem:
     consts: tuple[Const, ...] = ()
     grads: tuple[tuple[str, Value], ...] = ()
     results: tuple[tuple[str, Value], ...] = ()
+    dropped: Span = NOTHING
+
+    @property
+    def reduces(self) -> bool:
+        """Whether there are reductions inside the formula."""
+        return bool(reduced([self.value]))
 
     @property
     def name(self) -> str:
         """A readable name, for a request without one."""
         spell = FormulaPrinter().print
         text = "; ".join(f"{s.name} = {spell(s.value)}" for s in self.reading.statements)
-        return derived_name(self.value, self.reduction, text)
+        return derived_name(with_softmax(self.value), self.reduction, text)
 
     def at_defaults(self) -> Problem:
         """Return the same formula with every constant at its default."""
@@ -102,12 +114,15 @@ def read(spec: Spec) -> Problem:
     statements, outputs = ordered(reading, spec)
     inputs = inputs_of(reading, spec)
     several = len(outputs) > 1
-    reduction, body = _reduction(reading, statements, outputs)
+    reduction, body = _reduction(reading, statements, outputs, spec)
     images: dict[Value, Value] = {}
     for let in statements:
         if let.name and (several or let is not outputs[0]):
             images[name(let.name)] = substitute(let.value, images)
     results = [images[name(s.name)] for s in outputs] if several else [substitute(body, images)]
+    dropped = _dropped(reading, results[0], inputs, spec)
+    together = with_dimensions([*results, *images.values()])
+    results, images = together[: len(results)], dict(zip(images, together[len(results) :], strict=True))
     folded = fold_numbers([*results, *images.values()])
     named = {folded[node]: str(leaf.datum) for leaf, node in images.items() if folded[node].args}
     output = outputs[0].name or free_name("y", {*inputs, *named.values()})
@@ -126,6 +141,7 @@ def read(spec: Spec) -> Problem:
         consts=spec.consts,
         grads=declared_gradients(reading, spec, inputs, images),
         results=found,
+        dropped=dropped,
     )
 
 
@@ -150,16 +166,60 @@ def _check_several(
 
 
 def _reduction(
-    reading: Reading, statements: Sequence[Statement], outputs: list[Statement]
+    reading: Reading, statements: Sequence[Statement], outputs: list[Statement], spec: Spec
 ) -> tuple[str | None, Value]:
-    """Split a reduction over all elements from what it reduces."""
+    """Split a reduction of an elementwise formula over all elements from what it reduces."""
     root = outputs[0].value
-    reduced = root.op in REDUCTIONS and len(outputs) == 1
+    whole = root.op in ("sum", "mean") and over(root) == Over(None, keepdim=False) and len(outputs) == 1
     inside = [s.value for s in statements if s is not outputs[0]]
-    inside += root.args if reduced else [root]
-    for node in postorder(inside):
-        if node.op in REDUCTIONS:
-            message = f"{node.op!r} must be the outermost call"
-            hint = f"Write {node.op}(...) around the whole formula, or apply torch's to the layer's result."
-            raise reading.error(message, node, hint)
-    return (root.op, root.args[0]) if reduced else (None, root)
+    inside += root.args if whole else [root]
+    found = [n for n in postorder(inside) if n.op in REDUCTIONS]
+    for node in found:
+        _check_reduction(reading, node, spec, several=len(outputs) > 1)
+    return (root.op, root.args[0]) if whole and not found else (None, root)
+
+
+def _check_reduction(reading: Reading, node: Value, spec: Spec, *, several: bool) -> None:
+    """Refuse what reductions do not go together with."""
+    if over(node).dims is None and over(node).keepdim:
+        raise reading.error("keepdim=True needs dim=", node, "Write for example dim=(-2, -1), keepdim=True.")
+    if not set(names(node.args)) - {c.name for c in spec.consts}:
+        raise reading.error("no input is in what is reduced", node, "A constant is one number.")
+    for what, is_so in (("complex", spec.complex), ("with a declared gradient", spec.grads), ("", several)):
+        if is_so:
+            message = (
+                f"a layer {what} has no reduction inside"
+                if what
+                else "a layer with reductions has one output"
+            )
+            raise reading.error(message, node, "Apply torch's to the result of a layer.")
+
+
+def _dropped(reading: Reading, root: Value, inputs: tuple[str, ...], spec: Spec) -> Span:
+    """Return the dimensions over which everything in a formula was reduced, and that nobody asked to keep."""
+    every = reduced([root])
+    known = of_inputs(inputs, spec.params, every)
+    left = spans([root], known)
+    for node in (n for n in left if n.op in REDUCTIONS):
+        dims = over(node).dims
+        span = left[node.args[0]]
+        gone = sorted(set(dims or ()) - span)
+        if gone or not span:
+            what = f"dimension {gone[0]}" if gone else "everything"
+            hint = "Inside a formula what was reduced keeps its dimension, with one element."
+            raise reading.error(f"{what} is reduced already", node, hint)
+    return every - spans([root], known, kept=True)[root]
+
+
+def with_dimensions(roots: list[Value]) -> list[Value]:
+    """Return graphs in which what was reduced has its dimensions still, and so broadcasts."""
+
+    def rule(node: Value) -> Value:
+        return (
+            value(node.op, *node.args, datum=replace(over(node), keepdim=True))
+            if node.op in REDUCTIONS
+            else node
+        )
+
+    images = rewrite(roots, rule)
+    return [images[root] for root in roots]

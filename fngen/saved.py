@@ -87,6 +87,8 @@ def expand(node: Node) -> list[str]:
     """Return the lines that spread the cotangent of a reduction over what was reduced."""
     indent = " " * 8
     grad, leaves = node.names.cotangent, node.leaves
+    if node.inserted:
+        return [f"{indent}{grad} = {grad}{''.join(f'.unsqueeze({d})' for d in node.inserted)}"]
     if node.reduction is None or (node.scalar_cotangent and node.reduction == "sum"):
         return []
     if node.scalar_cotangent:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fngen import pipeline, problem
+from fngen.derivatives import COTANGENT
 from fngen.errors import OptionError
 from fngen.functions import NAMES, PUBLIC, Function
 from fngen.ir import Block, Let, dump_block, name, substitute, tree_size
 from fngen.language.build import FORM_SIGNATURES
 from fngen.printing.formula import FormulaPrinter
+from fngen.problem import Problem
 from fngen.spec import Spec
 from fngen.suggest import closest
-from fngen.wirtinger import listed
+from fngen.wirtinger import Entry, listed
 
 _LONGEST = 20_000
 """Operations of a derivative that is still written out."""
@@ -27,21 +29,28 @@ def show(spec: Spec, stage: str) -> str:
     block = forward.block
     if stage == "parse":
         return dump_block(block) + (f"\n    reduce {forward.reduction}" if forward.reduction else "")
-    partials = pipeline.derive(parsed)
+    partials = pipeline.derive(parsed).slopes
     known = {node: name(text) for node, text in parsed.named.items()}
+    known[name(COTANGENT)] = name(f"grad_{parsed.output}")
     spell = FormulaPrinter().print
     slopes = [(entry, substitute(entry.slope, known)) for entry in listed(parsed, partials)]
     if max(tree_size(slope) for _, slope in slopes) > _LONGEST:
         raise OptionError("the derivatives are too long to write out", "Use --stage source.", option="stage")
     if stage == "ir":
-        results = tuple(Let(f"{'2*' * e.twice}d{e.output}_{spell(e.variable)}", slope) for e, slope in slopes)
+        results = tuple(Let(_label(parsed, e, f"d{e.output}_"), slope) for e, slope in slopes)
         backward = Block(block.inputs, block.lets, results)
         return f"{dump_block(block)}\n{dump_block(backward)}"
     lines = [f"{let.name} = {spell(let.value)}" for let in (*block.lets, *block.results)]
     for entry, slope in slopes:
-        output = entry.output or parsed.output
-        lines.append(f"{'2*' * entry.twice}d{output}/d{spell(entry.variable)} = {spell(slope)}")
+        label = _label(parsed, entry, f"d{entry.output or parsed.output}/d")
+        lines.append(f"{label} = {spell(slope)}")
     return "\n".join(lines)
+
+
+def _label(parsed: Problem, entry: Entry, stem: str) -> str:
+    """Return the name of a derivative; across reductions it is a gradient, made of that by the result."""
+    variable = FormulaPrinter().print(entry.variable)
+    return f"grad_{variable}" if parsed.reduces else f"{'2*' * entry.twice}{stem}{variable}"
 
 
 def function_table() -> str:

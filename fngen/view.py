@@ -41,6 +41,7 @@ class ModuleView:
     main_doc: list[str]
     function_head: list[str]
     channels: bool
+    others: bool
     takes_numbers: str
     cls: str
     module_summary: str
@@ -56,13 +57,10 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
     """Return the view of a layer."""
     main, parameters = layer.main, layer.parameters
     formula = spec.formula
-    kind = "{}" if problem.reduction else "Elementwise {}"
-    shown = kind.format(f"``{formula}``" if len(formula) <= 44 else f"layer ``{main.function}``")
-    shown = shown[:1].upper() + shown[1:]
     bodies = [b for n in (main, *layer.helpers) for b in n.bodies]
     constants = [_constant(c) for c in layer.constants]
     equation = "" if problem.results else docs.equation(problem)
-    shown_example = None if problem.results else example(problem)
+    shown_example = None if problem.results or problem.reduces else example(problem)
     result = main.result if isinstance(main, Several) else "Tensor"
     cls = main.cls
     exports = [cls, f"{cls}Function", *([result] if problem.results else []), main.function]
@@ -70,7 +68,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         template=TEMPLATE,
         first_line=recipe.FIRST_LINE,
         command=recipe.command(spec),
-        summary=f"{shown} with {'declared' if problem.grads else 'analytic'} derivatives.",
+        summary=docs.summary(problem, main.function, formula),
         math=docs.equations(problem, partials),
         uses_math=any("math." in text for body in bodies for text in body.printed.values()),
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
@@ -86,6 +84,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
             f") -> {result}:",
             0,
         ),
+        others=any("_others(" in text for body in bodies for text in body.printed.values()),
         channels=any(p.dim == CHANNELS for p in layer.params),
         takes_numbers=("complex" if problem.complex else "float") if len(parameters) > 1 else "",
         cls=cls,

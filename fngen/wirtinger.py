@@ -15,7 +15,7 @@ from fractions import Fraction
 from fngen import differentiate
 from fngen.algebra import ZERO, add, div, exact, mul, neg, power, sub, sum_of
 from fngen.functions.complex import ANALYTIC, REAL_VALUED
-from fngen.ir import Number, Value, fold, is_number, name, names, number, postorder, value
+from fngen.ir import Datum, Value, fold, is_number, name, names, number, postorder, value
 from fngen.naming import free_name
 from fngen.problem import Problem
 
@@ -157,7 +157,7 @@ def _plain(roots: Sequence[Value], conjugates: dict[str, Value], forward: frozen
     return [done[root] for root in roots]
 
 
-def conjugate_outside(op: str, args: list[Value], datum: Number | str | None) -> Value:
+def conjugate_outside(op: str, args: list[Value], datum: Datum | None) -> Value:
     """Return an operator of conjugates as the conjugate of one.
 
     The formula has that one too. And on the cut of a function, where a real number lies, the

@@ -16,20 +16,22 @@ LONGEST_MODULE = 270
 LONGEST_FUNCTION = 45
 
 HOMES = {
-    "sympy": {"symbolic", "differentiate", "arrange", "from_sympy", "api"},
+    "sympy": {"symbolic", "differentiate", "arrange", "monomials", "from_sympy", "api"},
     "torch": {
         "verification.arguments",
         "verification.declarations",
         "verification.judges",
         "verification.mixtures",
+        "verification.plain",
         "verification.points",
         "verification.reference",
+        "verification.tensors",
         "verification.verify",
         "verification.under_test",
     },
     "jinja2": {"render"},
     "click": {"cli", "options"},
-    "mpmath": {"numeric", "example", "verification.reference"},
+    "mpmath": {"numeric", "grids", "example", "verification.plain", "verification.reference"},
 }
 """The modules that may import a library (``api`` only to annotate a type)."""
 

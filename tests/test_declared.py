@@ -294,7 +294,7 @@ PLANTED = [
     (".k, self.p)", ".p, self.k)", "constants"),
     ("    args: tuple", "    p = 0.5\n    args: tuple", "constants"),
     ("constant_(self.w, 1.5)", "constant_(self.w, 2.0)", "parameters"),
-    ("rank - 2", "rank - 1", "parameters"),
+    ("min(1, rank - 1)", "0", "parameters"),
     ("    w = _per_channel(w, x, y)\n", "", "parameters"),
     ("torch.empty(num_channels", "torch.empty(1", "parameters"),
 ]

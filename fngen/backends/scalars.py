@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
+from fngen.algebra import exact
 from fngen.errors import OptionError
 from fngen.functions import TABLE
 from fngen.ir import ARITHMETIC, COMPARISONS, LEAVES, Value, names, number, rewrite, value
@@ -54,4 +53,4 @@ def scalar(node: Value) -> Value:
 
 
 def _is_integer(node: Value) -> bool:
-    return node.op == "number" and Fraction(node.datum or 0).denominator == 1
+    return node.op == "number" and exact(node).denominator == 1

@@ -8,8 +8,21 @@ from fractions import Fraction
 from fngen.algebra import fold_numbers, mul, neg
 from fngen.backends.scalars import IF_ELSE, scalar
 from fngen.functions import TABLE
-from fngen.ir import COMPARISONS, Value, fold, is_number, name, names, number, postorder, rewrite, value
+from fngen.ir import (
+    COMPARISONS,
+    REDUCTIONS,
+    Value,
+    fold,
+    is_number,
+    name,
+    names,
+    number,
+    postorder,
+    rewrite,
+    value,
+)
 from fngen.language.rules import definition, derivative, instantiate
+from fngen.softmax import as_softmax
 
 TEMPLATE = "torch.py.jinja"
 HALF = Fraction(1, 2)
@@ -63,10 +76,11 @@ class _Legaliser:
         self.variables: dict[Value, Value | None] = {name(x): None for x in numbers}
 
     def variable(self, node: Value) -> Value | None:
-        """Return a variable that ``node`` depends on; None for a constant."""
+        """Return a variable that ``node`` depends on, no larger than it is; None for a constant."""
 
         def visit(n: Value, args: list[Value | None]) -> Value | None:
-            return n if n.op == "name" else next(filter(None, args), None)
+            found = sorted(filter(None, args), key=lambda a: a.op != "name")
+            return n if n.op == "name" or (found and n.op in REDUCTIONS) else next(iter(found), None)
 
         return fold([node], visit, self.variables)[node]
 
@@ -74,6 +88,8 @@ class _Legaliser:
         """Return a node whose arguments are legal, made legal itself; constants stay."""
         if self.variable(node) is None:
             return scalar(node) if names([node]) else node
+        if (softmax := as_softmax(node)) is not None:
+            return softmax
         if node.op in ("pow", "where", "maximum", "minimum"):
             return getattr(self, f"legal_{node.op}")(*node.args)  # type: ignore[no-any-return]
         if node.op in COMPARISONS and node.args[0] is node.args[1]:

@@ -9,9 +9,11 @@ from fractions import Fraction
 from fngen import numeric
 from fngen.errors import FormulaError
 from fngen.functions import NAMES, TABLE, Function, complex
-from fngen.ir import REDUCTIONS, Value, value
+from fngen.functions.reductions import REDUCTIONS
+from fngen.ir import Value, value
 from fngen.language.domain import is_real, without_meaning
 from fngen.language.operand import Call, Operand
+from fngen.language.reductions import reduction, signature
 from fngen.suggest import closest
 
 UNKNOWN_HINTS = {
@@ -51,7 +53,7 @@ class Builder:
         self.places.setdefault(node, (start, end))
         if (
             node not in self.constants
-            and op not in ("name", "nan", *REDUCTIONS)
+            and op not in ("name", "nan")
             and all(a.node in self.constants for a in args)
         ):
             try:
@@ -100,8 +102,8 @@ class Builder:
 
     def _no_pair(self, operand: Operand) -> None:
         if operand.pair:
-            hint = "A pair in brackets is a case of Piecewise((value, condition), ...)."
-            raise self.error("a pair has no meaning here", operand.start, operand.end, hint)
+            hint = "Brackets hold a case of Piecewise((value, condition), ...), or dim=(-2, -1)."
+            raise self.error("a list has no meaning here", operand.start, operand.end, hint)
 
     def logic(self, op: str, args: tuple[Operand, ...], start: int, end: int) -> Operand:
         """Return a condition made of conditions."""
@@ -127,24 +129,13 @@ class Builder:
     def _where(self, call: Call) -> Operand:
         return self.where(*self._arguments(call, ("condition", "x", "y"), {}))
 
-    def _reduction(self, call: Call) -> Operand:
-        for keyword, operand in call.keywords.items():
-            message = f"{keyword!r} is not available yet: {call.token.text} is over all elements"
-            raise self.error(message, operand.start, operand.end)
-        args = self._arguments(call, ("x",), {})
-        return self.arithmetic(call.token.text, args, call.token.start, call.end)
-
-    def _later(self, call: Call) -> Operand:
-        message = f"the reduction {call.token.text!r} is not available yet"
-        hint = "sum(...) and mean(...) over the whole tensor are, as the outermost call."
-        raise self.error(message, call.token.start, call.token.end, hint)
-
     def _extremum(self, call: Call) -> Operand:
+        if call.token.text in REDUCTIONS and (len(call.args) == 1 or "dim" in call.keywords):
+            return reduction(self, call)
         if len(call.args) < 2 or call.keywords:
-            message = f"{call.token.text} takes two arguments or more; as a reduction it is not available yet"
-            raise self.error(
-                message, call.token.start, call.end, f"Elementwise, write {call.token.text}(x, 0)."
-            )
+            hint = "Over a dimension, write max(x, dim=-1)."
+            message = f"{call.token.text} takes two arguments or more"
+            raise self.error(message, call.token.start, call.end, hint)
         op = "maximum" if "max" in call.token.text.lower() else "minimum"
         result = self.as_number(call.args[0])
         for arg in (a for a in call.args[1:] if a.node is not result.node):
@@ -235,8 +226,7 @@ _FORMS: dict[str, Callable[[Builder, Call], Operand]] = {
     "clamp": Builder._clamp,
     "clip": Builder._clamp,
     **dict.fromkeys(("max", "min", "Max", "Min", "maximum", "minimum"), Builder._extremum),
-    **dict.fromkeys(REDUCTIONS, Builder._reduction),
-    **dict.fromkeys(("prod", "var", "std", "norm", "logsumexp", "softmax", "log_softmax"), Builder._later),
+    **{text: reduction for text in REDUCTIONS if text not in ("max", "min")},
 }
 """The calls that are no plain function of numbers."""
 
@@ -245,8 +235,7 @@ FORM_SIGNATURES = (
     ("Piecewise((x, condition), ..., (y, True))", "undefined where no condition holds"),
     ("max(x, y, ...)", "also Max, maximum; a tie shares the gradient"),
     ("min(x, y, ...)", "also Min, minimum; a tie shares the gradient"),
-    ("sum(x)", "over all elements, as the outermost call"),
-    ("mean(x)", "over all elements, as the outermost call"),
+    *((signature(text), row.note) for text, row in REDUCTIONS.items()),
 )
 
 

@@ -18,7 +18,7 @@ class Operand:
     chain: Value | None = None
     """The right side of an unbracketed comparison, for ``a < b < c``."""
     pair: tuple[Operand, ...] = ()
-    """The members of a bracketed pair, an argument of Piecewise."""
+    """The members of a bracketed list: a case of Piecewise, or dimensions."""
 
     @property
     def is_condition(self) -> bool:

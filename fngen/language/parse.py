@@ -148,13 +148,7 @@ class _Parser(Stack):
             return False
         if token.kind == "name" and token.text not in _KEYWORDS:
             return self.name(token)
-        if (
-            token.text == ")"
-            and self.pending
-            and self.pending[-1].kind == "call"
-            and not self.pending[-1].keyword
-        ):
-            # f() and f(x,) close without a last argument.
+        if token.text == ")" and self.pending and self.pending[-1].may_close:
             return self.close(token, empty=True)
         raise self.missing_operand(token)
 

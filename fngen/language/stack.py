@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fngen.errors import FormulaError
+from fngen.functions.reductions import REDUCTIONS
 from fngen.ir import COMPARISONS
 from fngen.language.build import Builder
 from fngen.language.operand import Call, Operand
@@ -31,6 +32,11 @@ class Pending:
     args: list[Operand] = field(default_factory=list)
     keywords: dict[str, Operand] = field(default_factory=dict)
     keyword: str = ""
+
+    @property
+    def may_close(self) -> bool:
+        """Whether it may close without another argument: f(), f(x,) and (-1,) do."""
+        return not self.keyword and (self.kind == "call" or (self.kind == "(" and bool(self.args)))
 
 
 class Stack:
@@ -65,17 +71,23 @@ class Stack:
             )
             return False
         first = bracket.args[0]
-        pair = tuple(bracket.args) if len(bracket.args) == 2 else first.pair
+        pair = tuple(bracket.args) if len(bracket.args) > 1 or empty else first.pair
         self.operands.append(Operand(first.node, bracket.token.start, token.end, pair=pair))
         return False
 
     def comma(self, token: Token) -> bool:
         """End an argument; another is wanted next."""
         bracket = self.collect()
-        inside_piecewise = len(self.pending) > 1 and self.pending[-2].token.text == "Piecewise"
-        if bracket is None or (bracket.kind == "(" and not (inside_piecewise and len(bracket.args) == 1)):
+        if bracket is None or (bracket.kind == "(" and not self.is_list(bracket)):
             raise self.error("a comma separates the arguments of a function, nothing else", token)
         return True
+
+    def is_list(self, bracket: Pending) -> bool:
+        """Say whether a bracket may hold several: a case of Piecewise, the dimensions of a reduction."""
+        outer = self.pending[-2] if len(self.pending) > 1 else None
+        if outer is None or outer.kind != "call":
+            return False
+        return len(bracket.args) == 1 if outer.token.text == "Piecewise" else outer.token.text in REDUCTIONS
 
     def collect(self) -> Pending | None:
         """Finish the operand before a comma or bracket; return the bracket it is in."""

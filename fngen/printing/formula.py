@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from fngen.ir import Value
+from collections.abc import Sequence
+
+from fngen.functions.reductions import REDUCTIONS, SPELLED
+from fngen.ir import Over, Value
 from fngen.printing.infix import AND, NOT, OR, Printer, Text
 
 
 class FormulaPrinter(Printer):
     """Prints formulas in fngen's own language."""
+
+    def call(self, node: Value, args: Sequence[Text]) -> Text:
+        """Return a constant or a call; a reduction says over which dimensions it is."""
+        if not isinstance(node.datum, Over):
+            return super().call(node, args)
+        return Text(f"{SPELLED.get(node.op, node.op)}({', '.join([args[0].text, *_over(node)])})")
 
     def print_and(self, node: Value, a: Text, b: Text) -> Text:
         """Return a conjunction."""
@@ -46,3 +55,14 @@ class FormulaPrinter(Printer):
     def print_clamp_max(self, node: Value, x: Text, bound: Text) -> Text:
         """Return an upper bound."""
         return Text(f"clamp({x.text}, max={bound.text})")
+
+
+def _over(node: Value) -> list[str]:
+    """Return the keywords of a reduction."""
+    assert isinstance(node.datum, Over)
+    dims, option = node.datum.dims, node.datum.option
+    row = REDUCTIONS.get(SPELLED.get(node.op, ""))
+    words = [f"{label}={option}" for label, default in (row.options if row else ()) if str(option) != default]
+    if dims is not None:
+        words.append(f"dim={dims[0] if len(dims) == 1 else dims}")
+    return words

@@ -8,7 +8,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fngen.functions import TABLE
-from fngen.ir import Value
+from fngen.functions.reductions import SPELLED
+from fngen.ir import Over, Value
 from fngen.printing.infix import ATOM, POWER, PRODUCT, SIGN, SUM, Printer, Text
 
 _GREEK = frozenset(
@@ -50,6 +51,7 @@ _GREEK = frozenset(
     ]
 )
 _COMPARISONS = {"<=": r"\le", ">=": r"\ge", "==": "=", "!=": r"\ne"}
+_REDUCTIONS = {"prod": r"\prod", "amax": r"\max", "amin": r"\min", "count": "n"}
 _BRACKETS = {
     "abs": (r"\left|", r"\right|"),
     "floor": (r"\lfloor", r"\rfloor"),
@@ -138,8 +140,23 @@ class LatexPrinter(Printer):
         otherwise = "" if node.args[2].op == "nan" else rf" \\ {b.text} & \text{{otherwise}}"
         return Text(rf"\begin{{cases}} {a.text} & {c.text}{otherwise} \end{{cases}}", SUM)
 
+    def print_bar(self, node: Value, x: Text) -> Text:
+        """Return the gradient by a variable."""
+        return Text(rf"\bar{_braced(x.text) if len(x.text) > 1 else ' ' + x.text}")
+
+    def print_sum(self, node: Value, x: Text) -> Text:
+        """Return a sum over dimensions."""
+        return Text(rf"\sum{_over(node)} {_bracketed(x, PRODUCT)}", PRODUCT)
+
+    def print_norm(self, node: Value, x: Text) -> Text:
+        """Return a norm."""
+        return Text(rf"\lVert {x.text} \rVert_{_braced(str(node.datum.option))}")  # type: ignore[union-attr]
+
     def call(self, node: Value, args: Sequence[Text]) -> Text:
         """Return a function application."""
+        if isinstance(node.datum, Over):
+            name = _REDUCTIONS.get(node.op) or rf"\operatorname{{{_escaped(SPELLED.get(node.op, node.op))}}}"
+            return Text(f"{name}{_over(node)} {_round(args[0].text)}")
         if node.op in ("true", "false"):
             return Text(rf"\text{{{node.op}}}")
         if node.op in _BRACKETS:
@@ -148,6 +165,13 @@ class LatexPrinter(Printer):
         name = TABLE[node.op].latex or {"maximum": r"\max", "minimum": r"\min"}.get(node.op, "")
         name = name or rf"\operatorname{{{_escaped(node.op)}}}"
         return Text(name + _round(", ".join(a.text for a in args)))
+
+
+def _over(node: Value) -> str:
+    """Return the dimensions of a reduction, as an index."""
+    assert isinstance(node.datum, Over)
+    dims = node.datum.dims
+    return "" if dims is None else f"_{_braced(', '.join(map(str, dims)))}"
 
 
 def symbol(name: str) -> str:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fngen.functions import TABLE
-from fngen.ir import Value, is_number
-from fngen.printing import infix
+from fngen.ir import Over, Value, is_number
+from fngen.printing import infix, reductions
 from fngen.printing.infix import SIGN, Text, float_text, is_exact_integer
 
 BIT_OR, BIT_AND = infix.SUM - 2, infix.SUM - 1
@@ -30,6 +30,8 @@ class TorchPrinter(infix.Printer):
 
     def visit(self, node: Value, args: Sequence[Text]) -> Text:
         """Return the text of a node; ``mul_(u, x)`` is the method call ``u.mul_(x)``."""
+        if isinstance(node.datum, Over):
+            return reductions.text(node, args)
         if not node.op.endswith("_"):
             return super().visit(node, args)
         buffer, *rest = args
@@ -127,6 +129,14 @@ class TorchPrinter(infix.Printer):
     def print_clone(self, node: Value, x: Text) -> Text:
         """Return a copy."""
         return Text(f"{x.inside(infix.ATOM)}.clone()")
+
+    def print_expand(self, node: Value, x: Text, like: Text) -> Text:
+        """Return a tensor in the shape that it has together with another."""
+        return Text(f"torch.broadcast_tensors({x.text}, {like.text})[0]")
+
+    def print_expand_as(self, node: Value, x: Text, like: Text) -> Text:
+        """Return a tensor in the shape of another."""
+        return Text(f"{x.inside(infix.ATOM)}.expand_as({like.text})")
 
     def print_conj(self, node: Value, x: Text) -> Text:
         """Return a conjugate."""

@@ -15,7 +15,7 @@ from mpmath import mp
 from torch import Tensor
 
 from fngen.functions import TABLE
-from fngen.ir import Value, fold, postorder
+from fngen.ir import Over, Value, fold, postorder
 from fngen.language.rules import definition
 from fngen.numeric import mp_evaluate
 from fngen.problem import Problem
@@ -60,9 +60,24 @@ def evaluate(roots: Sequence[Value], variables: dict[str, Tensor]) -> dict[Value
         if node.op in _CONSTANTS:
             datum = _CONSTANTS[node.op]
             return torch.tensor(datum, dtype=torch.bool if isinstance(datum, bool) else torch.float64)
+        if isinstance(node.datum, Over):
+            return _reduced(node.op, args[0], node.datum)
         return _function(node.op)(*args)
 
     return fold(roots, visit)
+
+
+def _reduced(op: str, x: Tensor, over: Over) -> Tensor:
+    """Return a reduction that keeps its dimensions."""
+    dims = tuple(range(x.dim())) if over.dims is None else over.dims
+    if op == "prod":  # Of one dimension after the other.
+        return reduce(lambda total, d: total.prod(d, keepdim=True), dims, x)
+    if op == "norm":
+        norm: Tensor = torch.linalg.vector_norm(x, float(over.option or 0), dims, keepdim=True)
+        return norm
+    more = {} if over.option is None else {"correction": float(over.option)}
+    function: Callable[..., Tensor] = getattr(torch, op)
+    return function(x, dim=dims, keepdim=True, **more)
 
 
 def _function(op: str) -> Callable[..., Tensor]:

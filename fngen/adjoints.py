@@ -1,0 +1,166 @@
+"""Derivatives of a formula with reductions: the gradients from a cotangent, the tangent from tangents.
+
+What stands between reductions is differentiated as a formula of its own, in which each result of a
+reduction is a variable. The adjoints then go back through the reductions: a cotangent is spread over
+what was reduced, times the slope there; what arrives from a wider place is summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from fngen.algebra import ZERO, add
+from fngen.declared import Param
+from fngen.derivatives import COTANGENT, Derivatives
+from fngen.differentiate import partials
+from fngen.ir import REDUCTIONS, Value, is_number, name, names, postorder, substitute_all, value
+from fngen.language.reduction_rules import slope
+from fngen.monomials import Algebra, Term
+from fngen.spans import Span, of_inputs, reduced, spans
+
+_MANY = 8
+"""Terms of an adjoint beyond which it is a value of its own."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A formula between reductions, and its derivative by each variable and reduction in it."""
+
+    reduction: Value | None
+    graph: Value
+    slopes: Mapping[Value, Value]
+
+
+def derivatives(
+    root: Value, inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
+) -> Derivatives:
+    """Return the gradients and the tangent of a formula.
+
+    Args:
+        root: The formula.
+        inputs: Its inputs, the parameters among them.
+        params: The parameters.
+        named: The intermediates that the user named.
+
+    Raises:
+        NoDerivative: If a function in it has no known derivative by an argument that
+            depends on an input.
+    """
+    adjoints = Adjoints(root, inputs, params, named)
+    return Derivatives(adjoints.gradients(), adjoints.tangent())
+
+
+class Adjoints:
+    """The derivatives of one formula with reductions.
+
+    Args:
+        root: The formula.
+        inputs: Its inputs, the parameters among them.
+        params: The parameters.
+        named: The intermediates that the user named.
+    """
+
+    def __init__(
+        self, root: Value, inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
+    ) -> None:
+        self.root, self.inputs, self.named = root, inputs, named
+        self.every = reduced([root])
+        self.known = of_inputs(inputs, params, self.every)
+        self.counted = inputs[0]
+        self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root]))
+        self.reductions = [n for n in postorder([root]) if n.op in REDUCTIONS]
+        self.holes = {r: name(f"reduction {i}!") for i, r in enumerate(self.reductions)}
+
+    def algebra(self, known: Mapping[str, Span]) -> Algebra:
+        """Return the algebra of terms with other names in them."""
+        counted, decimals = self.counted, self.decimals
+        return Algebra(self.root, {**self.known, **known}, self.every, counted, decimals=decimals)
+
+    def segments(self) -> Iterator[Segment]:
+        """Yield the formula's segments, each before what it is made of."""
+        yield self.segment(None, self.root)
+        for reduction in reversed(self.reductions):
+            yield self.segment(reduction, reduction.args[0])
+
+    def segment(self, reduction: Value | None, graph: Value) -> Segment:
+        """Return one segment with its derivatives."""
+        local, *marked = substitute_all([graph, *self.named], self.holes)
+        variables = [x for x in names([local]) if x in self.inputs or name(x) in self.holes.values()]
+        order = postorder([local])
+        cuts = [n for n in marked if n in set(order) and n.args]
+        cuts += [
+            n.args[0] for n in order if n.op in ("sqrt", "rsqrt", "pow") and n.args[0].op in ("add", "sub")
+        ]
+        found = partials(local, variables, cuts)
+        actual = {hole: r for r, hole in self.holes.items()}
+        slopes = substitute_all(found, actual)
+        leaves = [actual.get(name(x), name(x)) for x in variables]
+        wanted = {leaf: s for leaf, s in zip(leaves, slopes, strict=True) if not is_number(s, 0)}
+        return Segment(reduction, graph, wanted)
+
+    def gradients(self) -> tuple[Value, ...]:
+        """Return the gradient by each input, in terms of the inputs and the cotangent."""
+        span = spans([self.root], self.known)[self.root]
+        algebra = self.algebra({COTANGENT: span})
+        arriving: dict[Value, list[Term]] = {name(x): [] for x in self.inputs}
+        for segment in self.segments():
+            seed = [algebra.term(name(COTANGENT))]
+            if segment.reduction is not None:
+                seed = self.spread(algebra, segment.reduction, arriving.get(segment.reduction, []))
+            wide = algebra.span(segment.graph)
+            for leaf, by in segment.slopes.items():
+                factor, narrow = algebra.term(by), algebra.span(leaf)
+                terms = (algebra.sum(t.times(factor), wide - narrow) for t in seed)
+                arriving.setdefault(leaf, []).extend(t for t in terms if t.coefficient)
+        return tuple(self.gradient(algebra, x, arriving[name(x)]) for x in self.inputs)
+
+    def spread(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
+        """Return the cotangent of what is reduced, of that of the result."""
+        if len(terms) > _MANY:
+            terms = [algebra.term(algebra.finished(terms))]
+        return [t.times(self.slope(algebra, reduction)) for t in terms]
+
+    def slope(self, algebra: Algebra, reduction: Value) -> Term:
+        """Return the derivative of a reduction by an element."""
+        count = algebra.value([algebra.count(algebra.dims_of(reduction))])
+        return algebra.term(slope(reduction, count))
+
+    def gradient(self, algebra: Algebra, x: str, terms: list[Term]) -> Value:
+        """Return the gradient by an input, in its shape along the dimensions that are reduced."""
+        graph = algebra.finished(terms)
+        if graph is ZERO:
+            graph = value("mul", ZERO, name(COTANGENT))
+        if algebra.span(graph) >= self.known[x]:
+            return graph
+        return value("expand_as" if len(self.inputs) == 1 else "expand", graph, name(x))
+
+    def tangent(self) -> Value:
+        """Return the tangent of the result, in terms of the inputs and their tangents."""
+        algebra = self.algebra({f"{x}!": span for x, span in self.known.items()})
+        done = {name(x): algebra.term(name(f"{x}!")) for x in self.inputs}
+        total = ZERO
+        for segment in reversed(list(self.segments())[1:]):
+            reduction = segment.reduction
+            assert reduction is not None
+            factor, dims = self.slope(algebra, reduction), algebra.dims_of(reduction)
+            moved = [t.times(factor) for t in self.moved(algebra, segment, done)]
+            done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in moved))
+        total = algebra.finished(self.moved(algebra, self.segment(None, self.root), done))
+        for x in self.inputs:
+            if f"{x}!" not in names([total]):
+                total = add(total, self.nothing(algebra, x))
+        return total
+
+    def moved(self, algebra: Algebra, segment: Segment, done: Mapping[Value, Term]) -> list[Term]:
+        """Return the terms of a segment's tangent."""
+        pairs = ((done[leaf], algebra.term(by)) for leaf, by in segment.slopes.items())
+        return [tangent.times(factor) for tangent, factor in pairs if tangent.coefficient]
+
+    def nothing(self, algebra: Algebra, x: str) -> Value:
+        """Return a zero of the shape that an input gives to the result."""
+        zero = value("full_like", name(f"{x}!"), ZERO)
+        gone = self.known[x] - algebra.span(self.root)
+        term = algebra.sum(algebra.term(zero), gone)
+        return algebra.value([term])

@@ -1,0 +1,94 @@
+"""The statements that see to the sizes along what is reduced, before a node is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fngen.layout import bracketed, tuple_lines
+from fngen.lower import MARGIN
+from fngen.node import Layer
+
+_TORCH = "# Along what is reduced the inputs differ: torch differentiates the formula itself."
+_UNEQUAL = 'raise ValueError("along what is reduced the inputs must have one size")'
+
+
+def of_one(layer: Layer, x: str) -> list[str]:
+    """Return the statements for a function of one tensor."""
+    lines = _enough(layer, x)
+    if _ambiguous(layer):
+        lines += [f"if {_ambiguous(layer)}:", *_by_torch(layer, [x, *layer.numbers])]
+    return lines
+
+
+def of_several(layer: Layer) -> list[str]:
+    """Return the statements for several tensors, which ``args`` holds."""
+    if not layer.alignment.inputs:
+        return []
+    node, wide = layer.main, list(layer.alignment.inputs)
+    tensors = [x for x, s in zip(node.names.inputs, node.scalars, strict=True) if not s]
+    together = layer.alignment.together
+    used = tensors if together else [x if x in wide else "_" for x in tensors]
+    lines = _at(tuple_lines(used, 4, tail=" = args"))
+    if together and len(wide) > 1:
+        tail = f" = torch.broadcast_tensors({', '.join(wide)})"
+        lines += [f"if {_differ(wide, '.shape')}:", *_at(tuple_lines(wide, 8, tail=tail))]
+        lines += _at(bracketed("args = (", tensors, ")", 8))
+        return lines + _enough(layer, wide[0])
+    conditions = [_differ(along, shape) for dims, along in layer.alignment.groups for shape in _shapes(dims)]
+    conditions += [_ambiguous(layer)] if _ambiguous(layer) else []
+    if conditions:
+        lines += [*_if_any(conditions), *_by_torch(layer, ["*args", *layer.numbers])]
+    return lines + _enough(layer, wide[0])
+
+
+def _enough(layer: Layer, x: str) -> list[str]:
+    """Return the statements that refuse a tensor without the dimensions that are reduced."""
+    rank, dims = layer.alignment.rank, layer.alignment.dims
+    if not rank:
+        return []
+    over = f"dim={dims[0]}" if len(dims) == 1 else f"dim={dims}"
+    message = f"{layer.main.function}() reduces {over}: {x} has {{{x}.dim()}} dimensions"
+    return [f"if {x}.dim() < {rank}:", *_at(bracketed("raise ValueError(", [f'f"{message}"'], ")", 8))]
+
+
+def _ambiguous(layer: Layer) -> str:
+    """Return the condition that a dimension counted from the front is one counted from the back."""
+    rank, wide = layer.alignment.distinct, list(layer.alignment.inputs or {})
+    return f"{wide[0]}.dim() < {rank}" if rank else ""
+
+
+def _by_torch(layer: Layer, args: list[str]) -> list[str]:
+    """Return the statements that leave the derivatives to torch, where it has them."""
+    if layer.main.raw:
+        return [f"    {_UNEQUAL}"]
+    return [f"    {_TORCH}", *_at(bracketed(f"return {layer.main.reverse}.forward(", args, ")", 8))]
+
+
+def _differ(inputs: Sequence[str], shape: str) -> str:
+    """Return the condition that not all have one shape."""
+    shapes = [f"{x}{shape}" for x in inputs]
+    return " != ".join(shapes) if len(shapes) == 2 else f"not {' == '.join(shapes)}"
+
+
+def _shapes(dims: Sequence[int | None]) -> list[str]:
+    """Return what must be equal for sizes to be, along some dimensions."""
+    if None in dims:
+        return [".shape"]
+    numbers = sorted(d for d in dims if d is not None)
+    if numbers == list(range(-len(numbers), 0)):
+        return [f".shape[{numbers[0]}:]"]
+    slices = [f".shape[{d}:{d + 1}]" if d != -1 else ".shape[-1:]" for d in numbers]
+    return [".dim()", *slices] if numbers[-1] >= 0 else slices
+
+
+def _if_any(conditions: list[str]) -> list[str]:
+    """Return the head of a statement that is for any of some conditions."""
+    flat = f"if {' or '.join(conditions)}:"
+    if len(flat) + 4 <= MARGIN:
+        return [flat]
+    return ["if (", *(f"    {'or ' * bool(i)}{c}" for i, c in enumerate(conditions)), "):"]
+
+
+def _at(lines: list[str]) -> list[str]:
+    """Return lines for a column, without the four of the function's body."""
+    return [line[4:] for line in lines]

@@ -1,0 +1,101 @@
+"""What the rules of a node take for granted: inputs have one size along what is reduced.
+
+Along other dimensions anything broadcasts. Where an input is broadcast along a reduced one, the sum over
+its own elements and the sum over the result's are two different things: there torch's own rules serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fngen.declared import CHANNELS, Param
+from fngen.ir import REDUCTIONS, Value, postorder
+from fngen.spans import Span, of_inputs, reduced
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The reduced dimensions and the inputs that run along them.
+
+    Attributes:
+        dims: The dimensions that are named.
+        whole: Whether a reduction runs over all of them.
+        inputs: What each input spans, by the node's names; those that span nothing are left out.
+        together: Whether every part of the formula has all inputs in it, so that they may be broadcast first.
+        channels: Whether a parameter runs along dimension 1.
+    """
+
+    dims: tuple[int, ...] = ()
+    whole: bool = False
+    inputs: Mapping[str, Span] | None = None
+    together: bool = False
+    channels: bool = False
+
+    @property
+    def front(self) -> int:
+        """How many dimensions those counted from the front need."""
+        return max((d + 1 for d in self.dims if d >= 0), default=0)
+
+    @property
+    def back(self) -> int:
+        """How many dimensions those counted from the back need."""
+        return max((-d for d in self.dims if d < 0), default=0)
+
+    @property
+    def rank(self) -> int:
+        """The fewest dimensions at which those named exist."""
+        return max(self.front, self.back)
+
+    @property
+    def distinct(self) -> int:
+        """The fewest dimensions at which none is counted from both ends, if that may happen."""
+        front = max(self.front, 2 if self.channels else 0)
+        return front + self.back if front and self.back else 0
+
+    @property
+    def groups(self) -> list[tuple[tuple[int | None, ...], tuple[str, ...]]]:
+        """Dimensions along which the same inputs, more than one, must have one size."""
+        found: dict[tuple[str, ...], tuple[int | None, ...]] = {}
+        for d in (*self.dims, *([None] if self.whole else [])):
+            along = tuple(x for x, span in (self.inputs or {}).items() if d in span)
+            if len(along) > 1:
+                found[along] = (*found.get(along, ()), d)
+        return [(dims, along) for along, dims in found.items()]
+
+
+def alignment(root: Value, inputs: Mapping[str, str], params: Sequence[Param]) -> Alignment:
+    """Return what a formula's node takes for granted.
+
+    Args:
+        root: The formula.
+        inputs: The node's name of each input.
+        params: The parameters.
+    """
+    every = reduced([root])
+    known = {x: span for x, span in of_inputs(inputs, params, every).items() if x in inputs}
+    wide = {x for x, span in known.items() if span}
+    parts = [p for p in _parts(root, wide) if p]
+    full = all(known[x] == every for x in wide)
+    return Alignment(
+        tuple(sorted(d for d in every if d is not None)),
+        None in every,
+        {inputs[x]: span for x, span in known.items() if span},
+        full and all(part == wide for part in parts),
+        any(p.dim == CHANNELS for p in params),
+    )
+
+
+def _parts(root: Value, wide: set[str]) -> list[set[str]]:
+    """Return which inputs are in the formula and in what each reduction takes, not below another one."""
+    found = []
+    for top in [root, *(n.args[0] for n in postorder([root]) if n.op in REDUCTIONS)]:
+        part, stack = set[str](), [top]
+        while stack:
+            node = stack.pop()
+            if node.op == "name" and str(node.datum) in wide:
+                part.add(str(node.datum))
+            elif node.op not in REDUCTIONS:
+                stack.extend(node.args)
+        found.append(part)
+    return found

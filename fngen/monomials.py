@@ -1,0 +1,268 @@
+"""Sums of products across reductions: what a textbook does between the chain rule and the result.
+
+A reduction is linear. What does not vary along its dimensions stands before it, a sum that the formula
+itself has is that sum, and deviations from a mean add up to 0. So the backward of a softmax written out
+becomes ``y*(g - sum(g*y))``, and that of a LayerNorm has two means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from sympy import Add, Integer, Mul, Pow, Rational, Symbol
+
+from fngen.algebra import ONE, ZERO, exact
+from fngen.arrange import to_value
+from fngen.cost import cost
+from fngen.ir import Over, Value, is_number, name, names, number, postorder, value
+from fngen.spans import NOTHING, Span, over, spans
+from fngen.symbolic import simplest_forms
+
+Powers = dict[Value, int]
+
+
+@dataclass
+class Term:
+    """A rational number times integer powers of other values."""
+
+    coefficient: Fraction
+    powers: Powers = field(default_factory=dict)
+
+    def times(self, other: Term) -> Term:
+        """Return the product of two terms."""
+        powers = dict(self.powers)
+        for factor, n in other.powers.items():
+            powers[factor] = powers.get(factor, 0) + n
+        return Term(self.coefficient * other.coefficient, {f: n for f, n in powers.items() if n})
+
+    def holds(self, powers: Powers) -> bool:
+        """Say whether these powers can be taken out without turning a factor into a divisor, or back."""
+        return all(n * self.powers.get(f, 0) >= n * n for f, n in powers.items())
+
+    def without(self, powers: Powers) -> Term:
+        """Return what is left when powers are taken out."""
+        return self.times(Term(Fraction(1), {f: -n for f, n in powers.items()}))
+
+    @property
+    def key(self) -> frozenset[tuple[Value, int]]:
+        """What makes terms alike."""
+        return frozenset(self.powers.items())
+
+
+def merged(terms: Iterable[Term]) -> list[Term]:
+    """Return a sum with like terms added."""
+    found: dict[frozenset[tuple[Value, int]], Term] = {}
+    for term in terms:
+        before = found.get(term.key)
+        found[term.key] = Term(before.coefficient + term.coefficient, before.powers) if before else term
+    return [term for term in found.values() if term.coefficient]
+
+
+class Algebra:
+    """Terms over the nodes of one formula.
+
+    Args:
+        root: The formula.
+        known: What each of its inputs spans, and the cotangent or the tangents.
+        every: All dimensions that are reduced.
+        counted: An input that spans them all, for the number of elements.
+        decimals: Write ``0.1*x`` rather than ``x/10``.
+    """
+
+    def __init__(
+        self, root: Value, known: Mapping[str, Span], every: Span, counted: str, *, decimals: bool
+    ) -> None:
+        self.known, self.every, self.counted, self.decimals = known, every, name(counted), decimals
+        self.spans: dict[Value, Span] = {}
+        order = postorder([root])
+        self.roots = {n.args[0]: (n, _HALVES[n.op]) for n in order if n.op in _HALVES}
+        self.roots |= {n.args[0]: (n, exact(n.args[1])) for n in order if _is_root(n)}
+        self.insides: dict[Value, Powers] = {}
+        self.sums = {}
+        for node in (n for n in order if n.op in ("sum", "mean")):
+            inside = self.term(node.args[0])
+            # A mean is a sum over the number of elements; either is a constant times the other.
+            total = Term(1 / inside.coefficient, {node: 1})
+            factor = self.count(self.dims_of(node)) if node.op == "mean" else Term(Fraction(1))
+            self.sums[inside.key, over(node).dims] = total.times(factor)
+        self.parts = [(n, t) for n in order if n.op in ("mul", "div") and self.is_part(t := self.term(n))]
+
+    def span(self, node: Value) -> Span:
+        """Return the reduced dimensions that a node has in full."""
+        return spans([node], self.known, done=self.spans)[node]
+
+    def dims_of(self, node: Value) -> Span:
+        """Return the dimensions that a reduction of the formula takes away."""
+        dims = over(node).dims
+        return self.span(node.args[0]) & (self.every if dims is None else frozenset(dims))
+
+    def term(self, root: Value) -> Term:
+        """Return a graph as a product: its factors are what is no product itself."""
+        coefficient, powers, stack = Fraction(1), Powers(), [(root, 1)]
+        while stack:
+            node, n = stack.pop()
+            if node.op == "neg":
+                coefficient *= (-1) ** n
+                stack.append((node.args[0], n))
+            elif node.op == "number" and (n > 0 or exact(node)):
+                coefficient *= exact(node) ** n
+            elif node.op == "where" and n > 0 and (side := _open_side(node)):
+                # What a gate lets through, times the gate.
+                gate = value("where", node.args[0], *(ONE if a is side else ZERO for a in node.args[1:]))
+                powers[gate] = powers.get(gate, 0) + n
+                stack.append((side, n))
+            elif node.op in ("mul", "div"):
+                stack += [(node.args[1], n if node.op == "mul" else -n), (node.args[0], n)]
+            elif node.op == "pow" and node.args[1].op == "number" and exact(node.args[1]).denominator == 1:
+                stack.append((node.args[0], n * int(exact(node.args[1]))))
+            else:
+                factor, n = self.factor(node, n)
+                powers[factor] = powers.get(factor, 0) + n
+        return Term(coefficient, {f: n for f, n in powers.items() if n})
+
+    def factor(self, node: Value, n: int) -> tuple[Value, int]:
+        """Return a factor and its exponent; of ``x`` that of ``sqrt(x)``, if the formula has it."""
+        base, exponent = node, Fraction(n)
+        if node.op == "pow" and node.args[1].op == "number":
+            base, exponent = node.args[0], n * exact(node.args[1])
+        if base in self.roots:
+            root, half = self.roots[base]
+            if (exponent / half).denominator == 1:
+                return root, int(exponent / half)
+        return node, n
+
+    def count(self, dims: Span) -> Term:
+        """Return the number of elements along dimensions."""
+        if not dims:
+            return Term(Fraction(1))
+        if None not in dims:
+            over = Over(tuple(sorted(d for d in dims if d is not None)))
+            return Term(Fraction(1), {value("count", self.counted, datum=over): 1})
+        everything = Term(Fraction(1), {value("count", self.counted, datum=Over(None)): 1})
+        rest = self.count(self.every - dims)
+        return everything.times(Term(Fraction(1), {f: -n for f, n in rest.powers.items()}))
+
+    def sum(self, term: Term, dims: Span) -> Term:
+        """Return the sum of a term over dimensions."""
+        inside = {f: n for f, n in term.powers.items() if self.span(f) & dims}
+        along = NOTHING.union(*(self.span(f) for f in inside)) & dims
+        result = term.without(inside).times(self.count(dims - along))
+        if not inside:
+            return result
+        axes = None if None in along else tuple(sorted(d for d in along if d is not None))
+        if is_deviation(inside, axes):
+            return Term(Fraction(0))
+        known = self.sums.get((frozenset(inside.items()), axes))
+        return result.times(known or Term(Fraction(1), {self.total(inside, axes): 1}))
+
+    def total(self, inside: Powers, axes: tuple[int, ...] | None) -> Value:
+        """Return the node of a sum, and remember what is in it."""
+        node = value("sum", self.value([Term(Fraction(1), inside)]), datum=Over(axes))
+        self.insides[node] = inside
+        return node
+
+    def is_part(self, term: Term) -> bool:
+        """Say whether a product is worth finding again: a quotient, or scaled by what is reduced."""
+        if len(term.powers) < 2:
+            return False
+        held = [self.span(f) for f in term.powers if names([f])]
+        return min(term.powers.values()) < 0 or any(a < b for a in held for b in held)
+
+    def by_parts(self, term: Term) -> Term:
+        """Return a term in which products that the formula has are those."""
+        for node, found in self.parts:
+            part = self.by_parts_before(node, found)
+            if part.powers == {node: 1}:
+                continue
+            while term.holds(part.powers):
+                term = term.without(part.powers).times(Term(1 / part.coefficient, {node: 1}))
+            for total in [f for f, n in term.powers.items() if n == 1 and f in self.insides]:
+                term = self.moved_in(term, total, node, part)
+        return term
+
+    def by_parts_before(self, node: Value, term: Term) -> Term:
+        """Return a product of the formula in terms of smaller ones that are found before it."""
+        for other, found in self.parts:
+            if other is node:
+                break
+            if term.holds(found.powers):
+                term = term.without(found.powers).times(Term(1 / found.coefficient, {other: 1}))
+        return term if self.is_part(term) else Term(Fraction(1), {node: 1})
+
+    def moved_in(self, term: Term, total: Value, node: Value, part: Term) -> Term:
+        """Return a term with a part of the formula inside a sum; what is reduced is moved in for it."""
+        dims = over(total).dims
+        along = self.every if dims is None else frozenset(dims)
+        wide = {f: n for f, n in part.powers.items() if self.span(f) & along}
+        rest = {f: n for f, n in part.powers.items() if f not in wide}
+        inside = Term(Fraction(1), self.insides[total])
+        if not wide or not inside.holds(wide) or not term.holds(rest):
+            return term
+        better = self.total(inside.without(wide).times(Term(Fraction(1), {node: 1})).powers, dims)
+        return term.without({**rest, total: 1}).times(Term(1 / part.coefficient, {better: 1}))
+
+    def with_means(self, term: Term) -> Term:
+        """Return a term with the mean for a sum over the number of elements."""
+        for total in [f for f, n in term.powers.items() if n == 1 and f in self.insides]:
+            (x,) = total.args
+            dims = self.span(x) & (
+                self.every if over(total).dims is None else frozenset(over(total).dims or ())
+            )
+            count = self.count(dims)
+            inverse = {f: -n for f, n in count.powers.items()}
+            if term.holds(inverse):
+                mean = value("mean", x, datum=total.datum)
+                term = term.without({**inverse, total: 1}).times(Term(Fraction(1), {mean: 1}))
+        return term
+
+    def value(self, terms: Iterable[Term]) -> Value:
+        """Return the graph of a sum, common factors in front."""
+        terms = list(terms)
+        factors = dict.fromkeys(f for term in terms for f in term.powers)
+        symbols = {f: Symbol(f"_{i:04}") for i, f in enumerate(factors)}
+        expr = Add(*(_expression(term, symbols) for term in terms))
+        known = {symbol: f for f, symbol in symbols.items()}
+        return min((to_value(f, known, decimals=self.decimals) for f in simplest_forms(expr)), key=cost)
+
+    def finished(self, terms: Iterable[Term]) -> Value:
+        """Return the graph of a sum in the terms of the formula."""
+        found = merged(self.with_means(self.by_parts(self.guarded(t))) for t in terms)
+        return self.value(found) if found else number(0)
+
+    def guarded(self, term: Term) -> Term:
+        """Return a term without the guard ``where(y == 0, 1, y)`` of a norm by which it is divided anyway."""
+        for guard in [f for f in term.powers if f.op == "where" and f.args[0].op == "eq"]:
+            y = guard.args[2]
+            if term.powers.get(y, 0) < 0 and is_number(guard.args[1], 1):
+                n = term.powers[guard]
+                term = term.without({guard: n}).times(Term(Fraction(1), {y: n}))
+        return term
+
+
+def is_deviation(inside: Powers, axes: tuple[int, ...] | None) -> bool:
+    """Say whether something adds up to 0, as ``x - mean(x)`` does."""
+    (node, n), *others = inside.items()
+    if others or n != 1 or node.op != "sub":
+        return False
+    return node.args[1] is value("mean", node.args[0], datum=Over(axes))
+
+
+def _open_side(node: Value) -> Value | None:
+    """Return the side of a choice that is not 0, if the other one is and this is no number."""
+    _, a, b = node.args
+    side = b if is_number(a, 0) else a if is_number(b, 0) else None
+    return side if side is not None and names([side]) else None
+
+
+_HALVES = {"sqrt": Fraction(1, 2), "rsqrt": Fraction(-1, 2)}
+
+
+def _is_root(node: Value) -> bool:
+    return node.op == "pow" and node.args[1].op == "number" and abs(exact(node.args[1])) == Fraction(1, 2)
+
+
+def _expression(term: Term, symbols: Mapping[Value, Symbol]) -> Mul:
+    coefficient = Rational(term.coefficient.numerator, term.coefficient.denominator)
+    return Mul(coefficient, *(Pow(symbols[f], Integer(n)) for f, n in term.powers.items()))

@@ -1,0 +1,40 @@
+"""A softmax written out, as the operator that torch has for it: one that does not overflow."""
+
+from __future__ import annotations
+
+from fngen.ir import Over, Value, rewrite, value
+from fngen.spans import over
+
+
+def as_softmax(node: Value) -> Value | None:
+    """Return ``softmax(x)`` for ``exp(x - logsumexp(x))``, and its logarithm likewise.
+
+    torch has them over one dimension. Over several they are what it does there, step by step.
+
+    Args:
+        node: A graph whose arguments are in torch's terms already.
+    """
+    if node.op == "sub" and node.args[1].op == "logsumexp" and node.args[1].args[0] is node.args[0]:
+        return _log_softmax(node.args[0], over(node.args[1]).dims)
+    if node.op != "exp":
+        return None
+    (inner,) = node.args
+    if inner.op == "log_softmax":
+        return value("softmax", *inner.args, datum=inner.datum)
+    if inner.op == "sub" and inner.args[1].op == "log" and inner.args[1].args[0].op == "sum":
+        shares, total = value("exp", inner.args[0]), inner.args[1].args[0]
+        return value("div", shares, total) if total.args[0] is shares else None
+    return None
+
+
+def with_softmax(root: Value) -> Value:
+    """Return a graph with every softmax as one node, for a reader."""
+    return rewrite([root], lambda node: as_softmax(node) or node)[root]
+
+
+def _log_softmax(x: Value, dims: tuple[int, ...] | None) -> Value:
+    if dims is not None and len(dims) == 1:
+        return value("log_softmax", x, datum=Over(dims))
+    shifted = value("sub", x, value("amax", x, datum=Over(dims)))
+    total = value("sum", value("exp", shifted), datum=Over(dims))
+    return value("sub", shifted, value("log", total))

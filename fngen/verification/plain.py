@@ -1,0 +1,156 @@
+"""A formula with reductions as plain torch operators, on tensors, and to 60 digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mpmath import mp
+from torch import Tensor
+
+from fngen import grids
+from fngen.alignment import alignment
+from fngen.declared import CHANNELS
+from fngen.grids import Grid
+from fngen.problem import Problem
+from fngen.verification.reference import DIGITS, evaluate, torch_differentiates
+
+_SIZES = (4, 5, 6, 3)
+_WANTED, _TRIES = 6, 200
+Sample = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The formula as torch's operators, one by one."""
+
+    problem: Problem
+
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        """Return the value, without the dimensions that everything was reduced over."""
+        rank = max(t.dim() for t in tensors)
+        channels = {p.name for p in self.problem.params if p.dim == CHANNELS}
+        named = zip(self.problem.inputs, tensors, strict=True)
+        variables = {x: along_channels(t, rank) if x in channels else t for x, t in named}
+        value = evaluate([self.problem.value], variables)[self.problem.value]
+        dropped = self.problem.dropped
+        if None in dropped:
+            return value.reshape(())
+        return value.squeeze(tuple(d for d in dropped if d is not None)) if dropped else value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """A shape with one dimension more than the formula needs."""
+        needs = alignment(self.problem.value, {x: x for x in self.problem.inputs}, self.problem.params)
+        return _SIZES[: max(needs.rank, needs.distinct, 1) + 1] + (2,) * (max(needs.rank, needs.distinct) - 3)
+
+    def shape_of(self, x: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of an input when the others have ``shape``."""
+        dims = {p.name: p.dim for p in self.problem.params}
+        if x not in dims:
+            return shape
+        dim = dims[x]
+        return () if dim is None else (shape[dim],)
+
+    def samples(self) -> list[Sample]:
+        """Return tensors for which value and gradients are finite, on several scales."""
+        generator = torch.Generator().manual_seed(0)
+        found = []
+        scales = ((-1, 1), (0.1, 1), (-3, 3), (0.5, 4))
+        for i in range(_TRIES):
+            low, high = scales[i % len(scales)]
+            sample = tuple(
+                low
+                + (high - low)
+                * torch.rand(self.shape_of(x, self.shape), generator=generator, dtype=torch.float64)
+                for x in self.problem.inputs
+            )
+            if all(bool(t.isfinite().all()) for t in self.results(sample)):
+                found.append(sample)
+            if len(found) == _WANTED:
+                break
+        return found
+
+    def results(self, sample: Sample) -> list[Tensor]:
+        """Return the value and the gradient by each input, as far as torch has them."""
+        if not torch_differentiates(self.problem):
+            return [self(*sample)]
+        return results_of(self, sample)
+
+
+def along_channels(t: Tensor, rank: int) -> Tensor:
+    """Return a parameter of shape ``(C,)`` as it broadcasts along dimension 1 of so many."""
+    return t.reshape([1] * min(1, rank - 1) + [-1] + [1] * (rank - 2))
+
+
+def results_of(function: Callable[..., Tensor], sample: Sample) -> list[Tensor]:
+    """Return the value of a function and its gradients, of a cotangent that is not the same everywhere."""
+    leaves = [x.clone().requires_grad_() for x in sample]
+    value = function(*leaves)
+    if not value.requires_grad:
+        return [value, *(torch.zeros_like(x) for x in sample)]
+    grads = torch.autograd.grad(value, leaves, cotangent(value), allow_unused=True)
+    return [
+        value.detach(),
+        *(torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True)),
+    ]
+
+
+def cotangent(value: Tensor) -> Tensor:
+    """Return what gradients are taken with: another number for each element."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.rand(value.shape, generator=generator, dtype=value.dtype) + 0.5
+
+
+@dataclass(frozen=True)
+class Precise:
+    """Value and gradients of a formula for one sample, worked out to 60 digits by differences."""
+
+    problem: Problem
+    sample: Sample
+
+    def result(self, index: int, place: int) -> float:
+        """Return one element of the value (0) or of the gradient by an input (from 1)."""
+        with mp.workdps(DIGITS):
+            if not index:
+                return float(self.value(self.grids()).items[place])
+            step = mp.mpf(10) ** -(DIGITS // 3)
+            ahead, behind = (self.total(index - 1, place, s) for s in (step, -step))
+            return float((ahead - behind) / (2 * step))
+
+    def results(self) -> list[Tensor]:
+        """Return the value and the gradient by each input."""
+        with mp.workdps(DIGITS):
+            value = self.value(self.grids())
+        shape = Plain(self.problem)(*self.sample).shape
+        found = [torch.tensor([float(v) for v in value.items], dtype=torch.float64).reshape(shape)]
+        for i, x in enumerate(self.sample, 1):
+            slopes = [self.result(i, place) for place in range(x.numel())]
+            found.append(torch.tensor(slopes, dtype=torch.float64).reshape(x.shape))
+        return found
+
+    def grids(self) -> dict[str, Grid]:
+        """Return the inputs."""
+        rank = max(t.dim() for t in self.sample)
+        channels = {p.name for p in self.problem.params if p.dim == CHANNELS}
+        found = {}
+        for x, t in zip(self.problem.inputs, self.sample, strict=True):
+            wide = along_channels(t, rank) if x in channels else t
+            found[x] = Grid(tuple(wide.shape), tuple(map(mp.mpf, wide.flatten().tolist())))
+        return found
+
+    def value(self, variables: dict[str, Grid]) -> Grid:
+        """Return the value of the formula."""
+        return grids.evaluate(self.problem.value, variables)
+
+    def total(self, index: int, place: int, step: Any) -> Any:
+        """Return what the cotangent makes of the value, one element of an input moved."""
+        variables = self.grids()
+        x = self.problem.inputs[index]
+        items = list(variables[x].items)
+        items[place] += step
+        value = self.value({**variables, x: Grid(variables[x].shape, tuple(items))})
+        weights = cotangent(Plain(self.problem)(*self.sample)).flatten().tolist()
+        return mp.fsum(w * v for w, v in zip(weights, value.items, strict=True))

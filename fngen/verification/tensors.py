@@ -1,0 +1,188 @@
+"""The checks of a formula with reductions: its points are whole tensors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+
+from fngen.errors import VerificationError
+from fngen.problem import Problem
+from fngen.verification.plain import Plain, Precise, Sample, cotangent, results_of
+from fngen.verification.reference import torch_differentiates
+from fngen.verification.report import Check, Report
+
+_JUDGED = 24
+"""Elements up to which torch's judges compare every one by itself."""
+_CLOSE = 1e-9
+"""Relative difference from the reference beyond which 60 digits decide who is right."""
+
+
+def verify_tensors(
+    asked: Problem, apply: Callable[..., Tensor], cls: Callable[..., torch.nn.Module]
+) -> Report:
+    """Compare a layer with torch autograd of the plain formula, on tensors.
+
+    Args:
+        asked: The formula, its constants still names.
+        apply: The file's function.
+        cls: The file's module.
+
+    Raises:
+        VerificationError: If no tensors were found for which the formula is finite.
+    """
+    problem = asked.at_defaults()
+    plain, native = Plain(problem), torch_differentiates(problem)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        samples = plain.samples()
+        if not samples:
+            hint = "It may be complex or undefined everywhere: nothing was verified."
+            raise VerificationError("no tensors found at which the layer is real and finite", hint)
+        subject = TensorSubject(asked, plain, apply, cls, samples, native)
+        checks = tuple(subject.checks())
+    name = getattr(apply, "__name__", "layer")
+    reference = "torch autograd of the formula" if native else "60-digit differences of the formula"
+    return Report(name, reference, checks)
+
+
+@dataclass(frozen=True)
+class TensorSubject:
+    """A layer under test, beside the plain formula."""
+
+    asked: Problem
+    plain: Plain
+    apply: Callable[..., Tensor]
+    cls: Callable[..., torch.nn.Module]
+    found: Sequence[Sample]
+    native: bool
+
+    @property
+    def count(self) -> int:
+        """The number of elements at which it is compared."""
+        return sum(s[0].numel() for s in self.found)
+
+    def checks(self) -> Iterator[Check]:
+        """Yield the checks; one that raises is one that failed."""
+        steps: list[tuple[str, Callable[[], list[Check]]]] = [
+            ("value", self.values),
+            ("forward mode", lambda: [self.forward_mode()]),
+            ("broadcasting", lambda: [self.broadcasting()]),
+            ("module", lambda: [self.module()]),
+            ("gradcheck", lambda: [self.judged("gradcheck", gradcheck, check_forward_ad=True)]),
+            ("gradgradcheck", lambda: [self.judged("gradgradcheck", gradgradcheck)]),
+        ]
+        for name, step in steps:
+            try:
+                yield from step()
+            except Exception as error:  # Whatever a broken file raises is its failure, not ours.
+                first = str(error).strip().split("\n")[0]
+                yield Check(name, False, self.count, detail=f"{type(error).__name__}: {first}")
+
+    def values(self) -> list[Check]:
+        """Compare the value and each gradient, by the node for plain tensors and by that of torch.func."""
+        titles = ["value", *(f"d/d{x}" for x in self.plain.problem.inputs)]
+        worst = [0.0] * len(titles)
+        faults = [""] * len(titles)
+        for sample in self.found if self.native else self.found[:1]:
+            precise = Precise(self.plain.problem, sample)
+            want = self.plain.results(sample) if self.native else precise.results()
+            output, vjp, *_ = torch.func.vjp(self.apply, *sample)
+            transformed = [output, *vjp(cotangent(output))]
+            for got in (results_of(self.apply, sample), transformed):
+                for i, (mine, other) in enumerate(zip(got, want, strict=True)):
+                    error, fault = _compared(mine, other, partial(precise.result, i))
+                    worst[i], faults[i] = max(worst[i], error), faults[i] or fault
+        rows = zip(titles, faults, worst, strict=True)
+        return [Check(title, not fault, self.count, w, fault) for title, fault, w in rows]
+
+    def forward_mode(self) -> Check:
+        """Compare the tangent with the gradients: both say what a direction does."""
+        for sample in self.found:
+            output, vjp, *_ = torch.func.vjp(self.apply, *sample)
+            tangents = tuple(cotangent(x) - 0.9 for x in sample)
+            got = torch.func.jvp(self.apply, sample, tangents)[1]
+            pairs = list(zip(vjp(cotangent(output)), tangents, strict=True))
+            want, size = sum((g * t).sum() for g, t in pairs), sum((g * t).abs().sum() for g, t in pairs)
+            if got.shape != output.shape:
+                return Check("forward mode", False, self.count, detail=f"shape {tuple(got.shape)}")
+            if not bool(((got * cotangent(output)).sum() - want).abs() <= 1e-7 * size + 1e-300):
+                detail = "the tangent is not what the gradients say"
+                return Check("forward mode", False, self.count, detail=detail)
+        return Check("forward mode", True, self.count)
+
+    def broadcasting(self) -> Check:
+        """Compare with the plain formula where inputs are smaller than others, also along what is reduced."""
+        if not self.native:
+            return Check("broadcasting", True, 0, detail="torch does not differentiate the formula")
+        sample, problem = self.found[0], self.plain.problem
+        params = {p.name for p in problem.params}
+        n = 0
+        for i, x in enumerate(problem.inputs):
+            if x in params or len(problem.inputs) - len(params) < 2:
+                continue
+            for d in range(sample[i].dim()):
+                small = (*sample[:i], sample[i].narrow(d, 0, 1), *sample[i + 1 :])
+                pairs = zip(results_of(self.apply, small), results_of(self.plain, small), strict=True)
+                if not all(
+                    a.shape == b.shape and torch.allclose(a, b, 1e-7, 1e-12, equal_nan=True) for a, b in pairs
+                ):
+                    detail = f"{x} of shape {tuple(small[i].shape)} among {tuple(sample[i].shape)}"
+                    return Check("broadcasting", False, n, detail=detail)
+                n += 1
+        return Check("broadcasting", True, n)
+
+    def module(self) -> Check:
+        """Compare the module with the function, and with the formula at other constants."""
+        params, consts = self.plain.problem.params, self.asked.consts
+        shape, sample = self.plain.shape, self.found[0]
+        sizes = [shape[d] for d in dict.fromkeys(p.dim for p in params) if d is not None]
+        moved = [float(c.default) * 1.25 + 0.5 * i for i, c in enumerate(consts, 1)]
+        for values in ([float(c.default) for c in consts], moved):
+            module = self.cls(*sizes, *values)
+            inputs, learned = sample[: len(sample) - len(params)], sample[len(sample) - len(params) :]
+            names = [label for label, _ in module.named_parameters()]
+            own = {label: p.reshape(-1) for label, p in zip(names, learned, strict=True)}
+            got = torch.func.functional_call(module, own, inputs)
+            settled = replace(
+                self.asked,
+                consts=tuple(replace(c, default=repr(v)) for c, v in zip(consts, values, strict=True)),
+            )
+            want = Plain(settled.at_defaults())(*sample)
+            if got.shape != want.shape or not torch.allclose(got, want, 1e-7, 1e-12, equal_nan=True):
+                return Check(
+                    "module", False, self.count, detail=f"with constants {values} it differs from the formula"
+                )
+        return Check("module", True, self.count)
+
+    def judged(self, name: str, judge: Callable[..., bool], **options: bool) -> Check:
+        """Let torch's own judge compare the layer with finite differences, on a small tensor."""
+        sample = self.found[min(1, len(self.found) - 1)]
+        leaves = [x.clone().requires_grad_() for x in sample]
+        fast = sum(x.numel() for x in leaves) > _JUDGED
+        judge(self.apply, leaves, fast_mode=fast, **options)
+        return Check(name, True, self.count)
+
+
+def _compared(got: Tensor, want: Tensor, precise: Callable[[int], float]) -> tuple[float, str]:
+    """Return the worst relative error, and what is wrong: where the two differ, 60 digits decide."""
+    if (got.shape, got.dtype) != (want.shape, want.dtype):
+        return 0.0, f"{got.dtype} of shape {tuple(got.shape)} for {want.dtype} of {tuple(want.shape)}"
+    if not want.numel():
+        return 0.0, ""
+    size = want.abs().maximum(1e-8 * want.abs().max()).clamp(min=1e-300)
+    errors = ((got - want).abs() / size).nan_to_num(torch.inf, torch.inf).flatten()
+    for i in errors.gt(_CLOSE).nonzero().flatten().tolist():
+        exact, here, there = precise(i), got.flatten()[i].item(), want.flatten()[i].item()
+        mine, other, scale = abs(here - exact), abs(there - exact), float(want.abs().max())
+        if not mine <= max(1e-7 * abs(exact), 1e-13 * scale, 8 * other):
+            return float(
+                errors[i]
+            ), f"at element {i} the file gives {here!r}, the formula {there!r}, {exact!r} in full"
+        errors[i] = min(float(errors[i]), mine / max(abs(exact), 1e-13 * scale, 1e-300))
+    return float(errors.max()), ""
