@@ -10,7 +10,8 @@ from hashlib import sha256
 from itertools import chain, count
 
 from fngen.errors import OptionError
-from fngen.ir import CONDITIONS, Value, fold
+from fngen.functions.reductions import SPELLED
+from fngen.ir import CONDITIONS, Over, Value, fold
 from fngen.printing.infix import ATOM, POWER, PRODUCT, SUM
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
