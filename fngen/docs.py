@@ -30,7 +30,7 @@ def summary(problem: Problem, function: str, formula: str) -> str:
 def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
     """Return the docstring of the function."""
     inputs = layer.inputs
-    over = {None: " elementwise", "sum": "", "mean": ""}[problem.reduction]
+    over = "" if problem.reduction or problem.reduces else " elementwise"
     what = f"``{formula}``{over}" if len(formula) <= 60 else "the value of the layer"
     if problem.results:
         what = f"{', '.join(f'``{x}``' for x, _ in problem.results)} of ``{formula}``{over}"
@@ -40,19 +40,36 @@ def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
     others = [f"{x}: {kind}, broadcastable with ``{inputs[0]}``." for x in inputs[1:]]
     others += [f"{p.name}: {_along(p, inputs[0])}." for p in layer.params]
     others += [f"{c.name}: Number." for c in layer.consts]
-    result = "Tensor without dimensions." if problem.reduction else "Tensor of the broadcast shape."
-    if problem.results:
-        result = "The outputs by name, each of the broadcast shape of what it depends on."
-    elif len(layer.parameters) == 1 and not problem.reduction:
-        result = f"Tensor of the shape of ``{inputs[0]}``."
+    result = _result(problem, inputs[0] if len(layer.parameters) == 1 else "")
     no_number = ", or a constant no number" if layer.consts else ""
+    raised = [] if problem.complex else [f"TypeError: If a tensor is complex{no_number}."]
+    raised += ["ValueError: If a dimension that is reduced is missing."] if layer.alignment.rank else []
     return [
         f'"""Return {what}.',
         *_section("Args", [first, *others]),
         *_section("Returns", [result]),
-        *([] if problem.complex else _section("Raises", [f"TypeError: If a tensor is complex{no_number}."])),
+        *_section("Raises", raised),
         '"""',
     ]
+
+
+def _result(problem: Problem, only: str) -> str:
+    """Return what the function gives; ``only`` is its only input, if it has one."""
+    if problem.reduction or None in problem.dropped:
+        return "Tensor without dimensions."
+    if problem.results:
+        return "The outputs by name, each of the broadcast shape of what it depends on."
+    shape = f"the shape of ``{only}``" if only else "the broadcast shape"
+    return f"Tensor of {shape}{_without(problem)}."
+
+
+def _without(problem: Problem) -> str:
+    """Return which dimensions the result does not have."""
+    dims = [str(d) for d in sorted(d for d in problem.dropped if d is not None)]
+    if not dims:
+        return ""
+    *most, last = dims
+    return f", without dimensions {', '.join(most)} and {last}" if most else f", without dimension {last}"
 
 
 def _along(param: Param, first: str) -> str:
@@ -63,12 +80,12 @@ def _along(param: Param, first: str) -> str:
 
 
 def _section(title: str, lines: list[str]) -> list[str]:
-    return ["", f"{title}:", *(f"    {line}" for line in lines)]
+    return [] if not lines else ["", f"{title}:", *(f"    {line}" for line in lines)]
 
 
 def module_summary(problem: Problem, function: str, equation: str) -> str:
     """Return the first line of the module's docstring."""
-    where = "" if problem.reduction else " elementwise"
+    where = "" if problem.reduction or problem.reduces else " elementwise"
     line = f"Apply :math:`{equation}`{where}."
     return line if equation and len(line) <= MARGIN - len('    r"""') else f"Apply :func:`{function}`{where}."
 
@@ -76,15 +93,14 @@ def module_summary(problem: Problem, function: str, equation: str) -> str:
 def shapes(problem: Problem, layer: Layer) -> list[str]:
     """Return the lines of the module's Shape section."""
     several = len(layer.inputs) > 1
-    first = (
-        "Inputs: :math:`(*)`, any mutually broadcastable shapes."
-        if several
-        else "Input: :math:`(*)`, any shape."
-    )
-    last = "the broadcast shape." if several else "the same shape."
+    rank = layer.alignment.rank
+    least = f" of {rank} dimension{'s' * (rank > 1)} or more" if rank else ""
+    first = f"any mutually broadcastable shapes{least}." if several else f"any shape{least}."
+    last = "the broadcast shape" if several else "the same shape"
+    scalar = problem.reduction or None in problem.dropped
     return [
-        f"- {first}",
-        "- Output: a scalar." if problem.reduction else f"- Output: :math:`(*)`, {last}",
+        f"- Input{'s' * several}: :math:`(*)`, {first}",
+        "- Output: a scalar." if scalar else f"- Output: :math:`(*)`, {last}{_without(problem)}.",
     ]
 
 
@@ -161,10 +177,11 @@ def _display(rows: list[str]) -> list[str]:
     return lines
 
 
-def example_lines(made: str, shown: Example | None) -> list[str]:
-    """Return the lines of the module's example, as at a prompt."""
+def example_lines(cls: str, sizes: int, shown: Example | None) -> list[str]:
+    """Return the lines of the module's example, as at a prompt; ``sizes`` is how many its parameters have."""
     if shown is None:
         return []
+    made = f"{cls}({', '.join([str(shown.size)] * sizes)})"
     call = filled([f"{a}," for a in shown.arguments[:-1]] + [f"{shown.arguments[-1]})"], MARGIN - 16)
     lines = [f">>> m({call[0]}", *(f"...   {line}" for line in call[1:])]
     return [f">>> m = {made}", *lines, shown.result]

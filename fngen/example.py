@@ -8,26 +8,34 @@ from itertools import islice, product
 from struct import pack, unpack
 from typing import Any
 
+from fngen import grids
+from fngen.grids import Grid
 from fngen.numeric import mp_evaluate
 from fngen.problem import Problem
+from fngen.spans import reduced
 
 _VECTORS = ((-1.0, 0.0, 1.0), (1.0, 2.0, 3.0), (0.5, 1.0, 1.5), (0.2, 0.4, 0.6), (2.0, 3.0, 5.0))
 _COMPLEX_VECTORS = ((1 + 2j, 3 - 1j), (0.5 + 1j, 1 - 0.5j), (0.2 - 0.4j, 0.6 + 0.1j), (2 + 3j, -1 + 1j))
 _SCALARS = (3.0, 0.5, 2.0, 1.0, 0.1, -1.0)
 _TRIES = 60
+_SIZE = 3
+"""Elements of a vector."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """Arguments as Python text, and the tensor that the layer prints."""
+    """Arguments as Python text, the tensor that the layer prints, and the length of its parameters."""
 
     arguments: tuple[str, ...]
     result: str
+    size: int = 1
 
 
 def example(problem: Problem) -> Example | None:
     """Return the first example whose result is printed plainly, if there is one."""
     problem = problem.at_defaults()
+    if problem.reduces:
+        return _of_vectors(problem)
     vectors = _COMPLEX_VECTORS if problem.complex else _VECTORS
     learned = tuple(float(p.init) for p in problem.params)
     for vector, scalars in islice(_candidates(vectors, len(problem.inputs) - len(learned)), _TRIES):
@@ -42,6 +50,26 @@ def example(problem: Problem) -> Example | None:
         if shown:
             first = f"torch.tensor([{', '.join(str(x).strip('()') for x in vector)}])"
             return Example((first, *(f"torch.tensor({s})" for s in scalars)), shown)
+    return None
+
+
+def _of_vectors(problem: Problem) -> Example | None:
+    """Return an example in which every input is a vector, for a formula that reduces one dimension or all."""
+    from mpmath import mp
+
+    if reduced([problem.value]) - {0, -1, None}:
+        return None
+    count = len(problem.inputs) - len(problem.params)
+    learned = {p.name: grids.number(mp.mpf(p.init)) for p in problem.params}
+    for first in range(len(_VECTORS)):
+        vectors = [_VECTORS[(first + i) % len(_VECTORS)] for i in range(count)]
+        variables = [Grid((_SIZE,), tuple(map(mp.mpf, v))) for v in vectors]
+        with mp.workdps(20):
+            named = dict(zip(problem.inputs, variables, strict=False))
+            found = grids.evaluate(problem.value, named | learned).items
+            values: list[complex | None] = [float(v) if mp.isfinite(v) else None for v in found]
+        if not all(map(_is_whole, values)) and (shown := _tensor(values, scalar=bool(problem.dropped))):
+            return Example(tuple(f"torch.tensor({list(v)})" for v in vectors), shown, _SIZE)
     return None
 
 

@@ -60,7 +60,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
     bodies = [b for n in (main, *layer.helpers) for b in n.bodies]
     constants = [_constant(c) for c in layer.constants]
     equation = "" if problem.results else docs.equation(problem)
-    shown_example = None if problem.results or problem.reduces else example(problem)
+    shown_example = None if problem.results else example(problem)
     result = main.result if isinstance(main, Several) else "Tensor"
     cls = main.cls
     exports = [cls, f"{cls}Function", *([result] if problem.results else []), main.function]
@@ -93,7 +93,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         constructor=constructor(problem, layer, formula),
         module_head=bracketed("def forward(", ["self", *typed(layer.inputs)], f") -> {result}:", 4),
         module_return=bracketed(f"return {main.function}(", _given(layer), ")", 8),
-        example=docs.example_lines(f"{cls}({', '.join('1' for _ in sizes(layer))})", shown_example),
+        example=docs.example_lines(cls, len(sizes(layer)), shown_example),
         extra_repr=repr_body(layer, formula),
     )
 
