@@ -21,13 +21,22 @@ def dropped(root: Value, dims: Span, numbers: Collection[str]) -> Value:
     """
     if not dims or None in dims:
         return root  # A reduction over all dimensions keeps none.
-    axes = tuple(sorted(d for d in dims if d is not None))
     last, tensors = _last(root, numbers)
+    axes = _axes(dims)
     inside = set(postorder(a for n in last for a in n.args))
     if tensors or any(over(n).dims != axes or n in inside for n in last):
-        return value("squeeze", root, datum=Over(axes))
+        return squeezed(root, dims)
     images = {n: value(n.op, *n.args, datum=replace(over(n), keepdim=False)) for n in last}
     return substitute(root, images)
+
+
+def squeezed(root: Value, dims: Span) -> Value:
+    """Return a graph without the dimensions that a result does not have, all left out at the end."""
+    return value("squeeze", root, datum=Over(_axes(dims))) if dims and None not in dims else root
+
+
+def _axes(dims: Span) -> tuple[int, ...]:
+    return tuple(sorted(d for d in dims if d is not None))
 
 
 def _last(root: Value, numbers: Collection[str]) -> tuple[list[Value], bool]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 from fngen import economy
 from fngen.buffers import CHEAP, reuse
+from fngen.extents import Extents
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.fuse import fuse
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
-from fngen.keep import depends, kept
+from fngen.keep import kept
 from fngen.lower import Body, Target, lower
 from fngen.printing.infix import Printer
 
@@ -43,7 +44,7 @@ class Formula:
         root: The formula.
         slopes: Its partial derivatives, as a second derivative starts from them.
         quick: The same in the cheapest form.
-        inputs: The names of its inputs.
+        extents: Of its inputs.
         budget: What autograd of the plain formula would save.
         cotangent: The name of the output's gradient.
         scalar_cotangent: Whether that is a number, whatever the shape of the inputs.
@@ -58,7 +59,7 @@ class Formula:
     root: Value
     slopes: tuple[Value, ...]
     quick: tuple[Value, ...]
-    inputs: tuple[str, ...]
+    extents: Extents
     budget: tuple[int, ...]
     cotangent: str
     scalar_cotangent: bool
@@ -70,9 +71,9 @@ class Formula:
     lean: bool
 
     @property
-    def bits(self) -> dict[str, int]:
-        """The bit of each input in a mask of them."""
-        return {x: 1 << i for i, x in enumerate(self.inputs)}
+    def inputs(self) -> tuple[str, ...]:
+        """The names of its inputs."""
+        return self.extents.inputs
 
 
 def build(
@@ -119,7 +120,7 @@ def _kept(formula: Formula, quick: Sequence[Value]) -> list[Value]:
     by_output = [formula.root] if formula.output in formula.leaves else []
     if formula.lean:
         return [*map(name, leaves), *by_output]
-    found = kept(formula.root, quick, formula.inputs, leaves, formula.budget)
+    found = kept(formula.root, quick, formula.extents, leaves, formula.budget)
     return list(dict.fromkeys([*found, *by_output]))
 
 
@@ -130,7 +131,7 @@ def _forward(
     named = dict(formula.named)
     if formula.output in formula.leaves:
         named[formula.root] = formula.output
-    images = reuse([formula.root], depends([formula.root], formula.bits), keep)
+    images = reuse([formula.root], formula.extents.depends([formula.root]), keep)
     wanted = {images[n]: text for n, text in named.items() if n in images}
     stored = {images[n] for n in keep if n.args}
     body = lower([Target(images[formula.root], room)], printer, taken, wanted, 8, stored, recycle=True)
@@ -142,14 +143,15 @@ def _backward(
     formula: Formula, saved: Mapping[Value, Value], made: list[Target], printer: Printer, taken: set[str]
 ) -> Body:
     """Return the statements of the gradients."""
-    masks = depends([formula.root], formula.bits)
-    bits = formula.bits | {str(v.datum): masks[n] for n, v in saved.items()}
-    alone = 1 << len(formula.inputs)  # Under vmap it may be batched alone.
-    bits[formula.cotangent] = alone if formula.scalar_cotangent else 2 * alone - 1
+    extents = formula.extents
+    masks = extents.depends([formula.root])
+    bits = {str(v.datum): masks[n] for n, v in saved.items()}
+    result = 0 if formula.scalar_cotangent else masks[formula.root]
+    bits[formula.cotangent] = extents.cotangent(result)
     small = {str(v.datum) for n, v in saved.items() if n.op in BOUNDED_FUNCTIONS} | {formula.cotangent}
     values = shared_factors([t.value for t in made], formula.cotangent, formula.inputs, small)
-    values = fuse(values, depends(values, bits), small)
-    images = reuse(values, depends(values, bits))
+    values = fuse(values, extents.depends(values, bits), small)
+    images = reuse(values, extents.depends(values, bits))
     named = zip(substitute_all(formula.named, saved), formula.named.values(), strict=True)
     # What is read once lives longer with a name than without.
     uses = Counter(a for n in postorder(images[v] for v in values) for a in n.args)

@@ -6,33 +6,22 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from fngen.cost import weight
+from fngen.extents import Extents
 from fngen.functions import TABLE
-from fngen.ir import CONDITIONS, LEAVES, Value, fold, name, postorder
+from fngen.ir import CONDITIONS, LEAVES, REDUCTIONS, Value, fold, name, postorder
 
 _NOTHING = frozenset({"neg", "add", "sub", "floor", "ceil", "round", "trunc", "sign"})
 _RESULT = frozenset({"exp", "exp2", "expm1", "sigmoid", "tanh", "tan", "sqrt", "rsqrt", "relu", "selu"})
 
 
-def depends(roots: Iterable[Value], inputs: Mapping[str, int]) -> dict[Value, int]:
-    """Return for each node a bit mask of the inputs below it: how it broadcasts."""
-
-    def visit(node: Value, masks: list[int]) -> int:
-        mask = inputs.get(str(node.datum), 0) if node.op == "name" else 0
-        for m in masks:
-            mask |= m
-        return mask
-
-    return fold(roots, visit)
-
-
-def budget(root: Value, inputs: Sequence[str]) -> tuple[int, ...]:
-    """Return for each tensor that autograd of a formula saves the inputs that it depends on.
+def budget(root: Value, extents: Extents) -> tuple[int, ...]:
+    """Return the extent of each tensor that autograd of a formula saves.
 
     Args:
         root: The formula as the user wrote it.
-        inputs: The names of the inputs; a result is a bit mask of them.
+        extents: Of its inputs.
     """
-    masks = depends([root], {x: 1 << i for i, x in enumerate(inputs)})
+    masks = extents.depends([root])
     saved = [masks[n] for n in _saved_by_autograd(root, masks)]
     return tuple(sorted(saved, key=lambda mask: (mask.bit_count(), mask)))
 
@@ -40,7 +29,7 @@ def budget(root: Value, inputs: Sequence[str]) -> tuple[int, ...]:
 def kept(
     root: Value,
     slopes: Sequence[Value],
-    inputs: Sequence[str],
+    extents: Extents,
     leaves: Collection[str],
     allowed: Sequence[int],
 ) -> list[Value]:
@@ -52,11 +41,11 @@ def kept(
     Args:
         root: The formula.
         slopes: Its partial derivatives.
-        inputs: The names of the inputs.
+        extents: Of its inputs.
         leaves: The inputs that a second derivative starts from: they stay.
         allowed: The budget.
     """
-    masks = depends([root, *slopes], {x: 1 << i for i, x in enumerate(inputs)})
+    masks = extents.depends([root, *slopes])
     forward = [n for n in postorder([root]) if masks[n]]
     chosen = {*_frontier(slopes, set(forward)), *map(name, leaves)}
     order = {n: i for i, n in enumerate(forward)}
@@ -120,6 +109,10 @@ def _saved(node: Value, recorded: Mapping[Value, bool]) -> list[Value]:
         return args if recorded[args[1]] else args[1:]
     if node.op == "pow" and recorded[args[1]]:
         return [*args, node]
+    if node.op in ("softmax", "log_softmax", "sum", "mean", "squeeze"):
+        return [node] if node.op.endswith("softmax") else []
+    if node.op in REDUCTIONS:
+        return args if node.op == "var" else [*args, node]
     row = TABLE.get(node.op)
     return [node] if row is None else args
 

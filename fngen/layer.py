@@ -11,7 +11,7 @@ from fngen.algebra import ZERO, sum_of
 from fngen.alignment import Alignment, alignment
 from fngen.backends.torch import wrapped
 from fngen.derivatives import Derivatives
-from fngen.ir import Value, is_number, name, names, substitute_all, value
+from fngen.ir import Value, is_number, name, names, postorder, substitute_all, value
 from fngen.lower import MARGIN, Target, lower
 from fngen.node import Layer, Node
 from fngen.plan import Plan, aliases_of, helper_plan, hoist, identifiers, main_plan
@@ -79,14 +79,14 @@ def _node(
     tangent = plan.tangent or _tangent(plan, slopes)
     jvp = lower([Target(tangent, room - 4)], printer, set(taken), named, 12)
     quick = None
-    if main and not plan.complex and plan.tangent is None:
+    if main and not plan.complex:
         labels = plan.names
         always = plan.leaves if plan.reduction else names(let.value for let in backward.shared)
         formula = eager.Formula(
-            root=plan.value,
+            root=plan.wide if plan.wide and _shares(plan.wide, slopes) else plan.value,
             slopes=slopes,
             quick=plan.quick,
-            inputs=tuple(x for x, s in zip(labels.inputs, plan.scalars, strict=True) if not s),
+            extents=plan.extents,
             budget=plan.budget,
             cotangent=labels.cotangent,
             scalar_cotangent=plan.scalar_cotangent,
@@ -111,6 +111,12 @@ def _node(
         complex=plan.complex,
         inserted=plan.inserted,
     )
+
+
+def _shares(root: Value, slopes: Sequence[Value]) -> bool:
+    """Say whether gradients are made of what the value is made of."""
+    known = set(postorder([root]))
+    return any(n.args and names([n]) and n in known for n in postorder(slopes))
 
 
 def _gradients(plan: Plan, slopes: Sequence[Value]) -> list[Target]:

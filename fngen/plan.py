@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fngen import wirtinger
 from fngen.algebra import ZERO
 from fngen.backends.scalars import IF_ELSE
 from fngen.backends.torch import legalise
 from fngen.derivatives import COTANGENT, Derivatives
-from fngen.dimensions import dropped, inserted
+from fngen.dimensions import dropped, inserted, squeezed
 from fngen.economy import complements
+from fngen.extents import Extents
 from fngen.functions import TABLE
 from fngen.ir import Value, name, names, substitute_all, value
 from fngen.keep import budget
@@ -21,6 +22,8 @@ from fngen.naming import OF_MODULE, OF_TUPLE, class_name, free_name, python_name
 from fngen.node import Names
 from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
+from fngen.softmax import with_softmax
+from fngen.spans import of_inputs, reduced
 
 VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
 """Operators whose result may share the memory of their argument."""
@@ -51,6 +54,9 @@ class Plan:
     """The tangent where it is no sum of slopes times tangents."""
     inserted: tuple[int, ...] = ()
     """The dimensions that the cotangent lacks, in the order in which they are put in."""
+    wide: Value | None = None
+    """The value, its last reductions as the gradients have them."""
+    extents: Extents = field(default_factory=lambda: Extents(()))
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -105,6 +111,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     rest = values[1 + 2 * n :]
     tangent = dropped(rest.pop(0), problem.dropped, numbers) if found.tangent else None
     named = dict(zip(rest, map(aliases.__getitem__, problem.named.values()), strict=False))
+    wide = squeezed(root, problem.dropped)
     root = dropped(root, problem.dropped, numbers)
     if root.op in VIEWS:
         root = value("clone", root)
@@ -112,7 +119,10 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     used = {*labels.gradients, *labels.tangents, *aliases.values()}
     cotangents = tuple(free_name(f"grad_{x}", used) for x in outputs)
     scalars = (False,) * len(problem.inputs) + (True,) * len(numbers)
-    saved = () if problem.complex else budget(problem.value, problem.inputs)
+    every = reduced([problem.value])
+    spans = of_inputs(problem.inputs, problem.params, every)
+    extents = Extents(problem.inputs, spans, every)
+    saved = () if problem.complex else budget(with_softmax(problem.value), extents)
     plan = Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
     return replace(
         plan,
@@ -126,6 +136,10 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
         real=wirtinger.is_real(root),
         own_tangent=tangent,
         inserted=inserted(problem.dropped),
+        wide=wide,
+        extents=Extents(
+            inputs[: len(problem.inputs)], {aliases[x]: s for x, s in spans.items() if x in aliases}, every
+        ),
     )
 
 
@@ -151,7 +165,8 @@ def helper_plan(op: str) -> Plan:
     slopes = tuple(legalise(rules))
     root = value(op, *map(name, row.parameters))
     labels = _names(row.parameters, "y", set(row.parameters))
-    return Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, slopes, {})
+    extents = Extents(row.parameters)
+    return Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, slopes, {}, extents=extents)
 
 
 def aliases_of(
@@ -185,7 +200,14 @@ def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Cons
     roots = [
         v
         for p in plans
-        for v in (p.value, *p.partials, *p.quick, *p.named, *p.results, *filter(None, [p.own_tangent]))
+        for v in (
+            p.value,
+            *p.partials,
+            *p.quick,
+            *p.named,
+            *p.results,
+            *filter(None, [p.own_tangent, p.wide]),
+        )
     ]
     spell = FormulaPrinter().print
     images, constants = hoist_constants(roots, taken, spell)
@@ -198,6 +220,7 @@ def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Cons
         named = {next(stream): n for n in plan.named.values()}
         results = tuple(next(stream) for _ in plan.results)
         tangent = next(stream) if plan.own_tangent else None
+        wide = next(stream) if plan.wide else None
         changes = {"value": root, "partials": partials, "quick": quick, "named": named, "results": results}
-        out.append(replace(plan, **changes, own_tangent=tangent))  # type: ignore[arg-type]
+        out.append(replace(plan, **changes, own_tangent=tangent, wide=wide))  # type: ignore[arg-type]
     return out, constants
