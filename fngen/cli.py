@@ -61,11 +61,27 @@ def run() -> None:
     main()
 
 
+class _OfFormula(click.Command):
+    """A command whose formula may begin with a minus, which looks like an option, or like several."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        valued = {text for p in self.params if not getattr(p, "is_flag", False) for text in p.opts}
+        short = {text[1] for p in self.params for text in p.opts if text[:2] != "--"} | {"h"}
+        before = ["", *args]
+        words = [
+            word
+            for word, last in zip(args, before, strict=False)
+            if word[:1] == "-" and word[1:2] not in short | {"-", ""} and last not in valued
+        ]
+        if words and "--" not in args:
+            args = [*(a for a in args if a not in words), "--", *words]
+        return super().parse_args(ctx, args)
+
+
 _UNKNOWN_OPTIONS_ARE_WORDS = {"ignore_unknown_options": True}
-"""A formula may begin with a minus, which looks like an option."""
 
 
-@main.command(context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
+@main.command(cls=_OfFormula, context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
 @request_options
 @click.option("-o", "--output", metavar="PATH", help="A file, a folder, or - for standard output.")
 @click.option("--verify/--no-verify", default=True, help="Test the file against torch autograd.")
@@ -193,7 +209,7 @@ def _layers(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-@main.command(context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
+@main.command(cls=_OfFormula, context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
 @request_options
 @click.option("--stage", type=click.Choice(STAGES), default="source", help="What to show.")
 @_reporting

@@ -44,18 +44,20 @@ def helper_entry(node: Node) -> list[str]:
 
 def _of_one(layer: Layer) -> list[str]:
     node, x = layer.main, layer.parameters[0]
+    argument, given = node.names.inputs[0], layer.arguments[0]
     lines = [
         f"if has_torch_function(({x},)):",
         *_handled(layer, f"({x},)", x),
         *_only_numbers(layer),
         *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
-        *aligned.of_one(layer, x),
+        *([f"{argument} = {given}"] if argument != given else []),
+        *aligned.of_one(layer, argument),
         *_choice(
             node,
-            ", ".join([x, *layer.numbers]),
-            wanted=f"{x}.requires_grad and torch.is_grad_enabled()",
+            ", ".join([argument, *layer.numbers]),
+            wanted=f"{argument}.requires_grad and torch.is_grad_enabled()",
             special=[
-                f"plain = type({x}) in (Tensor, nn.Parameter)",
+                f"plain = type({argument}) in (Tensor, nn.Parameter)",
                 "if not plain or torch._C._is_any_autocast_enabled():",
             ],
         ),

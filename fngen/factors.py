@@ -19,7 +19,21 @@ Factor = Value | tuple["Factor", "Factor"]
 _MANY = 20_000
 """Pairs of factors beyond which a formula is too long for a person to look for common ones."""
 BOUNDED_FUNCTIONS = frozenset(
-    {"sigmoid", "tanh", "erf", "erfc", "sin", "cos", "atan", "acot", "sign", "sech", "ndtr", "softsign"}
+    {
+        "sigmoid",
+        "tanh",
+        "erf",
+        "erfc",
+        "sin",
+        "cos",
+        "atan",
+        "acot",
+        "sign",
+        "sech",
+        "ndtr",
+        "softsign",
+        "softmax",
+    }
 )
 """Functions whose values lie between -4 and 4."""
 NUMBER, COTANGENT, BOUNDED, COMPLEMENT, RESULT, OTHER = range(6)

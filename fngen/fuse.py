@@ -7,7 +7,8 @@ from fractions import Fraction
 
 from fngen.buffers import Buffers, buffers_alive
 from fngen.factors import bounded, logistic, unit_sum
-from fngen.ir import Value, is_number, rebuild, value
+from fngen.ir import Over, Value, is_number, rebuild, value
+from fngen.spans import over
 
 
 def fuse(roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str]) -> list[Value]:
@@ -41,6 +42,8 @@ class _Fusion(Buffers):
         """Return a product with the derivative of a sigmoid or tanh, or with ``1 + m``, as one kernel."""
         if node.op != "mul":
             return None
+        if softmax := self.softmax(node):
+            return softmax
         for p, factor in (node.args, reversed(node.args)):
             # What fills the whole shape comes first: torch takes a lone number of another device only last.
             if not self.inside(factor) or not self.is_alike(node, p):
@@ -55,6 +58,23 @@ class _Fusion(Buffers):
             # inf - inf*m has no value where inf*(1 - m) has one; and p would wait for a costly m.
             if self.bounded[p] and (not p.args or self.need[m] < 2):
                 return _addcmul(factor, p, p, m)
+        return None
+
+    def softmax(self, node: Value) -> Value | None:
+        """Return the product ``y*(p - sum(p*y))`` as the kernel for a softmax's backward."""
+        for y, rest in (node.args, reversed(node.args)):
+            if rest.op != "sub" or rest.args[1].op != "sum" or not self.inside(rest):
+                continue
+            p, total = rest.args
+            dims = over(total).dims
+            alike = total.args[0].op == "mul" and set(total.args[0].args) == {p, y}
+            if (
+                alike
+                and dims is not None
+                and len(dims) == 1
+                and self.masks[p] | self.masks[y] == self.masks[p]
+            ):
+                return value("softmax_backward", p, y, datum=Over(dims))
         return None
 
     def is_small(self, node: Value) -> bool:

@@ -9,7 +9,7 @@ from functools import partial
 from fngen import eager, several, wirtinger
 from fngen.algebra import ZERO, sum_of
 from fngen.alignment import Alignment, alignment
-from fngen.backends.torch import wrapped
+from fngen.backends.torch import legalise, wrapped
 from fngen.derivatives import Derivatives
 from fngen.ir import Value, is_number, name, names, postorder, substitute_all, value
 from fngen.lower import MARGIN, Target, lower
@@ -47,7 +47,7 @@ def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function:
         else _node(plans[0], printer, raw, taken, main=True, lean=lean)
     )
     renamed = {name(old): name(new) for old, new in aliases.items()}
-    arguments = tuple(raw.print(a) for a in substitute_all(core.arguments, renamed))
+    arguments = tuple(raw.print(a) for a in legalise(substitute_all(core.arguments, renamed)))
     return Layer(
         main,
         tuple(aliases[x] for x in parameters),

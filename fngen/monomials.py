@@ -16,6 +16,7 @@ from sympy import Add, Integer, Mul, Pow, Rational, Symbol
 from fngen.algebra import ONE, ZERO, exact
 from fngen.arrange import to_value
 from fngen.cost import cost
+from fngen.grouping import grouped
 from fngen.ir import Over, Value, is_number, name, names, number, postorder, value
 from fngen.spans import NOTHING, Span, over, spans
 from fngen.symbolic import simplest_forms
@@ -224,7 +225,8 @@ class Algebra:
         symbols = {f: Symbol(f"_{i:04}") for i, f in enumerate(factors)}
         expr = Add(*(_expression(term, symbols) for term in terms))
         known = {symbol: f for f, symbol in symbols.items()}
-        return min((to_value(f, known, decimals=self.decimals) for f in simplest_forms(expr)), key=cost)
+        found = min((to_value(f, known, decimals=self.decimals) for f in simplest_forms(expr)), key=cost)
+        return grouped(found, factors, self.span)
 
     def finished(self, terms: Iterable[Term]) -> Value:
         """Return the graph of a sum in the terms of the formula."""

@@ -24,6 +24,7 @@ from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
 from fngen.softmax import with_softmax
 from fngen.spans import of_inputs, reduced
+from fngen.variance import from_deviations
 
 VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
 """Operators whose result may share the memory of their argument."""
@@ -104,11 +105,11 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     renamed |= {name(f"{x}!"): name(t) for x, t in zip(problem.inputs, labels.tangents, strict=False)}
     renamed[name(COTANGENT)] = name(labels.cotangent)
     wanted = [graph for _, graph in problem.results]
-    graphs = (problem.value, *partials, *quick, *found.tangents, *problem.named, *wanted)
+    graphs: Sequence[Value] = (problem.value, *partials, *quick, *found.tangents, *problem.named, *wanted)
+    graphs = from_deviations(problem.value, graphs, problem.inputs[0])
     values = legalise(substitute_all(graphs, renamed), numbers)
     results = tuple(values[len(values) - len(wanted) :])
-    root, slopes, quick = values[0], values[1:][:n], values[1 + n :][:n]
-    rest = values[1 + 2 * n :]
+    root, slopes, quick, rest = values[0], values[1:][:n], values[1 + n :][:n], values[1 + 2 * n :]
     tangent = dropped(rest.pop(0), problem.dropped, numbers) if found.tangent else None
     named = dict(zip(rest, map(aliases.__getitem__, problem.named.values()), strict=False))
     wide = squeezed(root, problem.dropped)
@@ -119,10 +120,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     used = {*labels.gradients, *labels.tangents, *aliases.values()}
     cotangents = tuple(free_name(f"grad_{x}", used) for x in outputs)
     scalars = (False,) * len(problem.inputs) + (True,) * len(numbers)
-    every = reduced([problem.value])
-    spans = of_inputs(problem.inputs, problem.params, every)
-    extents = Extents(problem.inputs, spans, every)
-    saved = () if problem.complex else budget(with_softmax(problem.value), extents)
+    saved = () if problem.complex else budget(with_softmax(problem.value), _extents(problem, problem.inputs))
     plan = Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
     return replace(
         plan,
@@ -137,10 +135,15 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
         own_tangent=tangent,
         inserted=inserted(problem.dropped),
         wide=wide,
-        extents=Extents(
-            inputs[: len(problem.inputs)], {aliases[x]: s for x, s in spans.items() if x in aliases}, every
-        ),
+        extents=_extents(problem, inputs[: len(problem.inputs)]),
     )
+
+
+def _extents(problem: Problem, labels: tuple[str, ...]) -> Extents:
+    """Return the extents of a formula's inputs, under other names."""
+    every = reduced([problem.value])
+    spans = of_inputs(problem.inputs, problem.params, every)
+    return Extents(labels, {y: spans[x] for x, y in zip(problem.inputs, labels, strict=True)}, every)
 
 
 def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:

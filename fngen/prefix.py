@@ -1,7 +1,8 @@
-"""Inputs that a formula sees only in one sum or difference: the sum is what the node takes.
+"""Inputs that a formula sees only in one sum or difference, or softmax: that is what the node takes.
 
 ``mean((x - y)**2)`` is a function of ``x - y``. Autograd's own rule for the difference is
-exact and keeps nothing, so a node of one argument is faster and keeps half as much.
+exact and keeps nothing, so a node of one argument is faster and keeps half as much. And a softmax
+keeps its result alone, which the rest of the formula needs too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from fngen.ir import LEAVES, Value, name, names, postorder, substitute_all
 from fngen.naming import free_name
 from fngen.problem import Problem
+from fngen.spans import over
 
 _LINEAR = frozenset({"add", "sub", "neg"})
 
@@ -28,8 +30,10 @@ def split(problem: Problem) -> Core:
     if problem.grads or problem.results:  # Gradients are of the inputs themselves; u + v is no result.
         return Core(problem, tuple(map(name, problem.inputs)))
     consts = {c.name for c in problem.consts}
-    found = (n for n in _combinations(problem.value) if n is not problem.value)
-    combinations = [n for n in found if len(set(names([n])) - consts) > 1]
+    found = [n for n in _combinations(problem.value) if n is not problem.value]
+    combinations = [
+        n for n in found if len(set(names([n])) - consts) > 1 or n.op not in _LINEAR or _is_shifted(n)
+    ]
     if not combinations:
         return Core(problem, tuple(map(name, problem.inputs)))
     taken = {*problem.inputs, *problem.named.values(), problem.output}
@@ -53,7 +57,7 @@ def _combinations(root: Value) -> list[Value]:
     order = postorder([root])
     linear: set[Value] = set()
     for node in order:
-        if node.op == "name" or (node.op in _LINEAR and all(a in linear for a in node.args)):
+        if node.op in ("name", "number") or (_is_simple(node) and all(a in linear for a in node.args)):
             linear.add(node)
     users: dict[Value, set[Value]] = {node: set() for node in order}
     for node in order:
@@ -61,6 +65,19 @@ def _combinations(root: Value) -> list[Value]:
             users[arg].add(node)
     tops = [n for n in order if n in linear and n.op not in LEAVES and not users[n] <= linear]
     return [n for n in tops if _closed(n, users)]
+
+
+def _is_simple(node: Value) -> bool:
+    """Say whether torch's own derivative keeps no more than needed: of a sum, of a softmax in its parts."""
+    if node.op == "logsumexp":
+        dims = over(node).dims
+        return dims is not None and len(dims) == 1
+    return node.op in _LINEAR or (node.op == "exp" and _is_shifted(node.args[0]))
+
+
+def _is_shifted(node: Value) -> bool:
+    """Say whether a node is the logarithm of a softmax."""
+    return node.op == "sub" and node.args[1].op == "logsumexp" and node.args[1].args[0] is node.args[0]
 
 
 def _closed(top: Value, users: dict[Value, set[Value]]) -> bool:

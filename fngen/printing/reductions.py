@@ -19,6 +19,8 @@ def text(node: Value, args: Sequence[Text]) -> Text:
         return _count(x, over.dims)
     if node.op == "squeeze":
         return Text(f"{x.inside(ATOM)}.squeeze({_tuple(over.dims or ())})")
+    if node.op == "softmax_backward":
+        return Text(f"torch._softmax_backward_data({x.text}, {args[1].text}, {over.dims[0]}, {x.text}.dtype)")  # type: ignore[index]
     name = "_others" if node.op == "others" else REDUCTIONS[SPELLED.get(node.op, node.op)].torch
     arguments = [x.text, *_options(node.op, over)]
     if over.dims is None and node.op in ("logsumexp", "others"):

@@ -1,0 +1,73 @@
+"""Products in the order that works on few elements first: what is reduced, then what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from fngen.algebra import ONE, div, is_gate, is_negative, mul, product_of
+from fngen.ir import Value, fold, rebuild, value
+from fngen.spans import Span
+
+Factor = tuple[Value, int]
+
+
+def grouped(root: Value, atoms: Iterable[Value], span: Callable[[Value], Span]) -> Value:
+    """Return a graph with ``x*(m/s)`` for ``x*m/s``, where ``m`` and ``s`` are smaller than ``x``.
+
+    Args:
+        root: The graph.
+        atoms: The nodes that stay as they are.
+        span: Says which reduced dimensions a node has in full.
+    """
+    kept = {atom: atom for atom in atoms}
+
+    def visit(node: Value, args: list[Value]) -> Value:
+        node = rebuild(node, args) if args else node
+        return _product(node, kept, span) if node.op in ("mul", "div", "neg") or is_gate(node) else node
+
+    return fold([root], visit, dict(kept))[root]
+
+
+def _product(node: Value, kept: dict[Value, Value], span: Callable[[Value], Span]) -> Value:
+    factors = _factors(node, kept)
+    whole = span(node)
+    narrow = [f for f in factors if span(f[0]) < whole]
+    if len(narrow) < 2 or not any(span(f[0]) for f in factors) or all(f[0].op == "number" for f in narrow):
+        return node
+    wide = [f for f in factors if f not in narrow]
+    top, bottom = (product_of([f for f, n in narrow if n == sign]) for sign in (1, -1))
+    first = div(product_of([f for f, n in wide if n == 1]), product_of([f for f, n in wide if n == -1]))
+    if top.op == "number":
+        return div(mul(top, first), bottom)
+    second = div(top, bottom)
+    # A sign, or a choice by what is reduced, stays with what is small.
+    return value("mul", second, first) if is_negative(second) else value("mul", first, second)
+
+
+def _factors(root: Value, kept: dict[Value, Value]) -> list[Factor]:
+    """Return the factors of a product, a divisor with -1; what a gate lets through is one, and the gate."""
+    found, stack = list[Factor](), [(root, 1)]
+    while stack:
+        node, n = stack.pop()
+        if node in kept:
+            found.append((node, n))
+        elif node.op == "neg":
+            found.append((value("number", datum=-ONE.datum), 1))  # type: ignore[operator]
+            stack.append((node.args[0], n))
+        elif node.op in ("mul", "div"):
+            stack += [(node.args[1], n if node.op == "mul" else -n), (node.args[0], n)]
+        elif n == 1 and is_gate(node, 1) and _open(node) is not None:
+            side = _open(node)
+            assert side is not None
+            gate = value("where", node.args[0], *(ONE if a is side else a for a in node.args[1:]))
+            found.append((gate, 1))
+            stack.append((side, 1))
+        else:
+            found.append((node, n))
+    return found
+
+
+def _open(node: Value) -> Value | None:
+    """Return the side of a gate that is no number."""
+    sides = [a for a in node.args[1:] if a.op != "number"]
+    return sides[0] if len(sides) == 1 else None
