@@ -8,7 +8,7 @@ from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer
 
-_TORCH = "# Along what is reduced the inputs differ: torch differentiates the formula itself."
+_TORCH = "# Of inputs that differ where it reduces, torch derives the formula itself."
 _UNEQUAL = 'raise ValueError("along what is reduced the inputs must have one size")'
 
 
@@ -24,28 +24,33 @@ def of_several(layer: Layer) -> list[str]:
     """Return the statements for several tensors, which ``args`` holds."""
     if not layer.alignment.inputs:
         return []
-    node, wide = layer.main, list(layer.alignment.inputs)
+    node, wide, numbers = layer.main, list(layer.alignment.inputs), layer.numbers
     tensors = [x for x, s in zip(node.names.inputs, node.scalars, strict=True) if not s]
     together = layer.alignment.together
     used = tensors if together else [x if x in wide else "_" for x in tensors]
     lines = _at(tuple_lines(used, 4, tail=" = args"))
     if together and len(wide) > 1:
         tail = f" = torch.broadcast_tensors({', '.join(wide)})"
-        lines += [f"if {_differ(wide, '.shape')}:", *_at(tuple_lines(wide, 8, tail=tail))]
+        lines += [f"if {_differ(wide, '.shape')}:"]
+        lines += [
+            f"    if {_differ(wide, '.dtype')}:",
+            *(f"    {x}" for x in _by_torch(layer, ["*args", *numbers])),
+        ]
+        lines += _at(tuple_lines(wide, 8, tail=tail))
         lines += _at(bracketed("args = (", tensors, ")", 8))
         return lines + _enough(layer, wide[0])
     conditions = [_differ(along, shape) for dims, along in layer.alignment.groups for shape in _shapes(dims)]
     conditions += [_ambiguous(layer)] if _ambiguous(layer) else []
     if conditions:
-        lines += [*_if_any(conditions), *_by_torch(layer, ["*args", *layer.numbers])]
+        lines += [*_if_any(conditions), *_by_torch(layer, ["*args", *numbers])]
     return lines + _enough(layer, wide[0])
 
 
 def _enough(layer: Layer, x: str) -> list[str]:
     """Return the statements that refuse a tensor without the dimensions that are reduced."""
     rank, dims = layer.alignment.rank, layer.alignment.dims
-    if not rank:
-        return []
+    if rank < 2:
+        return []  # To torch, what has no dimensions has one of one element.
     over = f"dim={dims[0]}" if len(dims) == 1 else f"dim={dims}"
     message = f"{layer.main.function}() reduces {over}: {x} has {{{x}.dim()}} dimensions"
     return [f"if {x}.dim() < {rank}:", *_at(bracketed("raise ValueError(", [f'f"{message}"'], ")", 8))]

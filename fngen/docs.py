@@ -43,7 +43,7 @@ def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
     result = _result(problem, inputs[0] if len(layer.parameters) == 1 else "")
     no_number = ", or a constant no number" if layer.consts else ""
     raised = [] if problem.complex else [f"TypeError: If a tensor is complex{no_number}."]
-    raised += ["ValueError: If a dimension that is reduced is missing."] if layer.alignment.rank else []
+    raised += ["ValueError: If a dimension that is reduced is missing."] if layer.alignment.rank > 1 else []
     return [
         f'"""Return {what}.',
         *_section("Args", [first, *others]),
@@ -94,7 +94,7 @@ def shapes(problem: Problem, layer: Layer) -> list[str]:
     """Return the lines of the module's Shape section."""
     several = len(layer.inputs) > 1
     rank = layer.alignment.rank
-    least = f" of {rank} dimension{'s' * (rank > 1)} or more" if rank else ""
+    least = f" of {rank} dimensions or more" if rank > 1 else ""
     first = f"any mutually broadcastable shapes{least}." if several else f"any shape{least}."
     last = "the broadcast shape" if several else "the same shape"
     scalar = problem.reduction or None in problem.dropped
@@ -182,6 +182,7 @@ def example_lines(cls: str, sizes: int, shown: Example | None) -> list[str]:
     if shown is None:
         return []
     made = f"{cls}({', '.join([str(shown.size)] * sizes)})"
-    call = filled([f"{a}," for a in shown.arguments[:-1]] + [f"{shown.arguments[-1]})"], MARGIN - 16)
+    value = ".detach()" if shown.learned else ""
+    call = filled([f"{a}," for a in shown.arguments[:-1]] + [f"{shown.arguments[-1]}){value}"], MARGIN - 16)
     lines = [f">>> m({call[0]}", *(f"...   {line}" for line in call[1:])]
     return [f">>> m = {made}", *lines, shown.result]

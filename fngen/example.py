@@ -24,11 +24,19 @@ _SIZE = 3
 
 @dataclass(frozen=True)
 class Example:
-    """Arguments as Python text, the tensor that the layer prints, and the length of its parameters."""
+    """Arguments as Python text, and the tensor that the layer prints.
+
+    Attributes:
+        arguments: The arguments.
+        result: The tensor.
+        size: The length of the layer's parameters.
+        learned: Whether it has any: its result has a gradient then, which is printed too.
+    """
 
     arguments: tuple[str, ...]
     result: str
     size: int = 1
+    learned: bool = False
 
 
 def example(problem: Problem) -> Example | None:
@@ -49,7 +57,8 @@ def example(problem: Problem) -> Example | None:
         shown = _tensor(values, scalar=bool(problem.reduction))
         if shown:
             first = f"torch.tensor([{', '.join(str(x).strip('()') for x in vector)}])"
-            return Example((first, *(f"torch.tensor({s})" for s in scalars)), shown)
+            others = (f"torch.tensor({s})" for s in scalars)
+            return Example((first, *others), shown, learned=bool(learned))
     return None
 
 
@@ -69,7 +78,7 @@ def _of_vectors(problem: Problem) -> Example | None:
             found = grids.evaluate(problem.value, named | learned).items
             values: list[complex | None] = [float(v) if mp.isfinite(v) else None for v in found]
         if not all(map(_is_whole, values)) and (shown := _tensor(values, scalar=bool(problem.dropped))):
-            return Example(tuple(f"torch.tensor({list(v)})" for v in vectors), shown, _SIZE)
+            return Example(tuple(f"torch.tensor({list(v)})" for v in vectors), shown, _SIZE, bool(learned))
     return None
 
 

@@ -11,6 +11,13 @@ class Entry(NamedTuple):
     formula: str
     purpose: str
     complex: bool = False
+    params: dict[str, float] = {}
+    consts: dict[str, float] = {}
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The keywords of its request, beside the name."""
+        return {"complex": self.complex, "params": self.params, "consts": self.consts}
 
 
 GALLERY = {
@@ -35,6 +42,27 @@ GALLERY = {
     "smooth_max": Entry("logaddexp(k*x, k*y)/k", "a differentiable maximum"),
     "airy_disk": Entry("(2*j1(r)/r)**2", "diffraction; torch has no derivative of j1"),
     "mse": Entry("mean((x - y)**2)", "a loss: the mean over all elements"),
+    "softmax": Entry("softmax(x, dim=-1)", "shares that add up to 1"),
+    "cross_entropy": Entry(
+        "-sum(log_softmax(x, dim=-1)*t, dim=-1)", "the loss of a classifier, for soft targets"
+    ),
+    "rms_norm": Entry(
+        "x/sqrt(mean(x**2, dim=-1) + eps)*weight",
+        "the norm of most language models",
+        params={"weight[-1]": 1.0},
+        consts={"eps": 1e-6},
+    ),
+    "layer_norm": Entry(
+        "(x - mean(x, dim=-1))/sqrt(var(x, dim=-1, correction=0) + eps)*weight + bias",
+        "LayerNorm, its backward with two means",
+        params={"weight[-1]": 1.0, "bias[-1]": 0.0},
+        consts={"eps": 1e-5},
+    ),
+    "cosine_similarity": Entry(
+        "sum(x*y, dim=-1)/max(norm(x, dim=-1)*norm(y, dim=-1), eps)",
+        "the angle between vectors",
+        consts={"eps": 1e-8},
+    ),
     "reflection": Entry("(Z - Z0)/(Z + Z0)", "the Smith chart: how much a load reflects", complex=True),
     "modrelu": Entry("relu(abs(z) + re(b))*sgn(z)", "a ReLU that keeps the phase", complex=True),
 }

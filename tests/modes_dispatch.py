@@ -24,6 +24,7 @@ from tests.modes_table import (
     gradients,
     leaves,
     of_complex,
+    stateless,
     through,
     total,
 )
@@ -84,7 +85,7 @@ def torch_function_mode(layer: Layer, plain: Plain) -> None:
     close(value, plain.function(*inputs))
 
 
-@row()
+@row(where=stateless)
 def fx_symbolic_trace(layer: Layer, plain: Plain) -> None:
     """The layer is one node of the graph, of the function and of the module."""
     inputs = leaves(plain, 3)
@@ -146,7 +147,7 @@ def round_trips(module: nn.Module) -> Iterator[nn.Module]:
     yield torch.load(file, weights_only=False)
 
 
-@row()
+@row(where=stateless)
 def pickled(layer: Layer, plain: Plain) -> None:
     """A module goes through pickle, deepcopy and torch.save, before and after a call."""
     module, inputs = layer.module(), draw(plain, 3)
@@ -157,7 +158,7 @@ def pickled(layer: Layer, plain: Plain) -> None:
         module(*(x.requires_grad_() for x in draw(plain, 3)))
 
 
-@row()
+@row(where=stateless)
 def module_interface(layer: Layer, plain: Plain) -> None:
     """Nothing to train, nothing to load, and a call through functional_call."""
     module, inputs = layer.module(), draw(plain, 3)
@@ -166,7 +167,7 @@ def module_interface(layer: Layer, plain: Plain) -> None:
     close(torch.func.functional_call(module, {}, tuple(inputs)), plain.function(*inputs))
 
 
-@row()
+@row(where=stateless)
 def module_elsewhere(layer: Layer, plain: Plain) -> None:
     """Half, double, meta: a module without state follows its inputs."""
     for move in (nn.Module.half, nn.Module.double, partial(nn.Module.to, device="meta"), nn.Module.eval):
@@ -175,7 +176,7 @@ def module_elsewhere(layer: Layer, plain: Plain) -> None:
         close(module[0](*draw(plain, 3)), plain.function(*draw(plain, 3)))
 
 
-@row()
+@row(where=stateless)
 def module_hooks(layer: Layer, plain: Plain) -> None:
     """Hooks of a module see the gradients of inputs and output."""
     module, inputs, seen = layer.module(), leaves(plain, 3), []

@@ -28,6 +28,7 @@ from tests.modes_table import (
     leaves,
     like,
     several,
+    stateless,
 )
 from tests.plain import Plain
 
@@ -211,7 +212,7 @@ def number_half_0_dim(layer: Layer, plain: Plain) -> None:
         assert value.dtype == plain.function(*inputs).dtype
 
 
-@row(where=several)
+@row(where=lambda p: several(p) and stateless(p))
 def number_in_the_module(layer: Layer, plain: Plain) -> None:
     inputs = draw(plain, 3)
     inputs[-1] = inputs[-1][0]

@@ -41,6 +41,20 @@ class _J1(torch.autograd.Function):
         return grad * (torch.special.bessel_j0(r) - torch.special.bessel_j1(r) / r)
 
 
+def _rms_norm(x: Tensor, weight: Tensor) -> Tensor:
+    return x / torch.sqrt(torch.mean(x**2, -1, keepdim=True) + 1e-6) * weight
+
+
+def _layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    d = x - torch.mean(x, -1, keepdim=True)
+    return d / torch.sqrt(torch.mean(d**2, -1, keepdim=True) + 1e-5) * weight + bias
+
+
+def _cosine_similarity(x: Tensor, y: Tensor) -> Tensor:
+    lengths = torch.linalg.vector_norm(x, dim=-1) * torch.linalg.vector_norm(y, dim=-1)
+    return torch.sum(x * y, -1) / lengths.clamp(min=1e-8)
+
+
 def between(low: complex, high: complex, share: Tensor) -> Tensor:
     """Return the number so far on the way; a complex one goes its own way along each axis."""
     if not share.is_complex():
@@ -59,12 +73,16 @@ class Plain:
             corners of a rectangle.
         native: Whether torch differentiates the formula, to every order and in every mode.
         scalar: Whether the result is one number, whatever the shapes.
+        rank: The fewest dimensions of its inputs: it reduces the last so many.
+        stateless: Whether its module is made without arguments and has no parameters.
     """
 
     function: Callable[..., Tensor]
     ranges: tuple[tuple[complex, complex], ...]
     native: bool = True
     scalar: bool = False
+    rank: int = 0
+    stateless: bool = True
 
     @property
     def complex(self) -> tuple[bool, ...]:
@@ -111,6 +129,11 @@ PLAIN = {
     "smooth_max": Plain(lambda k, x, y: torch.logaddexp(k * x, k * y) / k, (_POSITIVE, _ANY, _ANY)),
     "airy_disk": Plain(lambda r: (2 * _J1.apply(r) / r) ** 2, ((0.5, 10.0),), native=False),
     "mse": Plain(lambda x, y: torch.mean((x - y) ** 2), (_ANY, _ANY), scalar=True),
+    "softmax": Plain(lambda x: torch.softmax(x, -1), (_ANY,), rank=1),
+    "cross_entropy": Plain(lambda x, t: -(torch.log_softmax(x, -1) * t).sum(-1), (_ANY, _POSITIVE), rank=1),
+    "rms_norm": Plain(_rms_norm, (_ANY, _POSITIVE), rank=1, stateless=False),
+    "layer_norm": Plain(_layer_norm, (_ANY, _POSITIVE, _ANY), rank=1, stateless=False),
+    "cosine_similarity": Plain(_cosine_similarity, (_ANY, _ANY), rank=1),
     "reflection": Plain(lambda Z, Z0: (Z - Z0) / (Z + Z0), (_IMPEDANCE, _IMPEDANCE)),
     "modrelu": Plain(lambda z, b: torch.relu(abs(z) + b.real) * torch.sgn(z), (_PLANE, (-1.0, 1.0))),
 }

@@ -14,14 +14,20 @@ import fngen
 from fngen import pipeline, recipe
 from fngen.cli import main
 from tests.conftest import ROOT
-from tests.gallery import GALLERY
+from tests.gallery import GALLERY, Entry
 
 GENERATED = ROOT / "generated"
 
 
+def _declared(entry: Entry) -> str:
+    said = {"param": entry.params, "const": entry.consts}
+    return "".join(f"<br>`{word} {k} = {v}`" for word, pairs in said.items() for k, v in pairs.items())
+
+
 def readme() -> str:
     rows = [
-        f"| [`{n}.py`]({n}.py) | `{e.formula.replace('; ', '`<br>`')}`{', `--complex`' * e.complex} | {e.purpose} |"
+        f"| [`{n}.py`]({n}.py) | `{e.formula.replace('; ', '`<br>`')}`{', `--complex`' * e.complex}{_declared(e)} "
+        f"| {e.purpose} |"
         for n, e in GALLERY.items()
     ]
     head = """# Gallery
@@ -38,7 +44,7 @@ header; `fngen check generated` proves it, `fngen verify generated` tests each a
 @pytest.mark.parametrize("name", GALLERY)
 def test_golden(name: str, update: bool) -> None:
     path = GENERATED / f"{name}.py"
-    text = fngen.generate(GALLERY[name].formula, name=name, complex=GALLERY[name].complex).text
+    text = fngen.generate(GALLERY[name].formula, name=name, **GALLERY[name].options).text
     if update:
         path.write_text(text)
     assert path.read_text() == text, (

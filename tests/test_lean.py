@@ -15,7 +15,7 @@ from tests.plain import PLAIN
 @pytest.mark.parametrize("name", GALLERY)
 def test_only_inputs_and_outputs_are_kept(name: str) -> None:
     plain, entry = PLAIN[name], GALLERY[name]
-    layer = getattr(fngen.compile(entry.formula, name=name, lean=True, complex=entry.complex), name)
+    layer = getattr(fngen.compile(entry.formula, name=name, lean=True, **entry.options), name)
     inputs = [x.requires_grad_() for x in plain.inputs(8)]
     kept = []
     with saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):

@@ -21,6 +21,7 @@ from tests.plain import Plain
 # warns of itself (pytorch/pytorch#194903), gradcheck takes the real part of slopes by real inputs.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning"),
     pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning"),
     pytest.mark.filterwarnings("ignore:Casting complex values to real:UserWarning"),
     pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental:UserWarning"),

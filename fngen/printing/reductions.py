@@ -50,10 +50,12 @@ def _number(x: Fraction | Decimal) -> str:
 
 
 def _count(x: Text, dims: tuple[int, ...] | None) -> Text:
-    """Return a number of elements."""
+    """Return a number of elements; what has no dimensions has one."""
     if dims is None:
         return Text(f"{x.inside(ATOM)}.numel()")
-    product = " * ".join(f"{x.inside(ATOM)}.shape[{d}]" for d in dims)
+    if dims == tuple(range(-len(dims), 0)):
+        return Text(f"{x.inside(ATOM)}.shape[{dims[0]}:].numel()")
+    product = " * ".join(f"{x.inside(ATOM)}.shape[{d}]" if d else f"{x.text}.shape[:1].numel()" for d in dims)
     return Text(product, ATOM if len(dims) == 1 else PRODUCT)
 
 
