@@ -4,44 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  As everybody calls it.
 
-Range = tuple[float, float]
-REAL, POSITIVE, UNIT = (-3.0, 3.0), (0.4, 2.5), (0.05, 0.95)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A layer.
-
-    Attributes:
-        formula: In fngen's language.
-        twin: What it equals: a function of its inputs, then its parameters.
-        equals: The twin's name, for the table.
-        ranges: For each input the lowest and highest value of a test.
-        params: Its parameters with their first values.
-        consts: Its constants.
-        grads: Its declared gradients.
-        inputs: Its inputs, where the formula has them in another order.
-    """
-
-    formula: str
-    twin: Callable[..., Tensor]
-    equals: str = "by hand"
-    ranges: tuple[Range, ...] = (REAL,)
-    params: Mapping[str, float] = field(default_factory=dict)
-    consts: Mapping[str, float] = field(default_factory=dict)
-    grads: Mapping[str, str] = field(default_factory=dict)
-    inputs: tuple[str, ...] | None = None
-
-    @property
-    def options(self) -> dict[str, object]:
-        return {"params": self.params, "consts": self.consts, "grads": self.grads, "inputs": self.inputs}
-
+from tests.layer_row import POSITIVE, REAL, UNIT, Range, Row
+from tests.reduction_rows import REDUCING
 
 ACTIVATIONS = {
     "elu": Row("elu(x, alpha)", lambda x: F.elu(x, 0.7), "nn.ELU", consts={"alpha": 0.7}),
@@ -192,4 +161,4 @@ SCIENCE = {
     "planck": Row("x**3/expm1(x)", lambda x: x**3 / torch.expm1(x), "Planck's law", ((0.1, 8.0),)),
 }  # fmt: skip
 
-ROWS = {**ACTIVATIONS, **GATES, **LOSSES, **SCIENCE}
+ROWS = {**ACTIVATIONS, **GATES, **LOSSES, **SCIENCE, **REDUCING}

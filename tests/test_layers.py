@@ -13,7 +13,8 @@ from torch import Tensor
 
 import fngen
 from fngen.naming import class_name
-from tests.layer_rows import ROWS, Row
+from tests.layer_row import Row
+from tests.layer_rows import ROWS
 
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
 
@@ -32,7 +33,7 @@ derivatives equal those of torch's module or function, or of the formula by hand
 
 def drawn(row: Row) -> list[Tensor]:
     generator = torch.Generator().manual_seed(1)
-    uniform = (torch.rand(6, CHANNELS, generator=generator, dtype=torch.float64) for _ in row.ranges)
+    uniform = (torch.rand(row.shape, generator=generator, dtype=torch.float64) for _ in row.ranges)
     return [
         (low + (high - low) * u).requires_grad_() for u, (low, high) in zip(uniform, row.ranges, strict=True)
     ]
