@@ -80,7 +80,7 @@ def _frontier(slopes: Sequence[Value], forward: Collection[Value]) -> set[Value]
 
 def _saved_by_autograd(root: Value, masks: Mapping[Value, int]) -> set[Value]:
     """Return what torch's own nodes would save, operator by operator."""
-    recorded = fold([root], _is_recorded)
+    recorded = fold([root], lambda node, args: bool(masks[node]) and _is_recorded(node, args))
     saved: set[Value] = set()
     for node in postorder([root]):
         if recorded[node] and node.op not in LEAVES:

@@ -110,6 +110,7 @@ def _node(
         raw=bool(printer.wrapped) or plan.declared,
         complex=plan.complex,
         inserted=plan.inserted,
+        shapes=frozenset() if plan.reduction else plan.shapes,
     )
 
 

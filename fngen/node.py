@@ -47,6 +47,7 @@ class Node:
         narrow_tangent: Whether a real result's tangent may.
         raw: Whether torch does not differentiate its forward, or not as the layer does.
         inserted: The dimensions that its cotangent lacks.
+        shapes: The leaves of which only the shape is kept.
     """
 
     function: str
@@ -65,6 +66,7 @@ class Node:
     narrow_gradients: bool = False
     narrow_tangent: bool = False
     inserted: tuple[int, ...] = ()
+    shapes: frozenset[str] = frozenset()
 
     @property
     def bodies(self) -> list[Body]:

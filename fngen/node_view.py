@@ -10,7 +10,17 @@ from fngen.layout import bracketed, tuple_lines, typed
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
 from fngen.printing.infix import ATOM
-from fngen.saved import expand, jvp_unpack, keep_numbers, numbers_of, read_numbers, setup, unpack, used_names
+from fngen.saved import (
+    expand,
+    jvp_unpack,
+    keep_numbers,
+    numbers_of,
+    read_numbers,
+    setup,
+    stored,
+    unpack,
+    used_names,
+)
 from fngen.several import Several
 
 
@@ -111,7 +121,8 @@ def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
     always = node.every_input
     if any(mask != always for mask in eager.wanted):
         forward.append("wanted = ctx.needs_input_grad")
-    saved = [x if m == always else _if_wanted(x, m) for x, m in zip(eager.keeps, eager.wanted, strict=True)]
+    pairs = zip(eager.keeps, eager.wanted, strict=True)
+    saved = [stored(node, x) if m == always else _if_wanted(stored(node, x), m) for x, m in pairs]
     save = bracketed("ctx.save_for_backward(", saved, ")", 8) if eager.keeps else []
     used = used_names(eager.backward) | (set(node.leaves) if node.reduction else set())
     wanted = [x if x in used else "_" for x in eager.keeps]

@@ -14,7 +14,7 @@ from fngen.dimensions import dropped, inserted, squeezed
 from fngen.economy import complements
 from fngen.extents import Extents
 from fngen.functions import TABLE
-from fngen.ir import Value, name, names, substitute_all, value
+from fngen.ir import Value, name, names, postorder, substitute_all, value
 from fngen.keep import budget
 from fngen.language.rules import derivative
 from fngen.lower import Constant, hoist_constants
@@ -81,6 +81,15 @@ class Plan:
         return self._through_output[: len(self.partials)]
 
     @property
+    def shapes(self) -> frozenset[str]:
+        """The leaves of which the derivatives want the shape alone."""
+        order = postorder(self._through_output)
+        read = {a for n in order for i, a in enumerate(n.args) if not _asks_for_shape(n, i)}
+        return frozenset(
+            x for x in self.leaves if name(x) not in read and name(x) not in self._through_output
+        )
+
+    @property
     def tangent(self) -> Value | None:
         """The tangent where it is no sum of slopes times tangents, in terms of what the slopes are."""
         return None if self.own_tangent is None else self._through_output[-1]
@@ -91,6 +100,11 @@ class Plan:
         through = substitute_all(graphs, {self.value: name(self.names.output)})
         by_output = not self.reduction and not set(names(through)) & set(self.names.inputs)
         return tuple(through) if by_output else graphs
+
+
+def _asks_for_shape(node: Value, place: int) -> bool:
+    """Say whether an operator wants no more than the shape of an argument."""
+    return node.op == "count" or (node.op in ("expand", "expand_as") and place == 1)
 
 
 def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict[str, str]) -> Plan:

@@ -30,10 +30,7 @@ def split(problem: Problem) -> Core:
     if problem.grads or problem.results:  # Gradients are of the inputs themselves; u + v is no result.
         return Core(problem, tuple(map(name, problem.inputs)))
     consts = {c.name for c in problem.consts}
-    found = [n for n in _combinations(problem.value) if n is not problem.value]
-    combinations = [
-        n for n in found if len(set(names([n])) - consts) > 1 or n.op not in _LINEAR or _is_shifted(n)
-    ]
+    combinations = [n for group in _groups(problem.value, consts) for n in group]
     if not combinations:
         return Core(problem, tuple(map(name, problem.inputs)))
     taken = {*problem.inputs, *problem.named.values(), problem.output}
@@ -52,19 +49,45 @@ def split(problem: Problem) -> Core:
     return Core(replace(problem, inputs=labels, value=root, named=named), tuple(order))
 
 
-def _combinations(root: Value) -> list[Value]:
-    """Return the sums and differences of inputs that appear nowhere else."""
+def _groups(root: Value, consts: set[str]) -> list[list[Value]]:
+    """Return combinations of inputs that appear nowhere else; a group of them shares inputs."""
+    found, order = _combinations(root)
+    users: dict[Value, set[Value]] = {node: set() for node in order}
+    for node in order:
+        for arg in node.args:
+            users[arg].add(node)
+    groups: list[list[Value]] = []
+    for top in found:
+        inputs = set(names([top]))
+        joined = [g for g in groups if inputs & set(names(g))]
+        groups = [g for g in groups if g not in joined] + [[*(n for g in joined for n in g), top]]
+    return [g for g in groups if _is_worth_it(g, consts) and _closed(g, users)]
+
+
+def _combinations(root: Value) -> tuple[list[Value], list[Value]]:
+    """Return the largest sums and differences of inputs, and all nodes."""
     order = postorder([root])
     linear: set[Value] = set()
     for node in order:
         if node.op in ("name", "number") or (_is_simple(node) and all(a in linear for a in node.args)):
             linear.add(node)
-    users: dict[Value, set[Value]] = {node: set() for node in order}
-    for node in order:
-        for arg in node.args:
-            users[arg].add(node)
-    tops = [n for n in order if n in linear and n.op not in LEAVES and not users[n] <= linear]
-    return [n for n in tops if _closed(n, users)]
+    read = {arg for node in order if node not in linear for arg in node.args}
+    tops = [n for n in order if n in linear and n.op not in LEAVES and n in read]
+    inner = [n for n in tops if not any(other in tops for other in postorder([n])[:-1])]
+    return inner, order
+
+
+def _is_worth_it(group: list[Value], consts: set[str]) -> bool:
+    """Say whether combinations are fewer than the inputs in them, or one is a softmax."""
+    inputs = set(names(group)) - consts
+    softmax = group[0].op == "exp" or _is_shifted(group[0])
+    return len(group) < len(inputs) or (len(group) == 1 and softmax and bool(inputs))
+
+
+def _closed(group: list[Value], users: dict[Value, set[Value]]) -> bool:
+    """Say whether nothing else reads what combinations are made of."""
+    inside = set(postorder(group))
+    return all(users[n] <= inside for n in inside - set(group) if n.op != "number")
 
 
 def _is_simple(node: Value) -> bool:
@@ -78,8 +101,3 @@ def _is_simple(node: Value) -> bool:
 def _is_shifted(node: Value) -> bool:
     """Say whether a node is the logarithm of a softmax."""
     return node.op == "sub" and node.args[1].op == "logsumexp" and node.args[1].args[0] is node.args[0]
-
-
-def _closed(top: Value, users: dict[Value, set[Value]]) -> bool:
-    inside = set(postorder([top]))
-    return all(users[n] <= inside for n in inside - {top})

@@ -22,13 +22,18 @@ def setup(node: Node | Several) -> list[str]:
         return ["pass  # The derivative is constant: nothing is kept."]
     if not leaves and not numbers:
         return lines
-    kept = "output" if leaves == (node.names.output,) else ", ".join(leaves)
-    if leaves == inputs:
+    kept = "output" if leaves == (node.names.output,) else ", ".join(stored(node, x) for x in leaves)
+    if leaves == inputs and not (isinstance(node, Node) and node.shapes):
         kept = "*inputs"
-    elif kept != "output":
+    elif kept != "output" and not (len(inputs) == 1 and kept == inputs[0]):
         lines += tuple_lines([x if x in (*leaves, *numbers) else "_" for x in inputs], 0, tail=" = inputs")
     lines += keep_numbers(numbers)
     return [*lines, f"ctx.save_for_backward({kept})", f"ctx.save_for_forward({kept})"]
+
+
+def stored(node: Node | Several, x: str) -> str:
+    """Return what is kept of a tensor: one number in its shape, if that is all that is wanted."""
+    return f"{x}.new_empty(()).expand_as({x})" if isinstance(node, Node) and x in node.shapes else x
 
 
 def unpack(node: Node | Several) -> list[str]:

@@ -14,13 +14,12 @@ def as_softmax(node: Value) -> Value | None:
     Args:
         node: A graph whose arguments are in torch's terms already.
     """
-    if node.op == "sub" and node.args[1].op == "logsumexp" and node.args[1].args[0] is node.args[0]:
-        return _log_softmax(node.args[0], over(node.args[1]).dims)
+    word = _in_words(node)
+    if word is not None:
+        return word if word.op == "softmax" else _log_softmax(word.args[0], over(word).dims)
     if node.op != "exp":
         return None
     (inner,) = node.args
-    if inner.op == "log_softmax":
-        return value("softmax", *inner.args, datum=inner.datum)
     if inner.op == "sub" and inner.args[1].op == "log" and inner.args[1].args[0].op == "sum":
         shares, total = value("exp", inner.args[0]), inner.args[1].args[0]
         return value("div", shares, total) if total.args[0] is shares else None
@@ -29,7 +28,18 @@ def as_softmax(node: Value) -> Value | None:
 
 def with_softmax(root: Value) -> Value:
     """Return a graph with every softmax as one node, for a reader."""
-    return rewrite([root], lambda node: as_softmax(node) or node)[root]
+    return rewrite([root], lambda node: _in_words(node) or node)[root]
+
+
+def _in_words(node: Value) -> Value | None:
+    if node.op == "sub" and node.args[1].op == "logsumexp" and node.args[1].args[0] is node.args[0]:
+        return value("log_softmax", node.args[0], datum=Over(over(node.args[1]).dims))
+    return value("softmax", *node.args[0].args, datum=node.args[0].datum) if _is_log(node) else None
+
+
+def _is_log(node: Value) -> bool:
+    """Say whether a node is the exponential of a softmax's logarithm."""
+    return node.op == "exp" and node.args[0].op == "log_softmax"
 
 
 def _log_softmax(x: Value, dims: tuple[int, ...] | None) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 import torch
@@ -21,14 +22,26 @@ class Layer:
 
     name: str
     function: Function
-    module: type[nn.Module]
+    module: Callable[..., nn.Module]
     node: type[torch.autograd.Function]
 
 
 def load(name: str) -> Layer:
     """Import a layer of generated/ by the naming contract alone."""
     file, title = importlib.import_module(f"generated.{name}"), name.title().replace("_", "")
-    return Layer(name, *(getattr(file, public) for public in (name, title, f"{title}Function")))
+    function, module, node = (getattr(file, public) for public in (name, title, f"{title}Function"))
+    return Layer(name, function, module if PLAIN[name].stateless else partial(Applied, function), node)
+
+
+class Applied(nn.Module):
+    """The function of a layer with parameters, which are inputs here: where a module is wanted."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.function(*inputs)
 
 
 def through(layer: Layer, function: Function) -> Layer:

@@ -1,0 +1,314 @@
+"""Reductions inside formulas: what is derived, how it reads, which shapes it takes, what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+import fngen
+from fngen.errors import FngenError, FormulaError
+from tests.conftest import SCALE
+from tests.reduction_rows import REDUCING
+
+FORMULAS = """
+softmax(x/t, dim=-1)
+y*logsumexp(x/y, dim=-1)
+softmax(x)
+log_softmax(x, dim=(0, -1))
+softmax(x, dim=-1)*log_softmax(y, dim=-2)
+x/sum(x)
+mean(sum(x*y, dim=-1))
+sum(x, dim=0)*sum(x, dim=-1)
+sum(exp(mean(x, dim=-2)), dim=-1)
+x - mean(y, dim=-1)
+mean(x + floor(y), dim=-1)
+x + floor(mean(y, dim=-1))
+mean(abs(x - y)**2)/mean(y**2)
+sum(x)*x + prod(y, dim=-1)
+prod(x, dim=(-2, -1))
+norm(x, 0.5, -1) + norm(x, p=1.5, dim=-1)
+norm(x, p=-inf, dim=-1)
+norm(x, p=0, dim=-1)*x
+std(x, correction=0)*y
+var(x, dim=-1)/mean(x, dim=-1)**2
+mean(((x - mean(x, dim=-1))/std(x, dim=-1))**3, dim=-1)
+x*erfcx(mean(x, dim=-1))
+max(x, dim=-1) - min(x, dim=(-2, -1), keepdim=True)
+atanh(clamp(norm(x, dim=-1)*0.1, max=0.9))*x/norm(x, dim=-1)
+where(mean(x, dim=-1) > 0, x, 0.1*x)
+tanh(sum(x*y, dim=-1) + b)
+exp(x - max(x, dim=-1))/sum(exp(x - max(x, dim=-1)), dim=-1)
+x*stop_gradient(mean(x, dim=-1)) + x**2
+sum(where(x > y, x, y), dim=-1, keepdim=True)
+""".strip().split("\n")
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_verified(formula: str) -> None:
+    if "stop_gradient" in formula:  # The judges see the value only.
+        return
+    report = fngen.verify(fngen.generate(formula, name="layer"))
+    assert report.ok, report
+
+
+# How it reads: the backward of a textbook.
+
+TEXTBOOK = [
+    ("softmax", "return y * (grad_y - torch.sum(grad_y * y, dim=-1, keepdim=True))"),
+    ("softmax_by_hand", "return u * (grad_y - torch.sum(grad_y * u, dim=-1, keepdim=True))"),
+    ("rms_norm", "torch.mean(u * s, dim=-1, keepdim=True)) / v"),
+    ("rms_norm_by_rsqrt", "torch.mean("),
+    ("layer_norm", "torch.mean(u, dim=-1, keepdim=True)"),
+    ("cosine_similarity", "* (grad_y_1 / norm_x)"),
+    ("log_softmax", "torch.sum(grad_y, dim=-1, keepdim=True)"),
+]
+
+
+def backward(name: str) -> str:
+    row = REDUCING[name]
+    text = fngen.generate(row.formula, name=name, **row.options).text
+    return text.partition("def backward(")[2].partition("\nclass ")[0]
+
+
+@pytest.mark.parametrize(("name", "line"), TEXTBOOK)
+def test_textbook(name: str, line: str) -> None:
+    assert line in backward(name)
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "layer_norm_in_steps"])
+def test_two_means_beside_those_of_the_forward(name: str) -> None:
+    """Mean and variance are worked out again; beyond them there are the two of the textbook, and no sum."""
+    text = backward(name)
+    assert text.count("torch.mean(") == 4
+    assert "torch.sum(" not in text
+
+
+def test_deviations_add_up_to_nothing() -> None:
+    text = fngen.generate("x*mean(y - mean(y, dim=-1), dim=-1)", name="layer").text
+    assert "grad_y_1 * x" not in text.partition("def backward(")[2].partition("class ")[0]
+
+
+# Shapes.
+
+SHAPES = [
+    ((4, 5), (4, 5)),
+    ((4, 5), (5,)),
+    ((4, 5), (1,)),
+    ((4, 1), (4, 5)),
+    ((4, 5), ()),
+    ((3, 4, 5), (4, 1)),
+    ((), ()),
+]
+BROADCAST = {
+    "softmax(x/y, dim=-1)": lambda x, y: torch.softmax(x / y, -1),
+    "y*logsumexp(x/y, dim=-1)": lambda x, y: y * torch.logsumexp(x / y, -1, keepdim=True),
+    "sum(x*y, dim=-1)": lambda x, y: (x * y).sum(-1),
+    "sum(x*y, dim=-1)/(norm(x, dim=-1)*norm(y, dim=-1))": lambda x, y: (
+        (x * y).sum(-1) / (torch.linalg.vector_norm(x, dim=-1) * torch.linalg.vector_norm(y, dim=-1))
+    ),
+    "x/sqrt(mean(x**2, dim=-1) + 1)*y": lambda x, y: x / torch.sqrt((x**2).mean(-1, keepdim=True) + 1) * y,
+    "mean(x*y)": lambda x, y: (x * y).mean(),
+    "x/norm(y)": lambda x, y: x / y.norm(),
+    "sum(y*(log(y) - x), dim=-1)": lambda x, y: (y * (torch.log(y) - x)).sum(-1),
+    "x*mean(y, dim=-1)": lambda x, y: x * y.mean(-1, keepdim=True),
+    "var(x, dim=-1, correction=0)*y": lambda x, y: x.var(-1, correction=0, keepdim=True) * y,
+}
+
+
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+@pytest.mark.parametrize("formula", BROADCAST)
+def test_broadcasting_also_along_what_is_reduced(formula: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    module, plain = fngen.compile(formula, name="layer", inputs=["x", "y"]), BROADCAST[formula]
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.rand(s, generator=generator, dtype=torch.float64) + 0.5 for s in shapes]
+    one, two = ([x.clone().requires_grad_() for x in drawn] for _ in range(2))
+    got, want = module.layer(*one), plain(*two)
+    torch.testing.assert_close(got, want)
+    for a, b in zip(derived(got, one), derived(want, two), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def derived(value: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    """Return first derivatives, and those of the sum of their squares."""
+    weights = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype).reshape(value.shape)
+    first = torch.autograd.grad(value, inputs, weights, create_graph=True)
+    total = sum(g.square().sum() for g in first)
+    return [*first, *torch.autograd.grad(total, inputs, materialize_grads=True)]
+
+
+@pytest.mark.parametrize("dims", ["-2", "1", "(-2, -1)", "(0, 1)"])
+def test_a_missing_dimension_is_named(dims: str) -> None:
+    layer = fngen.compile(f"softmax(x, dim={dims})", name="layer").layer
+    with pytest.raises(ValueError, match=r"layer\(\) reduces dim=.*: x has 1 dimensions"):
+        layer(torch.ones(3))
+
+
+def test_what_is_counted_from_both_ends() -> None:
+    """On a matrix dimensions 1 and -1 are one."""
+    layer = fngen.compile("sum(x, dim=1)*sum(x**2, dim=-1)", name="layer").layer
+    for shape in ((3, 4), (3, 4, 5)):
+        x = torch.rand(shape, dtype=torch.float64, requires_grad=True)
+        want = x.sum(1, keepdim=True) * (x**2).sum(-1, keepdim=True)
+        torch.testing.assert_close(layer(x), want)
+        got, other = (torch.autograd.grad(y.sum(), x)[0] for y in (layer(x), want))
+        torch.testing.assert_close(got, other)
+
+
+def test_channels_of_a_matrix_are_its_last_dimension() -> None:
+    layer = fngen.compile("x/norm(x, dim=-1)*w", name="layer", params={"w[C]": 1.0}).layer
+    x, w = (
+        torch.rand(3, 4, dtype=torch.float64, requires_grad=True),
+        torch.rand(4, dtype=torch.float64, requires_grad=True),
+    )
+    value, want = layer(x, w), x / x.norm(dim=-1, keepdim=True) * w
+    torch.testing.assert_close(value, want)
+    for a, b in zip(derived(value, [x, w]), derived(want, [x, w]), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+# Values at the edge.
+
+
+@pytest.mark.parametrize(
+    "formula", ["norm(x, dim=-1)", "norm(x, p=3, dim=-1)", "norm(x, p=1.5, dim=-1)", "std(x, dim=-1)"]
+)
+def test_gradient_zero_at_zero(formula: str) -> None:
+    x = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(fngen.compile(formula, name="layer").layer(x).sum(), x, create_graph=True)
+    assert not slope.any()
+    assert torch.autograd.grad(slope.sum(), x)[0].isfinite().all()
+
+
+def test_product_of_zeros() -> None:
+    layer = fngen.compile("prod(x, dim=-1)", name="layer").layer
+    x = torch.tensor([[0.0, 2, 3], [0, 0, 3], [1, 2, 3]], dtype=torch.float64, requires_grad=True)
+    got, want = layer(x), x.prod(-1)
+    for a, b in zip(derived(got, [x]), derived(want, [x]), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_ties_share_the_gradient() -> None:
+    x = torch.tensor([1.0, 3, 3], requires_grad=True)
+    assert torch.autograd.grad(fngen.compile("max(x, dim=-1)", name="layer").layer(x), x)[0].tolist() == [
+        0,
+        0.5,
+        0.5,
+    ]
+
+
+def test_softmax_of_large_and_masked_numbers() -> None:
+    x = torch.tensor([[1e4, 1e4 - 1, -torch.inf], [0.0, -1e4, 3]], requires_grad=True)
+    for formula, dims in (("softmax(x, dim=-1)", -1), ("softmax(x, dim=(-2, -1))", None)):
+        got = fngen.compile(formula, name="layer").layer(x)
+        want = x.softmax(-1) if dims else x.flatten().softmax(0).view_as(x)
+        torch.testing.assert_close(got, want)
+        assert torch.autograd.grad(got.sum(), x)[0].isfinite().all()
+
+
+# Memory.
+
+
+def kept(function: Any, inputs: list[Tensor]) -> int:
+    sizes: dict[int, int] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        storage = x.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        return x
+
+    with saved_tensors_hooks(pack, lambda x: x):
+        output = function(*inputs)
+    return sum(sizes.values()) + 0 * output.numel()
+
+
+@pytest.mark.parametrize("name", REDUCING)
+def test_no_more_is_kept_than_autograd_keeps(name: str) -> None:
+    row = REDUCING[name]
+    module = fngen.compile(row.formula, name=name, **row.options)
+    shape = tuple(16 * n for n in row.shape)
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.rand(shape, generator=generator).add_(0.1).requires_grad_() for _ in row.ranges]
+    sized = [shape[1 if key.endswith("[C]") else -1] for key in row.params if "[" in key]
+    learned = [torch.ones(n).requires_grad_() for n in sized]
+    learned += [torch.ones(()).requires_grad_() for key in row.params if "[" not in key]
+    if len(sized) not in (0, len(row.params)):
+        return
+    small, few = 1.05, 64  # Statistics of few elements do not count.
+    got, most = (kept(f, [*inputs, *learned]) for f in (getattr(module, name), row.twin))
+    plain = (
+        kept(lambda *xs: eager(row.formula, row, xs), [*inputs, *learned])
+        if got > small * most + few
+        else most
+    )
+    assert got <= small * max(most, plain) + few, (got, most, plain)
+
+
+def eager(formula: str, row: Any, inputs: tuple[Tensor, ...]) -> Tensor:
+    """Return the plain formula's value, operator by operator."""
+    from fngen import problem
+    from fngen.spec import Spec
+    from fngen.verification.plain import Plain
+
+    made = fngen.generate(formula, name="layer", **row.options)
+    assert isinstance(made.spec, Spec)
+    return Plain(problem.read(made.spec).at_defaults())(*inputs)
+
+
+# Hundreds of formulas.
+
+dims = st.sampled_from(["dim=-1", "dim=-2", "dim=(-2, -1)", "dim=0", ""])
+reductions = st.sampled_from(
+    ["sum", "mean", "max", "min", "prod", "var", "std", "norm", "logsumexp", "softmax", "log_softmax"]
+)
+leaf = st.sampled_from(["x", "y", "x", "2", "0.5"])
+
+
+def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.builds("({} + {})".format, inner, inner),
+        st.builds("{}*{}".format, inner, inner),
+        st.builds("({} - {})".format, inner, inner),
+        st.builds("{}/(1 + ({})**2)".format, inner, inner),
+        st.builds("sin({})".format, inner),
+        st.builds("exp(-({})**2)".format, inner),
+        st.builds("max({}, {})".format, inner, inner),
+        st.builds("{}({}, {})".format, reductions, inner, dims).map(lambda t: t.replace(", )", ")")),
+    )
+
+
+formulas = st.recursive(leaf, grown, max_leaves=7).filter(lambda t: "x" in t and "dim" in t)
+
+
+@settings(max_examples=25 * SCALE, deadline=None, suppress_health_check=list(HealthCheck))
+@given(formulas)
+def test_any_formula(formula: str) -> None:
+    try:
+        source = fngen.generate(formula, name="layer")
+        report = fngen.verify(source)
+    except (FormulaError, FngenError):
+        assume(False)
+    faults = [c for c in report.checks if not c.ok and not c.name.startswith("grad")]
+    assert not faults, report
+
+
+# What is refused.
+
+REFUSED = [
+    ("u = mean(x, dim=-1); v = x - u", {"outputs": ["u", "v"]}, "one output"),
+    ("sum(z, dim=-1)", {"complex": True}, "no reduction inside"),
+    ("x*mean(x, dim=-1)", {"grads": {"x": "1"}}, "no reduction inside"),
+    ("sum(eps, dim=-1)*x", {"consts": {"eps": 1.0}}, "no input is in what is reduced"),
+]
+
+
+@pytest.mark.parametrize(("formula", "options", "message"), REFUSED)
+def test_refused(formula: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(FngenError) as caught:
+        fngen.generate(formula, **options)
+    assert message in str(caught.value)
