@@ -111,7 +111,7 @@ def check(layer: str, case: Case, mode: Mode, mesh: DeviceMesh, module: nn.Modul
     inputs = draw(layer, case)
     placed = [place(x, p, mesh) for x, p in zip(inputs, case.placements, strict=True)]
     leaves = [x.requires_grad_(p is not None) for x, p in zip(inputs, case.placements, strict=True)]
-    shape = () if PLAIN[layer].scalar else max(case.shapes, key=len)
+    shape = PLAIN[layer].function(*(x.detach() for x in leaves)).shape
     cotangent = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     got = mode(module, placed, distribute_tensor(cotangent, mesh, [Replicate()], src_data_rank=None))
     reference = gradient if mode is compiled else mode

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.modes_compile import CELLS as CELLS
 from tests.modes_compile import row
-from tests.modes_table import COMPLEX, Layer, close, draw, of_complex
+from tests.modes_table import COMPLEX, Layer, close, draw, of_complex, stateless
 from tests.plain import Plain
 
 BESSEL = {"airy_disk": "ONNX has no Bessel functions"}
@@ -68,7 +68,7 @@ def aot_inductor(layer: Layer, plain: Plain) -> None:
     Path(path).unlink()
 
 
-@row(slow=True, xfail=BESSEL | PAIRS)
+@row(where=stateless, slow=True, xfail=BESSEL | PAIRS)
 def onnx(layer: Layer, plain: Plain) -> None:
     """In onnxruntime, with another batch than the exported one."""
     runtime = pytest.importorskip("onnxruntime")

@@ -60,6 +60,8 @@ def evaluate(roots: Sequence[Value], variables: dict[str, Tensor]) -> dict[Value
         if node.op in _CONSTANTS:
             datum = _CONSTANTS[node.op]
             return torch.tensor(datum, dtype=torch.bool if isinstance(datum, bool) else torch.float64)
+        if node.op == "pow" and node.args[1].op == "number":
+            return args[0] ** float(args[1])  # Of two tensors torch makes a logarithm too.
         if isinstance(node.datum, Over):
             return _reduced(node.op, args[0], node.datum)
         return _function(node.op)(*args)
