@@ -17,8 +17,9 @@ from fngen.derivatives import COTANGENT, Derivatives
 from fngen.differentiate import partials
 from fngen.ir import REDUCTIONS, Value, is_number, name, names, postorder, substitute_all, value
 from fngen.language.reduction_rules import slope
-from fngen.monomials import Algebra, Term
-from fngen.spans import Span, of_inputs, reduced, spans
+from fngen.monomials import Algebra
+from fngen.spans import Span, of_inputs, spans, tracked
+from fngen.terms import Term
 
 _MANY = 8
 """Terms of an adjoint beyond which it is a value of its own."""
@@ -66,7 +67,7 @@ class Adjoints:
         self, root: Value, inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
     ) -> None:
         self.root, self.inputs, self.named = root, inputs, named
-        self.every = reduced([root])
+        self.every = tracked([root], params)
         self.known = of_inputs(inputs, params, self.every)
         self.counted = inputs[0]
         self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root]))
@@ -112,7 +113,7 @@ class Adjoints:
             wide = algebra.span(segment.graph)
             for leaf, by in segment.slopes.items():
                 factor, narrow = algebra.term(by), algebra.span(leaf)
-                terms = (algebra.sum(t.times(factor), wide - narrow) for t in seed)
+                terms = (algebra.sum(t.times(factor), wide - narrow, leaf) for t in seed)
                 arriving.setdefault(leaf, []).extend(t for t in terms if t.coefficient)
         return tuple(self.gradient(algebra, x, arriving[name(x)]) for x in self.inputs)
 
@@ -132,9 +133,7 @@ class Adjoints:
         graph = algebra.finished(terms)
         if graph is ZERO:
             graph = value("mul", ZERO, name(COTANGENT))
-        if algebra.span(graph) >= self.known[x]:
-            return graph
-        return value("expand_as" if len(self.inputs) == 1 else "expand", graph, name(x))
+        return graph if algebra.span(graph) >= self.known[x] else value("expand", graph, name(x))
 
     def tangent(self) -> Value:
         """Return the tangent of the result, in terms of the inputs and their tangents."""
@@ -149,7 +148,7 @@ class Adjoints:
             done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in moved))
         total = algebra.finished(self.moved(algebra, self.segment(None, self.root), done))
         for x in self.inputs:
-            if f"{x}!" not in names([total]):
+            if f"{x}!" not in names([total]) or algebra.span(total) < algebra.span(self.root):
                 total = add(total, self.nothing(algebra, x))
         return total
 

@@ -30,16 +30,14 @@ def of_several(layer: Layer) -> list[str]:
     used = tensors if together else [x if x in wide else "_" for x in tensors]
     lines = _at(tuple_lines(used, 4, tail=" = args"))
     if together and len(wide) > 1:
-        tail = f" = torch.broadcast_tensors({', '.join(wide)})"
-        lines += [f"if {_differ(wide, '.shape')}:"]
-        lines += [
-            f"    if {_differ(wide, '.dtype')}:",
-            *(f"    {x}" for x in _by_torch(layer, ["*args", *numbers])),
-        ]
-        lines += _at(tuple_lines(wide, 8, tail=tail))
-        lines += _at(bracketed("args = (", tensors, ")", 8))
-        return lines + _enough(layer, wide[0])
-    conditions = [_differ(along, shape) for dims, along in layer.alignment.groups for shape in _shapes(dims)]
+        lines += [f"if {_differ(wide, '.shape', 4)}:", f"    if {_differ(wide, '.dtype', 8)}:"]
+        lines += [f"    {line}" for line in _by_torch(layer, ["*args", *numbers])]
+        lines += _together(wide, tensors)
+        lines += _enough(layer, wide[0])
+        ambiguous = _ambiguous(layer)
+        return lines + ([f"if {ambiguous}:", *_by_torch(layer, ["*args", *numbers])] if ambiguous else [])
+    groups = layer.alignment.groups
+    conditions = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
     conditions += [_ambiguous(layer)] if _ambiguous(layer) else []
     if conditions:
         lines += [*_if_any(conditions), *_by_torch(layer, ["*args", *numbers])]
@@ -53,6 +51,8 @@ def _enough(layer: Layer, x: str) -> list[str]:
         return []  # To torch, what has no dimensions has one of one element.
     over = f"dim={dims[0]}" if len(dims) == 1 else f"dim={dims}"
     message = f"{layer.main.function}() reduces {over}: {x} has {{{x}.dim()}} dimensions"
+    if len(message) > MARGIN - 12 - len('f""'):
+        message = f"there are {{{x}.dim()}} dimensions, not {rank}"
     return [f"if {x}.dim() < {rank}:", *_at(bracketed("raise ValueError(", [f'f"{message}"'], ")", 8))]
 
 
@@ -69,10 +69,25 @@ def _by_torch(layer: Layer, args: list[str]) -> list[str]:
     return [f"    {_TORCH}", *_at(bracketed(f"return {layer.main.reverse}.forward(", args, ")", 8))]
 
 
-def _differ(inputs: Sequence[str], shape: str) -> str:
+def _together(wide: list[str], tensors: list[str]) -> list[str]:
+    """Return the statements that broadcast some of the arguments."""
+    target = f"{', '.join(wide)} = torch.broadcast_tensors({', '.join(wide)})"
+    if len(target) + 8 <= MARGIN:
+        return [f"    {target}", *_at(bracketed("args = (", tensors, ")", 8))]
+    if wide == tensors:
+        lines = ["    args = tuple(torch.broadcast_tensors(*args))"]
+        return lines + _at(tuple_lines(wide, 8, tail=" = args"))
+    lines = _at(bracketed("wide = torch.broadcast_tensors(", wide, ")", 8))
+    return [*lines, *_at(tuple_lines(wide, 8, tail=" = wide")), *_at(bracketed("args = (", tensors, ")", 8))]
+
+
+def _differ(inputs: Sequence[str], shape: str, column: int) -> str:
     """Return the condition that not all have one shape."""
     shapes = [f"{x}{shape}" for x in inputs]
-    return " != ".join(shapes) if len(shapes) == 2 else f"not {' == '.join(shapes)}"
+    flat = " != ".join(shapes) if len(shapes) == 2 else f"not {' == '.join(shapes)}"
+    if column + len(f"if {flat}:") <= MARGIN:
+        return flat
+    return f"len({{t{shape} for t in args}}) > 1"  # Those that are no part of it differ seldom.
 
 
 def _shapes(dims: Sequence[int | None]) -> list[str]:

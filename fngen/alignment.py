@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fngen.declared import CHANNELS, Param
+from fngen.declared import Param
 from fngen.ir import REDUCTIONS, Value, postorder
-from fngen.spans import Span, of_inputs, reduced
+from fngen.spans import NOTHING, Span, of_inputs, reduced, tracked
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,17 @@ class Alignment:
 
     Attributes:
         dims: The dimensions that are named.
-        whole: Whether a reduction runs over all of them.
+        every: All dimensions that are told apart.
         inputs: What each input spans, by the node's names; those that span nothing are left out.
         together: Whether every part of the formula has all inputs in it, so that they may be broadcast first.
-        channels: Whether a parameter runs along dimension 1.
+        params: The dimensions that parameters run along.
     """
 
     dims: tuple[int, ...] = ()
-    whole: bool = False
+    every: Span = NOTHING
     inputs: Mapping[str, Span] | None = None
     together: bool = False
-    channels: bool = False
+    params: Span = NOTHING
 
     @property
     def front(self) -> int:
@@ -50,14 +50,17 @@ class Alignment:
     @property
     def distinct(self) -> int:
         """The fewest dimensions at which none is counted from both ends, if that may happen."""
-        front = max(self.front, 2 if self.channels else 0)
-        return front + self.back if front and self.back else 0
+        front = max([self.front, *(d + 1 for d in self.params if d is not None and d >= 0)])
+        back = max([self.back, *(-d for d in self.params if d is not None and d < 0)])
+        if front and back and (self.dims or None in self.every):
+            return front + back
+        return front if None in self.every else 0
 
     @property
     def groups(self) -> list[tuple[tuple[int | None, ...], tuple[str, ...]]]:
         """Dimensions along which the same inputs, more than one, must have one size."""
         found: dict[tuple[str, ...], tuple[int | None, ...]] = {}
-        for d in (*self.dims, *([None] if self.whole else [])):
+        for d in sorted(self.every, key=lambda d: (d is None, d)):
             along = tuple(x for x, span in (self.inputs or {}).items() if d in span)
             if len(along) > 1:
                 found[along] = (*found.get(along, ()), d)
@@ -72,17 +75,17 @@ def alignment(root: Value, inputs: Mapping[str, str], params: Sequence[Param]) -
         inputs: The node's name of each input.
         params: The parameters.
     """
-    every = reduced([root])
+    every, named = tracked([root], params), reduced([root])
     known = {x: span for x, span in of_inputs(inputs, params, every).items() if x in inputs}
     wide = {x for x, span in known.items() if span}
     parts = [p for p in _parts(root, wide) if p]
     full = all(known[x] == every for x in wide)
     return Alignment(
-        tuple(sorted(d for d in every if d is not None)),
-        None in every,
+        tuple(sorted(d for d in named if d is not None)),
+        every,
         {inputs[x]: span for x, span in known.items() if span},
         full and all(part == wide for part in parts),
-        any(p.dim == CHANNELS for p in params),
+        frozenset(p.dim for p in params if p.dim is not None),
     )
 
 

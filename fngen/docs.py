@@ -12,6 +12,7 @@ from fngen.node import Layer
 from fngen.printing.latex import LatexPrinter, symbol
 from fngen.problem import Problem
 from fngen.softmax import with_softmax
+from fngen.spans import of_inputs, reduced, spans
 from fngen.wirtinger import listed
 
 _LONGEST_PARTIAL = 160
@@ -55,7 +56,7 @@ def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
 
 def _result(problem: Problem, only: str) -> str:
     """Return what the function gives; ``only`` is its only input, if it has one."""
-    if problem.reduction or None in problem.dropped:
+    if problem.is_number:
         return "Tensor without dimensions."
     if problem.results:
         return "The outputs by name, each of the broadcast shape of what it depends on."
@@ -67,9 +68,18 @@ def _without(problem: Problem) -> str:
     """Return which dimensions the result does not have."""
     dims = [str(d) for d in sorted(d for d in problem.dropped if d is not None)]
     if not dims:
-        return ""
+        return _kept(problem)
     *most, last = dims
     return f", without dimensions {', '.join(most)} and {last}" if most else f", without dimension {last}"
+
+
+def _kept(problem: Problem) -> str:
+    """Return which dimensions the result has with one element, for it was asked to keep them."""
+    every = reduced([problem.value])
+    known = of_inputs(problem.inputs, problem.params, every)
+    gone = every - problem.dropped - spans([problem.value], known)[problem.value] - {None}
+    dims = " and ".join(str(d) for d in sorted(d for d in gone if d is not None))
+    return f", but of size 1 along dimension{'s' * (len(gone) > 1)} {dims}" if gone else ""
 
 
 def _along(param: Param, first: str) -> str:
@@ -95,9 +105,11 @@ def shapes(problem: Problem, layer: Layer) -> list[str]:
     several = len(layer.inputs) > 1
     rank = layer.alignment.rank
     least = f" of {rank} dimensions or more" if rank > 1 else ""
-    first = f"any mutually broadcastable shapes{least}." if several else f"any shape{least}."
+    first = "any mutually broadcastable shapes." if several else "any shape."
+    if least:
+        first = f"broadcastable shapes{least}." if several else f"any shape{least}."
     last = "the broadcast shape" if several else "the same shape"
-    scalar = problem.reduction or None in problem.dropped
+    scalar = problem.is_number
     return [
         f"- Input{'s' * several}: :math:`(*)`, {first}",
         "- Output: a scalar." if scalar else f"- Output: :math:`(*)`, {last}{_without(problem)}.",
@@ -150,7 +162,7 @@ def _gradients(problem: Problem, gradients: tuple[Value, ...], known: dict[Value
     known = known | {problem.value: name(problem.output), name(COTANGENT): value("bar", name(problem.output))}
     rows = []
     for x, graph in zip(problem.inputs, substitute_all(gradients, known), strict=True):
-        graph = with_softmax(graph.args[0] if graph.op in ("expand", "expand_as") else graph)
+        graph = with_softmax(graph.args[0] if graph.op == "expand" else graph)
         text = printer.print(graph)
         if len(text) <= _LONGEST_PARTIAL and _breaks(text):
             rows.append(f"{printer.print(value('bar', name(x)))} = {text}")

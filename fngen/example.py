@@ -69,7 +69,8 @@ def _of_vectors(problem: Problem) -> Example | None:
     if reduced([problem.value]) - {0, -1, None}:
         return None
     count = len(problem.inputs) - len(problem.params)
-    learned = {p.name: grids.number(mp.mpf(p.init)) for p in problem.params}
+    learned = {p.name: Grid((_SIZE,), (mp.mpf(p.init),) * _SIZE) for p in problem.params if p.dim is not None}
+    learned |= {p.name: grids.number(mp.mpf(p.init)) for p in problem.params if p.dim is None}
     for first in range(len(_VECTORS)):
         vectors = [_VECTORS[(first + i) % len(_VECTORS)] for i in range(count)]
         variables = [Grid((_SIZE,), tuple(map(mp.mpf, v))) for v in vectors]
@@ -77,7 +78,9 @@ def _of_vectors(problem: Problem) -> Example | None:
             named = dict(zip(problem.inputs, variables, strict=False))
             found = grids.evaluate(problem.value, named | learned).items
             values: list[complex | None] = [float(v) if mp.isfinite(v) else None for v in found]
-        if not all(map(_is_whole, values)) and (shown := _tensor(values, scalar=bool(problem.dropped))):
+        if not all(map(_is_whole, values)) and (
+            shown := _tensor(values, scalar=len(found) == 1 and bool(problem.dropped))
+        ):
             return Example(tuple(f"torch.tensor({list(v)})" for v in vectors), shown, _SIZE, bool(learned))
     return None
 

@@ -70,6 +70,8 @@ class Extents:
         def visit(node: Value, masks: list[int]) -> int:
             if node.op == "count":
                 return 0
+            if node.op == "sum_to":
+                return masks[1]
             mask = known.get(str(node.datum), 0) if node.op == "name" else 0
             for m in masks:
                 mask |= m

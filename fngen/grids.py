@@ -59,8 +59,10 @@ def _broadcast(shapes: Sequence[Shape]) -> Shape:
 
 def _reduced(op: str, grid: Grid, over: Over) -> Grid:
     """Return a reduction that keeps its dimensions."""
+    if over.dims is None:
+        return number(_FUNCTIONS[op](list(grid.items), over.option))
     rank = len(grid.shape)
-    dims = range(rank) if over.dims is None else {d % rank for d in over.dims if rank}
+    dims = {d % rank for d in over.dims if rank}
     shape = tuple(1 if d in dims else n for d, n in enumerate(grid.shape))
     along = [range(n) if d in dims else range(1) for d, n in enumerate(grid.shape)]
     found = []
@@ -82,6 +84,8 @@ def _norm(x: list[Any], order: Any) -> Any:
     from mpmath import mp
 
     p = mp.mpf(Fraction(order).numerator) / Fraction(order).denominator
+    if p < 0 and not all(x):
+        return mp.zero
     return mp.fsum(abs(e) ** p for e in x) ** (1 / p)
 
 

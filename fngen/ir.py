@@ -41,8 +41,13 @@ class Over:
     option: Fraction | Decimal | None = None
 
     def __str__(self) -> str:
-        dims = "" if self.dims is None else f"dim={list(self.dims)} "
-        return f"{dims}keepdim={self.keepdim} option={self.option}"
+        dims = "" if self.dims is None else f"dim={', '.join(map(str, self.dims))}"
+        words = [
+            dims,
+            "" if self.keepdim else "dropped",
+            "" if self.option is None else f"option={self.option}",
+        ]
+        return " ".join(filter(None, words)) or "all"
 
 
 Datum = Number | str | Over

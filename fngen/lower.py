@@ -233,8 +233,9 @@ class _Lowering:
 
     def free(self, node: Value) -> str:
         described = self.describe(node)
-        if 0 < len(described) <= _LONGEST_NAME:
-            return free_name(described, self.taken)
+        label = free_name(described, self.taken)
+        if described and len(label) <= min(_LONGEST_NAME, self.margin - len(" = ") - len(self.printed[node])):
+            return label
         results = {target.name for target in self.targets}
         again = self.lifetimes.free(node, self.result(node), results) if self.lifetimes else None
         label = again or next(t for t in chain(STEMS, self.terms) if t not in self.taken)

@@ -8,10 +8,9 @@ becomes ``y*(g - sum(g*y))``, and that of a LayerNorm has two means.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 
-from sympy import Add, Integer, Mul, Pow, Rational, Symbol
+from sympy import Add, Symbol
 
 from fngen.algebra import ONE, ZERO, exact
 from fngen.arrange import to_value
@@ -20,45 +19,7 @@ from fngen.grouping import grouped
 from fngen.ir import Over, Value, is_number, name, names, number, postorder, value
 from fngen.spans import NOTHING, Span, over, spans
 from fngen.symbolic import simplest_forms
-
-Powers = dict[Value, int]
-
-
-@dataclass
-class Term:
-    """A rational number times integer powers of other values."""
-
-    coefficient: Fraction
-    powers: Powers = field(default_factory=dict)
-
-    def times(self, other: Term) -> Term:
-        """Return the product of two terms."""
-        powers = dict(self.powers)
-        for factor, n in other.powers.items():
-            powers[factor] = powers.get(factor, 0) + n
-        return Term(self.coefficient * other.coefficient, {f: n for f, n in powers.items() if n})
-
-    def holds(self, powers: Powers) -> bool:
-        """Say whether these powers can be taken out without turning a factor into a divisor, or back."""
-        return all(n * self.powers.get(f, 0) >= n * n for f, n in powers.items())
-
-    def without(self, powers: Powers) -> Term:
-        """Return what is left when powers are taken out."""
-        return self.times(Term(Fraction(1), {f: -n for f, n in powers.items()}))
-
-    @property
-    def key(self) -> frozenset[tuple[Value, int]]:
-        """What makes terms alike."""
-        return frozenset(self.powers.items())
-
-
-def merged(terms: Iterable[Term]) -> list[Term]:
-    """Return a sum with like terms added."""
-    found: dict[frozenset[tuple[Value, int]], Term] = {}
-    for term in terms:
-        before = found.get(term.key)
-        found[term.key] = Term(before.coefficient + term.coefficient, before.powers) if before else term
-    return [term for term in found.values() if term.coefficient]
+from fngen.terms import HALVES, Powers, Term, expression, is_deviation, is_root, merged, open_side
 
 
 class Algebra:
@@ -78,8 +39,8 @@ class Algebra:
         self.known, self.every, self.counted, self.decimals = known, every, name(counted), decimals
         self.spans: dict[Value, Span] = {}
         order = postorder([root])
-        self.roots = {n.args[0]: (n, _HALVES[n.op]) for n in order if n.op in _HALVES}
-        self.roots |= {n.args[0]: (n, exact(n.args[1])) for n in order if _is_root(n)}
+        self.roots = {n.args[0]: (n, HALVES[n.op]) for n in order if n.op in HALVES}
+        self.roots |= {n.args[0]: (n, exact(n.args[1])) for n in order if is_root(n)}
         self.insides: dict[Value, Powers] = {}
         self.sums = {}
         for node in (n for n in order if n.op in ("sum", "mean")):
@@ -109,7 +70,7 @@ class Algebra:
                 stack.append((node.args[0], n))
             elif node.op == "number" and (n > 0 or exact(node)):
                 coefficient *= exact(node) ** n
-            elif node.op == "where" and n > 0 and (side := _open_side(node)):
+            elif node.op == "where" and n > 0 and (side := open_side(node)):
                 # What a gate lets through, times the gate.
                 gate = value("where", node.args[0], *(ONE if a is side else ZERO for a in node.args[1:]))
                 powers[gate] = powers.get(gate, 0) + n
@@ -145,13 +106,17 @@ class Algebra:
         rest = self.count(self.every - dims)
         return everything.times(Term(Fraction(1), {f: -n for f, n in rest.powers.items()}))
 
-    def sum(self, term: Term, dims: Span) -> Term:
-        """Return the sum of a term over dimensions."""
+    def sum(self, term: Term, dims: Span, like: Value | None = None) -> Term:
+        """Return the sum of a term over dimensions: what a parameter ``like`` has may be left."""
         inside = {f: n for f, n in term.powers.items() if self.span(f) & dims}
         along = NOTHING.union(*(self.span(f) for f in inside)) & dims
         result = term.without(inside).times(self.count(dims - along))
         if not inside:
             return result
+        if like is not None and None in along and NOTHING.union(*map(self.span, inside)) - along:
+            return result.times(
+                Term(Fraction(1), {value("sum_to", self.value([Term(Fraction(1), inside)]), like): 1})
+            )
         axes = None if None in along else tuple(sorted(d for d in along if d is not None))
         if is_deviation(inside, axes):
             return Term(Fraction(0))
@@ -223,7 +188,7 @@ class Algebra:
         terms = list(terms)
         factors = dict.fromkeys(f for term in terms for f in term.powers)
         symbols = {f: Symbol(f"_{i:04}") for i, f in enumerate(factors)}
-        expr = Add(*(_expression(term, symbols) for term in terms))
+        expr = Add(*(expression(term, symbols) for term in terms))
         known = {symbol: f for f, symbol in symbols.items()}
         found = min((to_value(f, known, decimals=self.decimals) for f in simplest_forms(expr)), key=cost)
         return grouped(found, factors, self.span)
@@ -241,30 +206,3 @@ class Algebra:
                 n = term.powers[guard]
                 term = term.without({guard: n}).times(Term(Fraction(1), {y: n}))
         return term
-
-
-def is_deviation(inside: Powers, axes: tuple[int, ...] | None) -> bool:
-    """Say whether something adds up to 0, as ``x - mean(x)`` does."""
-    (node, n), *others = inside.items()
-    if others or n != 1 or node.op != "sub":
-        return False
-    return node.args[1] is value("mean", node.args[0], datum=Over(axes))
-
-
-def _open_side(node: Value) -> Value | None:
-    """Return the side of a choice that is not 0, if the other one is and this is no number."""
-    _, a, b = node.args
-    side = b if is_number(a, 0) else a if is_number(b, 0) else None
-    return side if side is not None and names([side]) else None
-
-
-_HALVES = {"sqrt": Fraction(1, 2), "rsqrt": Fraction(-1, 2)}
-
-
-def _is_root(node: Value) -> bool:
-    return node.op == "pow" and node.args[1].op == "number" and abs(exact(node.args[1])) == Fraction(1, 2)
-
-
-def _expression(term: Term, symbols: Mapping[Value, Symbol]) -> Mul:
-    coefficient = Rational(term.coefficient.numerator, term.coefficient.denominator)
-    return Mul(coefficient, *(Pow(symbols[f], Integer(n)) for f, n in term.powers.items()))

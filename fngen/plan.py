@@ -23,7 +23,7 @@ from fngen.node import Names
 from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
 from fngen.softmax import with_softmax
-from fngen.spans import of_inputs, reduced
+from fngen.spans import of_inputs, tracked
 from fngen.variance import from_deviations
 
 VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
@@ -104,7 +104,7 @@ class Plan:
 
 def _asks_for_shape(node: Value, place: int) -> bool:
     """Say whether an operator wants no more than the shape of an argument."""
-    return node.op == "count" or (node.op in ("expand", "expand_as") and place == 1)
+    return node.op == "count" or (node.op in ("expand", "sum_to") and place == 1)
 
 
 def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict[str, str]) -> Plan:
@@ -155,7 +155,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
 
 def _extents(problem: Problem, labels: tuple[str, ...]) -> Extents:
     """Return the extents of a formula's inputs, under other names."""
-    every = reduced([problem.value])
+    every = tracked([problem.value], problem.params)
     spans = of_inputs(problem.inputs, problem.params, every)
     return Extents(labels, {y: spans[x] for x, y in zip(problem.inputs, labels, strict=True)}, every)
 

@@ -32,7 +32,7 @@ from fngen.naming import derived_name, free_name
 from fngen.printing.formula import FormulaPrinter
 from fngen.roles import declared_gradients, inputs_of, ordered
 from fngen.softmax import with_softmax
-from fngen.spans import NOTHING, Span, of_inputs, over, reduced, spans
+from fngen.spans import NOTHING, Span, of_inputs, over, reduced, spans, tracked
 from fngen.spec import Spec
 
 
@@ -72,6 +72,12 @@ class Problem:
     def reduces(self) -> bool:
         """Whether there are reductions inside the formula."""
         return bool(reduced([self.value]))
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the result has no dimensions, whatever the inputs have."""
+        everything = None in self.dropped and self.dropped == tracked([self.value], self.params)
+        return self.reduction is not None or everything
 
     @property
     def name(self) -> str:
@@ -197,7 +203,7 @@ def _check_reduction(reading: Reading, node: Value, spec: Spec, *, several: bool
 
 def _dropped(reading: Reading, root: Value, inputs: tuple[str, ...], spec: Spec) -> Span:
     """Return the dimensions over which everything in a formula was reduced, and that nobody asked to keep."""
-    every = reduced([root])
+    every = tracked([root], spec.params)
     known = of_inputs(inputs, spec.params, every)
     left = spans([root], known)
     for node in (n for n in left if n.op in REDUCTIONS):
@@ -205,9 +211,11 @@ def _dropped(reading: Reading, root: Value, inputs: tuple[str, ...], spec: Spec)
         span = left[node.args[0]]
         gone = sorted(set(dims or ()) - span)
         if gone or not span:
-            what = f"dimension {gone[0]}" if gone else "everything"
-            hint = "Inside a formula what was reduced keeps its dimension, with one element."
-            raise reading.error(f"{what} is reduced already", node, hint)
+            what = f"dimension {gone[0]}" if gone else "no dimension"
+            hint = (
+                "Inside a formula what was reduced keeps its dimension, with one element; a number has none."
+            )
+            raise reading.error(f"what is reduced here has {'no ' * bool(gone)}{what} to reduce", node, hint)
     return every - spans([root], known, kept=True)[root]
 
 

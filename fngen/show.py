@@ -8,8 +8,10 @@ from fngen import pipeline, problem
 from fngen.derivatives import COTANGENT
 from fngen.errors import OptionError
 from fngen.functions import NAMES, PUBLIC, Function
+from fngen.functions.reductions import REDUCTIONS
 from fngen.ir import Block, Let, dump_block, name, substitute, tree_size
 from fngen.language.build import FORM_SIGNATURES
+from fngen.language.reductions import signature
 from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
 from fngen.spec import Spec
@@ -77,7 +79,19 @@ def function_details(wanted: Iterable[str]) -> str:
     Raises:
         OptionError: If there is no such function.
     """
-    return "\n\n".join(_details(row) for text in wanted for row in _rows(text))
+    return "\n\n".join(details for text in wanted for details in _described(text))
+
+
+def _described(text: str) -> list[str]:
+    """Return what the table knows of one name: as a reduction, and as functions of numbers."""
+    reduction = [_of_reduction(text)] if text in REDUCTIONS else []
+    return reduction + [_details(row) for row in (() if reduction and text not in NAMES else _rows(text))]
+
+
+def _of_reduction(text: str) -> str:
+    row = REDUCTIONS[text]
+    facts = {"torch": row.torch, "note": row.note, "d/dx": row.slope}
+    return "\n".join([signature(text), *(f"    {key}: {fact}" for key, fact in facts.items() if fact)])
 
 
 def _rows(text: str) -> tuple[Function, ...]:

@@ -24,6 +24,12 @@ def reduced(roots: Iterable[Value]) -> Span:
     return frozenset(found)
 
 
+def tracked(roots: Iterable[Value], params: Iterable[Param]) -> Span:
+    """Return the dimensions to tell apart: those that are reduced, and those of parameters, if all are."""
+    every = reduced(roots)
+    return every | {p.dim for p in params if p.dim is not None} if None in every else every
+
+
 def over(node: Value) -> Over:
     """Return the datum of a reduction."""
     assert isinstance(node.datum, Over)
@@ -63,6 +69,8 @@ def spans(
             return known.get(str(node.datum), NOTHING)
         if node.op == "count":
             return NOTHING
+        if node.op == "sum_to":
+            return args[1]
         span = NOTHING.union(*args)
         if node.op in REDUCTIONS and not (kept and over(node).keepdim):
             dims = over(node).dims

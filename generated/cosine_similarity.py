@@ -212,7 +212,7 @@ class CosineSimilarity(nn.Module):
         return cosine_similarity(x, y, self.eps)
 
     def formula(self) -> str:
-        """Return the formula with the numbers that the module has learned and was given."""
+        """Return the formula with the numbers that were learned and given."""
         eps = f"({self.eps})"
         return f"sum(x*y, dim=-1)/max(norm(x, dim=-1)*norm(y, dim=-1), {eps})"
 

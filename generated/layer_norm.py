@@ -227,7 +227,7 @@ class LayerNorm(nn.Module):
         return layer_norm(x, self.weight, self.bias, self.eps)
 
     def formula(self) -> str:
-        """Return the formula with the numbers that the module has learned and was given."""
+        """Return the formula with the numbers that were learned and given."""
         eps = f"({self.eps})"
         return (
             f"(x - mean(x, dim=-1))/sqrt(var(x, dim=-1, correction=0) + {eps})*weight "

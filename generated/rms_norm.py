@@ -205,7 +205,7 @@ class RmsNorm(nn.Module):
         return rms_norm(x, self.weight, self.eps)
 
     def formula(self) -> str:
-        """Return the formula with the numbers that the module has learned and was given."""
+        """Return the formula with the numbers that were learned and given."""
         eps = f"({self.eps})"
         return f"x/sqrt(mean(x**2, dim=-1) + {eps})*weight"
 

@@ -16,7 +16,7 @@ LONGEST_MODULE = 270
 LONGEST_FUNCTION = 45
 
 HOMES = {
-    "sympy": {"symbolic", "differentiate", "arrange", "monomials", "from_sympy", "api"},
+    "sympy": {"symbolic", "differentiate", "arrange", "monomials", "terms", "from_sympy", "api"},
     "torch": {
         "verification.arguments",
         "verification.declarations",

@@ -310,6 +310,17 @@ def test_functions_lists_all_names() -> None:
     assert set(NAMES) <= words
 
 
+@pytest.mark.parametrize("name", ["softmax", "norm", "max"])
+def test_functions_tells_of_reductions(name: str) -> None:
+    assert f"{name}(x, " in ok("functions", name)
+
+
+@pytest.mark.parametrize("formula", ["-sum(t*log_softmax(x, dim=-1), dim=-1)", "-x*log(x)", "-relu(x)"])
+def test_a_formula_begins_with_a_minus_and_letters_of_options(folder: Path, formula: str) -> None:
+    assert "class" in ok("--no-verify", formula, "-o", "-")
+    assert "class" in ok(formula, "--no-verify", "-o", "-")
+
+
 def test_functions_tells_more() -> None:
     text = ok("functions", "log")
     assert "also: ln" in text

@@ -106,7 +106,7 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     "the formula has no input": ("1", "2 + 3", "pi", "sin(1)", "a = 3", "a = 2; a*3"),
     # reductions
     "no input is in what is reduced": ("sum(3)", "x + mean(pi)", "x*prod(2, dim=0)"),
-    "is reduced already": ("sum(sum(x))", "softmax(mean(x, dim=-1), dim=-1)", "sum(sum(x, dim=0), dim=(0, 1))"),
+    "to reduce": ("sum(sum(x))", "softmax(mean(x, dim=-1), dim=-1)", "sum(sum(x, dim=0), dim=(0, 1))"),
     "a dimension is an integer": ("sum(x, dim=y)", "sum(x, dim=0.5)", "sum(x, dim=x)", "sum(x, dim=99)",
         "sum(x, dim=(0, y))", "max(x, dim=True)"),
     "a dimension is named twice": ("sum(x, dim=(0, 0))", "mean(x, dim=(-1, 0, -1))"),

@@ -21,11 +21,13 @@ from tests.layer_rows import ROWS
 from tests.modes_derivatives import DERIVATIVES
 from tests.modes_engine import ENGINE
 from tests.modes_runtime import RUNTIME
-from tests.modes_table import Applied, Layer, Test
+from tests.modes_table import Applied, Layer, Test, through
 from tests.plain import Plain
 
 THINNED = 12
 """Each layer runs in one mode of so many, each mode with one layer of so many, unless FNGEN_EXAMPLES asks for more."""
+_EXPANDED = "the gradient of a mean is one number expanded, as torch has it of a sum"
+LIMITS = {("meta", "mean_kept"): _EXPANDED, ("fake", "mean_kept"): _EXPANDED}
 MODES = DERIVATIVES | ENGINE | RUNTIME
 
 pytestmark = [
@@ -75,7 +77,8 @@ def plain(row: Row) -> Listed:
         value = formula(*inputs)
         return getattr(torch, parsed.reduction)(value) if parsed.reduction else value
 
-    return Listed(function, row.ranges, row=row)
+    ranges = [(v, 1.1 * v + 0.01) for v in row.params.values()]
+    return Listed(function, (*row.ranges, *ranges), row=row)
 
 
 def cells() -> Iterator[object]:
@@ -86,9 +89,26 @@ def cells() -> Iterator[object]:
                 "vmap" in title and row.params
             )  # A parameter has no first dimension to share with the inputs.
             if drawn and not (row.grads or apart):
-                yield pytest.param(mode.test, name, id=f"{title}-{name}")
+                reason = LIMITS.get((title, name), "")
+                marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+                yield pytest.param(mode.test, name, id=f"{title}-{name}", marks=marks)
 
 
 @pytest.mark.parametrize(("test", "name"), list(cells()))
 def test_mode(test: Test, name: str) -> None:
-    test(layer(name), plain(ROWS[name]))
+    made, judge = layer(name), plain(ROWS[name])
+    try:
+        test(made, judge)
+    except Exception:
+        if not stands(test, through(made, judge.function), judge):
+            pytest.skip("torch cannot do this with the plain formula itself")
+        raise
+
+
+def stands(test: Test, judged: Layer, judge: Listed) -> bool:
+    """Say whether the plain formula passes where it is its own judge."""
+    try:
+        test(judged, judge)
+    except Exception:
+        return False
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import black
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
@@ -12,10 +13,11 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 import fngen
-from fngen.errors import FngenError, FormulaError
+from fngen.errors import FngenError, VerificationError
 from tests.conftest import SCALE
 from tests.reduction_rows import REDUCING
 
+MODE = black.Mode(line_length=88)
 FORMULAS = """
 softmax(x/t, dim=-1)
 y*logsumexp(x/y, dim=-1)
@@ -34,6 +36,7 @@ sum(x)*x + prod(y, dim=-1)
 prod(x, dim=(-2, -1))
 norm(x, 0.5, -1) + norm(x, p=1.5, dim=-1)
 norm(x, p=-inf, dim=-1)
+norm(x, p=-2, dim=-1)
 norm(x, p=0, dim=-1)*x
 std(x, correction=0)*y
 var(x, dim=-1)/mean(x, dim=-1)**2
@@ -47,6 +50,22 @@ exp(x - max(x, dim=-1))/sum(exp(x - max(x, dim=-1)), dim=-1)
 x*stop_gradient(mean(x, dim=-1)) + x**2
 sum(where(x > y, x, y), dim=-1, keepdim=True)
 """.strip().split("\n")
+
+
+WITH_PARAMETERS = (
+    "w/(1 + sum(w*x))",
+    "softmax(w*x)",
+    "w*mean(x) + x",
+    "norm(x)*sum(w*x, dim=-1)",
+    "w*x/norm(x, dim=1)",
+)
+
+
+@pytest.mark.parametrize("formula", WITH_PARAMETERS)
+@pytest.mark.parametrize("key", ["w[-1]", "w[C]", "w"])
+def test_verified_with_parameters(formula: str, key: str) -> None:
+    report = fngen.verify(fngen.generate(formula, name="layer", params={key: 1.5}))
+    assert report.ok, report
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
@@ -172,6 +191,105 @@ def test_channels_of_a_matrix_are_its_last_dimension() -> None:
         torch.testing.assert_close(a, b)
 
 
+OF_PARAMETERS = {
+    "w/(1 + sum(w*x))": lambda x, w: w / (1 + (w * x).sum()),
+    "norm(x)*sum(w*x, dim=-1)": lambda x, w: x.norm() * (w * x).sum(-1),
+    "(w - sum(x, dim=-1))/(1 + softmax(w*x))": lambda x, w: (
+        (w - x.sum(-1, keepdim=True)) / (1 + (w * x).flatten().softmax(0).view_as(w * x))
+    ),
+    "softmax(w*x)": lambda x, w: (w * x).flatten().softmax(0).view_as(w * x),
+    "w + x*mean(x)": lambda x, w: w + x * x.mean(),
+    "sum(x)*sum(w*x, dim=0)": lambda x, w: x.sum() * (w * x).sum(0),
+    "x*w/norm(x)": lambda x, w: x * w / x.norm(),
+    "w*sum(x, dim=1)": lambda x, w: (w * x.sum(1, keepdim=True)).squeeze(1),
+    "w*x/norm(x, dim=1)": lambda x, w: w * x / x.norm(dim=1, keepdim=True),
+    "softmax(w*x, dim=1)": lambda x, w: (w * x).softmax(1),
+    "w*sum(x, dim=0)": lambda x, w: (w * x.sum(0, keepdim=True)).squeeze(0),
+    "mean(w*x)": lambda x, w: (w * x).mean(),
+    "w*logsumexp(x/w, dim=-1)": lambda x, w: w * (x / w).logsumexp(-1, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 4), (1, 4), (2, 3, 4), (4, 4, 4)], ids=str)
+@pytest.mark.parametrize("formula", OF_PARAMETERS)
+def test_a_parameter_along_the_last_dimension(formula: str, shape: tuple[int, ...]) -> None:
+    layer = fngen.compile(formula, name="layer", inputs=["x"], params={"w[-1]": 1.0}).layer
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.rand(s, generator=generator, dtype=torch.float64) + 0.5 for s in (shape, shape[-1:])]
+    one, two = ([x.clone().requires_grad_() for x in drawn] for _ in range(2))
+    got, want = layer(*one), OF_PARAMETERS[formula](*two)
+    torch.testing.assert_close(got, want)
+    for a, b in zip(derived(got, one), derived(want, two), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (2, 3, 4, 2)], ids=str)
+def test_a_parameter_along_channels_beside_a_mean_of_all(shape: tuple[int, ...]) -> None:
+    layer = fngen.compile("w*mean(x) + x", name="layer", params={"w[C]": 1.0}).layer
+    x = torch.rand(shape, dtype=torch.float64, requires_grad=True)
+    w = torch.rand(shape[1], dtype=torch.float64, requires_grad=True)
+    got, want = layer(x, w), w.reshape(-1, *[1] * (len(shape) - 2)) * x.mean() + x
+    torch.testing.assert_close(got, want)
+    for a, b in zip(derived(got, [x, w]), derived(want, [x, w]), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+BOTH_ENDS = {
+    "mean(mean(x*y, dim=0, keepdim=True)**2, dim=-3)": lambda x, y: (
+        (x * y).mean(0, keepdim=True).square().mean(-3)
+    ),
+    "sum(x*y, dim=(1, -3))": lambda x, y: (x * y).sum((1, -3)),
+    "mean(norm(x*y, dim=1), dim=-3)": lambda x, y: (x * y).norm(dim=1, keepdim=True).mean((-3,)).squeeze(0),
+}
+
+
+@pytest.mark.parametrize("formula", BOTH_ENDS)
+def test_both_ends_of_inputs_that_go_together(formula: str) -> None:
+    layer, plain = fngen.compile(formula, name="layer").layer, BOTH_ENDS[formula]
+    x, y = (torch.rand(3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    got, want = layer(x, y), plain(x, y)
+    assert got.shape == want.shape
+    for a, b in zip(derived(got, [x, y]), derived(want, [x, y]), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    "formula", ["x - log_softmax(x, dim=-1)", "x - (x - mean(x, dim=-1))", "log(softmax(x, dim=-1)) - x"]
+)
+def test_a_tangent_has_the_shape_of_the_result(formula: str) -> None:
+    layer = fngen.compile(formula, name="layer").layer
+    x, t = torch.rand(3, 4, dtype=torch.float64), torch.rand(3, 4, dtype=torch.float64)
+    value, tangent = torch.func.jvp(layer, (x,), (t,))
+    assert tangent.shape == value.shape
+    (cotangent,) = torch.func.vjp(layer, x)[1](torch.ones_like(value))
+    torch.testing.assert_close(tangent.sum(), (cotangent * t).sum())
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "mean(x, dim=-1)",
+        "sum(2*x, dim=0)",
+        "0.5 - mean(x, dim=-1)",
+        "prod(x, dim=-1)",
+        "softmax(x, dim=0)",
+    ],
+)
+def test_without_dimensions(formula: str) -> None:
+    x = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    value = fngen.compile(formula, name="layer").layer(x)
+    assert value.shape == torch.autograd.grad(value, x)[0].shape == ()
+
+
+@pytest.mark.parametrize(
+    "formula", ["prod(x, dim=-1)", "sum(x, dim=-1)", "softmax(x, dim=-1)", "mean(x**2, dim=0)"]
+)
+def test_empty(formula: str) -> None:
+    x = torch.zeros(4, 0, requires_grad=True)
+    value = fngen.compile(formula, name="layer").layer(x)
+    assert torch.autograd.grad(value.sum(), x)[0].shape == (4, 0)
+
+
 # Values at the edge.
 
 
@@ -266,7 +384,7 @@ dims = st.sampled_from(["dim=-1", "dim=-2", "dim=(-2, -1)", "dim=0", ""])
 reductions = st.sampled_from(
     ["sum", "mean", "max", "min", "prod", "var", "std", "norm", "logsumexp", "softmax", "log_softmax"]
 )
-leaf = st.sampled_from(["x", "y", "x", "2", "0.5"])
+leaf = st.sampled_from(["x", "y", "x", "w", "2", "0.5"])
 
 
 def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -285,16 +403,49 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 formulas = st.recursive(leaf, grown, max_leaves=7).filter(lambda t: "x" in t and "dim" in t)
 
 
-@settings(max_examples=25 * SCALE, deadline=None, suppress_health_check=list(HealthCheck))
-@given(formulas)
-def test_any_formula(formula: str) -> None:
+def emitted(formula: str, key: str) -> fngen.Source:
     try:
-        source = fngen.generate(formula, name="layer")
+        return fngen.generate(formula, name="layer", params={key: 1.5} if "w" in formula else {})
+    except FngenError:
+        assume(False)
+        raise
+
+
+keys = st.sampled_from(["w[-1]", "w[C]", "w"])
+
+
+@settings(max_examples=25 * SCALE, deadline=None, suppress_health_check=list(HealthCheck))
+@given(formulas, keys)
+def test_any_formula(formula: str, key: str) -> None:
+    source = emitted(formula, key)
+    try:
         report = fngen.verify(source)
-    except (FormulaError, FngenError):
+    except VerificationError:
         assume(False)
     faults = [c for c in report.checks if not c.ok and not c.name.startswith("grad")]
     assert not faults, report
+
+
+@settings(max_examples=50 * SCALE, deadline=None, suppress_health_check=list(HealthCheck))
+@given(formulas, keys)
+def test_black_has_nothing_to_say(formula: str, key: str) -> None:
+    text = emitted(formula, key).text
+    assert black.format_str(text, mode=MODE) == text
+    assert max(map(len, text.replace(formula, "").splitlines())) <= 88
+
+
+LONG = (
+    "logsumexp(a_very_long_name*another_very_long_name + yet_another_very_long_name, dim=(-2, -1))",
+    "x/sqrt(mean(x**2, dim=-1))*a_very_long_name_of_a_weight + a_very_long_name_of_a_bias_that_is_added",
+    "softmax(x*a_very_long_name_of_a_weight + a_very_long_name_of_a_bias_that_is_added, dim=1)*beta",
+)
+
+
+@pytest.mark.parametrize("formula", LONG)
+def test_long_names(formula: str) -> None:
+    source = fngen.generate(formula, name="a_layer_with_a_name_of_its_own")
+    assert black.format_str(source.text, mode=MODE) == source.text
+    assert fngen.verify(source).ok
 
 
 # What is refused.
@@ -303,6 +454,7 @@ REFUSED = [
     ("u = mean(x, dim=-1); v = x - u", {"outputs": ["u", "v"]}, "one output"),
     ("sum(z, dim=-1)", {"complex": True}, "no reduction inside"),
     ("x*mean(x, dim=-1)", {"grads": {"x": "1"}}, "no reduction inside"),
+    ("sum(beta, dim=-1)*x", {"params": {"beta": 1.0}}, "no dimension -1 to reduce"),
     ("sum(eps, dim=-1)*x", {"consts": {"eps": 1.0}}, "no input is in what is reduced"),
 ]
 

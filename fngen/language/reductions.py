@@ -91,7 +91,8 @@ def _dims(builder: Builder, operand: Operand) -> tuple[int, ...]:
 def _dim(builder: Builder, operand: Operand) -> int:
     n = builder.constants.get(operand.node)
     if operand.pair or not isinstance(n, Fraction) or n.denominator != 1 or not -_MOST <= n < _MOST:
-        raise builder.error("a dimension is an integer", operand.start, operand.end, _EXAMPLE)
+        message = f"a dimension is an integer from {-_MOST} to {_MOST - 1}"
+        raise builder.error(message, operand.start, operand.end, _EXAMPLE)
     return int(n)
 
 

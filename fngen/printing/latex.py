@@ -148,6 +148,10 @@ class LatexPrinter(Printer):
         """Return a sum over dimensions."""
         return Text(rf"\sum{_over(node)} {_bracketed(x, PRODUCT)}", PRODUCT)
 
+    def print_sum_to(self, node: Value, x: Text, like: Text) -> Text:
+        """Return a sum over all that a parameter does not have."""
+        return Text(rf"\sum {_bracketed(x, PRODUCT)}", PRODUCT)
+
     def print_norm(self, node: Value, x: Text) -> Text:
         """Return a norm."""
         return Text(rf"\lVert {x.text} \rVert_{_braced(str(node.datum.option))}")  # type: ignore[union-attr]

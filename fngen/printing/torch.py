@@ -134,9 +134,9 @@ class TorchPrinter(infix.Printer):
         """Return a tensor in the shape that it has together with another."""
         return Text(f"torch.broadcast_tensors({x.text}, {like.text})[0]")
 
-    def print_expand_as(self, node: Value, x: Text, like: Text) -> Text:
-        """Return a tensor in the shape of another."""
-        return Text(f"{x.inside(infix.ATOM)}.expand_as({like.text})")
+    def print_sum_to(self, node: Value, x: Text, like: Text) -> Text:
+        """Return a tensor summed over what another does not have."""
+        return Text(f"{x.inside(infix.ATOM)}.sum_to_size({like.text}.shape)")
 
     def print_conj(self, node: Value, x: Text) -> Text:
         """Return a conjugate."""

@@ -36,9 +36,8 @@ class Plain:
         variables = {x: along_channels(t, rank) if x in channels else t for x, t in named}
         value = evaluate([self.problem.value], variables)[self.problem.value]
         dropped = self.problem.dropped
-        if None in dropped:
-            return value.reshape(())
-        return value.squeeze(tuple(d for d in dropped if d is not None)) if dropped else value
+        axes = () if None in dropped else tuple(d for d in dropped if d is not None)
+        return value.squeeze(axes) if axes else value
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from typing import Any
 
@@ -70,8 +71,10 @@ def evaluate(roots: Sequence[Value], variables: dict[str, Tensor]) -> dict[Value
 
 
 def _reduced(op: str, x: Tensor, over: Over) -> Tensor:
-    """Return a reduction that keeps its dimensions."""
-    dims = tuple(range(x.dim())) if over.dims is None else over.dims
+    """Return a reduction that keeps its dimensions; over all, it has none."""
+    if over.dims is None:
+        return _reduced(op, x.flatten(), replace(over, dims=(0,))).reshape(())
+    dims = over.dims
     if op == "prod":  # Of one dimension after the other.
         return reduce(lambda total, d: total.prod(d, keepdim=True), dims, x)
     if op == "norm":
