@@ -2,9 +2,9 @@
 
     python -m benchmarks.reductions [--rows 256] [--columns 512] [--threads 1] [--seconds 2]
 
-Value and gradient by every input, float32, each reduced along the last dimension. The variants run in one process,
-interleaved in random order; medians in µs, ratios to the formula by hand and to torch's function with their 95 %
-bootstrap intervals, peak memory in tensors of the input's size beyond the inputs.
+Value and gradient by every input, float32, each reduced along the last dimension. The variants run in one
+process, interleaved in random order; medians in µs, ratios to the formula by hand and to torch's function
+with their 95 % bootstrap intervals, peak memory in tensors of the input's size beyond the inputs.
 """
 
 from __future__ import annotations
@@ -131,9 +131,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    print(
-        "| layer | µs: plain / torch's / fngen | fngen/plain | fngen/torch's | peak: plain / torch's / fngen |"
-    )
+    print("| layer | µs: plain / torch's / fngen | fngen/plain | fngen/torch's | peak: the same |")
     print("| --- | --- | --- | --- | --- |")
     for name, case in CASES.items():
         print(measure(name, case, (options.rows, options.columns), options.seconds), flush=True)

@@ -7,13 +7,13 @@ what was reduced, times the slope there; what arrives from a wider place is summ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from fngen.algebra import ZERO, add
 from fngen.declared import Param
-from fngen.derivatives import COTANGENT, Derivatives
+from fngen.derivatives import COTANGENT, Derivatives, cotangent_of
 from fngen.differentiate import partials
 from fngen.ir import REDUCTIONS, Value, is_number, name, names, postorder, substitute_all, value
 from fngen.language.reduction_rules import slope
@@ -50,7 +50,23 @@ def derivatives(
             depends on an input.
     """
     adjoints = Adjoints(root, inputs, params, named)
-    return Derivatives(adjoints.gradients(), adjoints.tangent())
+    return Derivatives(adjoints.gradients(), (adjoints.tangent(),))
+
+
+def of_several(
+    roots: Sequence[Value], inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
+) -> Derivatives:
+    """Return the gradients and tangents of several outputs, as :func:`derivatives` does of one.
+
+    The cotangents are told apart by the place of their output.
+    """
+    slopes, tangents = list[Value](), list[Value]()
+    for j, root in enumerate(roots):
+        found, known = derivatives(root, inputs, params, named), names([root])
+        own = substitute_all(found.slopes, {name(COTANGENT): name(cotangent_of(j))})
+        slopes += [graph if x in known else ZERO for x, graph in zip(inputs, own, strict=True)]
+        tangents += found.tangents
+    return Derivatives(tuple(slopes), tuple(tangents))
 
 
 class Adjoints:
@@ -147,7 +163,7 @@ class Adjoints:
             moved = [t.times(factor) for t in self.moved(algebra, segment, done)]
             done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in moved))
         total = algebra.finished(self.moved(algebra, self.segment(None, self.root), done))
-        for x in self.inputs:
+        for x in (x for x in self.inputs if x in names([self.root])):
             if f"{x}!" not in names([total]) or algebra.span(total) < algebra.span(self.root):
                 total = add(total, self.nothing(algebra, x))
         return total

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer
+from fngen.several import Several
 
 _TORCH = "# Of inputs that differ where it reduces, torch derives the formula itself."
 _UNEQUAL = 'raise ValueError("along what is reduced the inputs must have one size")'
@@ -66,7 +67,13 @@ def _by_torch(layer: Layer, args: list[str]) -> list[str]:
     """Return the statements that leave the derivatives to torch, where it has them."""
     if layer.main.raw:
         return [f"    {_UNEQUAL}"]
-    return [f"    {_TORCH}", *_at(bracketed(f"return {layer.main.reverse}.forward(", args, ")", 8))]
+    node, value = layer.main, f"{layer.main.reverse}.forward("
+    if isinstance(node, Several):
+        return [
+            f"    {_TORCH}",
+            *_at(bracketed(f"return {node.result}(", [f"*{value}{', '.join(args)})"], ")", 8)),
+        ]
+    return [f"    {_TORCH}", *_at(bracketed(f"return {value}", args, ")", 8))]
 
 
 def _together(wide: list[str], tensors: list[str]) -> list[str]:

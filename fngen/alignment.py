@@ -67,18 +67,18 @@ class Alignment:
         return [(dims, along) for along, dims in found.items()]
 
 
-def alignment(root: Value, inputs: Mapping[str, str], params: Sequence[Param]) -> Alignment:
+def alignment(roots: Sequence[Value], inputs: Mapping[str, str], params: Sequence[Param]) -> Alignment:
     """Return what a formula's node takes for granted.
 
     Args:
-        root: The formula.
+        roots: The formula, or those of several outputs.
         inputs: The node's name of each input.
         params: The parameters.
     """
-    every, named = tracked([root], params), reduced([root])
+    every, named = tracked(roots, params), reduced(roots)
     known = {x: span for x, span in of_inputs(inputs, params, every).items() if x in inputs}
     wide = {x for x, span in known.items() if span}
-    parts = [p for p in _parts(root, wide) if p]
+    parts = [p for p in _parts(roots, wide) if p]
     full = all(known[x] == every for x in wide)
     return Alignment(
         tuple(sorted(d for d in named if d is not None)),
@@ -89,10 +89,10 @@ def alignment(root: Value, inputs: Mapping[str, str], params: Sequence[Param]) -
     )
 
 
-def _parts(root: Value, wide: set[str]) -> list[set[str]]:
+def _parts(roots: Sequence[Value], wide: set[str]) -> list[set[str]]:
     """Return which inputs are in the formula and in what each reduction takes, not below another one."""
     found = []
-    for top in [root, *(n.args[0] for n in postorder([root]) if n.op in REDUCTIONS)]:
+    for top in [*roots, *(n.args[0] for n in postorder(roots) if n.op in REDUCTIONS)]:
         part, stack = set[str](), [top]
         while stack:
             node = stack.pop()

@@ -10,19 +10,19 @@ COTANGENT = "cotangent!"
 """The name of the result's cotangent in a gradient; that of ``x``'s tangent in a tangent is ``x!``."""
 
 
+def cotangent_of(place: int) -> str:
+    """Return the name of the cotangent of one of several outputs."""
+    return f"cotangent {place}!"
+
+
 @dataclass(frozen=True)
 class Derivatives:
     """What a node's rules are made of.
 
     Attributes:
         slopes: The partial derivative by each input; of a formula with reductions inside, the gradient.
-        tangent: The tangent of such a formula; that of others is the sum of slopes times tangents.
+        tangents: The tangent of each output of such a formula; others have sums of slopes times tangents.
     """
 
     slopes: tuple[Value, ...]
-    tangent: Value | None = None
-
-    @property
-    def tangents(self) -> tuple[Value, ...]:
-        """The tangent, if there is one."""
-        return () if self.tangent is None else (self.tangent,)
+    tangents: tuple[Value, ...] = ()

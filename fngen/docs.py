@@ -133,14 +133,14 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
     known: dict[Value, Value] = {}
     rows = []
     for node, text in problem.named.items():
-        rows.append(f"{symbol(text)} = {printer.print(substitute(node, known))}")
+        rows.append(f"{symbol(text)} = {printer.print(with_softmax(substitute(node, known)))}")
         known[node] = name(text)
     for label, graph in problem.results:
         if graph not in known:
-            rows.append(f"{symbol(label)} = {printer.print(substitute(graph, known))}")
+            rows.append(f"{symbol(label)} = {printer.print(with_softmax(substitute(graph, known)))}")
     rows += [] if problem.results else [equation(problem)]
     if problem.reduces:
-        return _within_reason([*rows, *_gradients(problem, partials, known)])
+        return _within_reason([*rows, *([] if problem.results else _gradients(problem, partials, known))])
     entries = listed(problem, partials)
     declared = {name(x) for x, _ in problem.grads}
     slopes = substitute_all([entry.slope for entry in entries], known)

@@ -65,7 +65,8 @@ def _alignment(problem: Problem, aliases: dict[str, str]) -> Alignment:
     """Return the sizes that the node of a formula with reductions takes for granted."""
     if not problem.reduces:
         return Alignment()
-    return alignment(problem.value, {x: aliases[x] for x in problem.inputs}, problem.params)
+    roots = [graph for _, graph in problem.results] or [problem.value]
+    return alignment(roots, {x: aliases[x] for x in problem.inputs}, problem.params)
 
 
 def _node(

@@ -29,6 +29,9 @@ def derive(parsed: Problem) -> Derivatives:
         FormulaError: If a function has no known derivative where one is needed.
     """
     try:
+        if parsed.reduces and parsed.results:
+            outputs = [y for _, y in parsed.results]
+            return adjoints.of_several(outputs, parsed.inputs, parsed.params, tuple(parsed.named))
         if parsed.reduces:
             return adjoints.derivatives(parsed.value, parsed.inputs, parsed.params, parsed.named)
         if parsed.complex:

@@ -9,7 +9,7 @@ from fngen import wirtinger
 from fngen.algebra import ZERO
 from fngen.backends.scalars import IF_ELSE
 from fngen.backends.torch import legalise
-from fngen.derivatives import COTANGENT, Derivatives
+from fngen.derivatives import COTANGENT, Derivatives, cotangent_of
 from fngen.dimensions import dropped, inserted, squeezed
 from fngen.economy import complements
 from fngen.extents import Extents
@@ -51,10 +51,12 @@ class Plan:
     outputs: tuple[str, ...] = ()
     cotangents: tuple[str, ...] = ()
     real: bool = False
-    own_tangent: Value | None = None
-    """The tangent where it is no sum of slopes times tangents."""
+    own_tangents: tuple[Value, ...] = ()
+    """The tangents where they are no sums of slopes times tangents."""
     inserted: tuple[int, ...] = ()
     """The dimensions that the cotangent lacks, in the order in which they are put in."""
+    insertions: tuple[tuple[int, ...], ...] = ()
+    """The same of each of several outputs."""
     wide: Value | None = None
     """The value, its last reductions as the gradients have them."""
     extents: Extents = field(default_factory=lambda: Extents(()))
@@ -92,11 +94,11 @@ class Plan:
     @property
     def tangent(self) -> Value | None:
         """The tangent where it is no sum of slopes times tangents, in terms of what the slopes are."""
-        return None if self.own_tangent is None else self._through_output[-1]
+        return self._through_output[-1] if self.own_tangents and not self.results else None
 
     @property
     def _through_output(self) -> tuple[Value, ...]:
-        graphs = (*self.partials, *([self.own_tangent] if self.own_tangent else []))
+        graphs = (*self.partials, *self.own_tangents)
         through = substitute_all(graphs, {self.value: name(self.names.output)})
         by_output = not self.reduction and not set(names(through)) & set(self.names.inputs)
         return tuple(through) if by_output else graphs
@@ -115,30 +117,31 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     numbers = tuple(aliases[x] for x in consts)
     cls, inputs = class_name(function), (*(aliases[x] for x in problem.inputs), *numbers)
     labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
-    renamed = {name(old): name(new) for old, new in aliases.items()}
-    renamed |= {name(f"{x}!"): name(t) for x, t in zip(problem.inputs, labels.tangents, strict=False)}
-    renamed[name(COTANGENT)] = name(labels.cotangent)
+    outputs = tuple(aliases[x] for x, _ in problem.results)
+    used = {*labels.gradients, *labels.tangents, *aliases.values()}
+    cotangents = tuple(free_name(f"grad_{x}", used) for x in outputs)
+    renamed = _renamed(problem.inputs, aliases, labels, cotangents)
     wanted = [graph for _, graph in problem.results]
     graphs: Sequence[Value] = (problem.value, *partials, *quick, *found.tangents, *problem.named, *wanted)
     graphs = from_deviations(problem.value, graphs, problem.inputs[0])
     values = legalise(substitute_all(graphs, renamed), numbers)
-    results = tuple(values[len(values) - len(wanted) :])
+    drops = problem.drops or (problem.dropped,)
+    results = tuple(
+        dropped(y, d, numbers) for y, d in zip(values[len(values) - len(wanted) :], drops, strict=False)
+    )
     root, slopes, quick, rest = values[0], values[1:][:n], values[1 + n :][:n], values[1 + 2 * n :]
-    tangent = dropped(rest.pop(0), problem.dropped, numbers) if found.tangent else None
+    tangents = tuple(dropped(rest.pop(0), d, numbers) for _, d in zip(found.tangents, drops, strict=False))
     named = dict(zip(rest, map(aliases.__getitem__, problem.named.values()), strict=False))
     wide = squeezed(root, problem.dropped)
     root = dropped(root, problem.dropped, numbers)
     if root.op in VIEWS:
         root = value("clone", root)
-    outputs = tuple(aliases[x] for x, _ in problem.results)
-    used = {*labels.gradients, *labels.tangents, *aliases.values()}
-    cotangents = tuple(free_name(f"grad_{x}", used) for x in outputs)
     scalars = (False,) * len(problem.inputs) + (True,) * len(numbers)
     saved = () if problem.complex else budget(with_softmax(problem.value), _extents(problem, problem.inputs))
     plan = Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
     return replace(
         plan,
-        results=results,
+        results=tuple(results),
         outputs=outputs,
         cotangents=cotangents,
         declared=bool(problem.grads),
@@ -146,11 +149,21 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
         reduction=problem.reduction,
         complex=problem.complex,
         real=wirtinger.is_real(root),
-        own_tangent=tangent,
+        own_tangents=tangents,
         inserted=inserted(problem.dropped),
+        insertions=tuple(map(inserted, problem.drops)),
         wide=wide,
         extents=_extents(problem, inputs[: len(problem.inputs)]),
     )
+
+
+def _renamed(
+    inputs: tuple[str, ...], aliases: dict[str, str], labels: Names, cotangents: tuple[str, ...]
+) -> dict[Value, Value]:
+    """Return what stands for each variable, tangent and cotangent."""
+    pairs = [*aliases.items(), *((f"{x}!", t) for x, t in zip(inputs, labels.tangents, strict=False))]
+    pairs += [(COTANGENT, labels.cotangent), *((cotangent_of(j), x) for j, x in enumerate(cotangents))]
+    return {name(old): name(new) for old, new in pairs}
 
 
 def _extents(problem: Problem, labels: tuple[str, ...]) -> Extents:
@@ -223,7 +236,8 @@ def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Cons
             *p.quick,
             *p.named,
             *p.results,
-            *filter(None, [p.own_tangent, p.wide]),
+            *p.own_tangents,
+            *filter(None, [p.wide]),
         )
     ]
     spell = FormulaPrinter().print
@@ -236,8 +250,8 @@ def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Cons
         quick = tuple(next(stream) for _ in plan.quick)
         named = {next(stream): n for n in plan.named.values()}
         results = tuple(next(stream) for _ in plan.results)
-        tangent = next(stream) if plan.own_tangent else None
+        tangents = tuple(next(stream) for _ in plan.own_tangents)
         wide = next(stream) if plan.wide else None
         changes = {"value": root, "partials": partials, "quick": quick, "named": named, "results": results}
-        out.append(replace(plan, **changes, own_tangent=tangent, wide=wide))  # type: ignore[arg-type]
+        out.append(replace(plan, **changes, own_tangents=tangents, wide=wide))  # type: ignore[arg-type]
     return out, constants

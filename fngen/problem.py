@@ -48,6 +48,7 @@ class Problem:
         named: The intermediates that the user named, as graphs in terms of the inputs.
         reduction: ``"sum"`` or ``"mean"`` over all elements of an elementwise formula, or None.
         dropped: The dimensions that the result does not have: all in it was reduced over them.
+        drops: The same of each of several outputs.
         complex: Whether the inputs are complex numbers.
         params: The learnable parameters among the inputs.
         consts: The numbers with defaults.
@@ -67,6 +68,7 @@ class Problem:
     grads: tuple[tuple[str, Value], ...] = ()
     results: tuple[tuple[str, Value], ...] = ()
     dropped: Span = NOTHING
+    drops: tuple[Span, ...] = ()
 
     @property
     def reduces(self) -> bool:
@@ -77,7 +79,7 @@ class Problem:
     def is_number(self) -> bool:
         """Whether the result has no dimensions, whatever the inputs have."""
         everything = None in self.dropped and self.dropped == tracked([self.value], self.params)
-        return self.reduction is not None or everything
+        return self.reduction is not None or (everything and not self.results)
 
     @property
     def name(self) -> str:
@@ -126,7 +128,7 @@ def read(spec: Spec) -> Problem:
         if let.name and (several or let is not outputs[0]):
             images[name(let.name)] = substitute(let.value, images)
     results = [images[name(s.name)] for s in outputs] if several else [substitute(body, images)]
-    dropped = _dropped(reading, results[0], inputs, spec)
+    drops = _dropped(reading, results, inputs, spec)
     together = with_dimensions([*results, *images.values()])
     results, images = together[: len(results)], dict(zip(images, together[len(results) :], strict=True))
     folded = fold_numbers([*results, *images.values()])
@@ -147,7 +149,8 @@ def read(spec: Spec) -> Problem:
         consts=spec.consts,
         grads=declared_gradients(reading, spec, inputs, images),
         results=found,
-        dropped=dropped,
+        dropped=NOTHING if several else drops[0],
+        drops=drops if several else (),
     )
 
 
@@ -181,31 +184,30 @@ def _reduction(
     inside += root.args if whole else [root]
     found = [n for n in postorder(inside) if n.op in REDUCTIONS]
     for node in found:
-        _check_reduction(reading, node, spec, several=len(outputs) > 1)
+        _check_reduction(reading, node, spec)
     return (root.op, root.args[0]) if whole and not found else (None, root)
 
 
-def _check_reduction(reading: Reading, node: Value, spec: Spec, *, several: bool) -> None:
+def _check_reduction(reading: Reading, node: Value, spec: Spec) -> None:
     """Refuse what reductions do not go together with."""
     if over(node).dims is None and over(node).keepdim:
         raise reading.error("keepdim=True needs dim=", node, "Write for example dim=(-2, -1), keepdim=True.")
     if not set(names(node.args)) - {c.name for c in spec.consts}:
         raise reading.error("no input is in what is reduced", node, "A constant is one number.")
-    for what, is_so in (("complex", spec.complex), ("with a declared gradient", spec.grads), ("", several)):
-        if is_so:
-            message = (
-                f"a layer {what} has no reduction inside"
-                if what
-                else "a layer with reductions has one output"
-            )
-            raise reading.error(message, node, "Apply torch's to the result of a layer.")
+    if spec.complex or spec.grads:
+        what = "complex layer" if spec.complex else "layer with a declared gradient"
+        raise reading.error(
+            f"a {what} has no reduction inside", node, "Apply torch's to the result of a layer."
+        )
 
 
-def _dropped(reading: Reading, root: Value, inputs: tuple[str, ...], spec: Spec) -> Span:
-    """Return the dimensions over which everything in a formula was reduced, and that nobody asked to keep."""
-    every = tracked([root], spec.params)
+def _dropped(
+    reading: Reading, roots: Sequence[Value], inputs: tuple[str, ...], spec: Spec
+) -> tuple[Span, ...]:
+    """Return the dimensions over which everything in a result was reduced, and that nobody asked to keep."""
+    every = tracked(roots, spec.params)
     known = of_inputs(inputs, spec.params, every)
-    left = spans([root], known)
+    left = spans(roots, known)
     for node in (n for n in left if n.op in REDUCTIONS):
         dims = over(node).dims
         span = left[node.args[0]]
@@ -216,7 +218,8 @@ def _dropped(reading: Reading, root: Value, inputs: tuple[str, ...], spec: Spec)
                 "Inside a formula what was reduced keeps its dimension, with one element; a number has none."
             )
             raise reading.error(f"what is reduced here has {'no ' * bool(gone)}{what} to reduce", node, hint)
-    return every - spans([root], known, kept=True)[root]
+    kept = spans(roots, known, kept=True)
+    return tuple(every - kept[root] for root in roots)
 
 
 def with_dimensions(roots: list[Value]) -> list[Value]:

@@ -29,11 +29,13 @@ class Part:
         cotangent: The name of the output's gradient.
         inputs: The places of the inputs that it depends on.
         body: A target for each of them.
+        inserted: The dimensions that the output's gradient lacks.
     """
 
     cotangent: str
     inputs: tuple[int, ...]
     body: Body
+    inserted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,17 @@ def node(plan: Plan, printer: TorchPrinter, taken: set[str]) -> Several:
     lets = [let for group in (common.shared, *common.local) for let in group]
     labels = {let.value: name(let.name) for let in lets}
     parts = list[Part]()
-    for cotangent, row in zip(plan.cotangents, slopes, strict=True):
+    insertions = plan.insertions or ((),) * len(slopes)
+    for cotangent, row, dims in zip(plan.cotangents, slopes, insertions, strict=True):
         part = _part(plan, cotangent, row, labels, parts)
-        parts.append(Part(cotangent, tuple(row), lower(part, printer, set(own), plan.named, _INDENT)))
-    tangents = [_tangent(plan, result, row) for result, row in zip(plan.results, slopes, strict=True)]
+        parts.append(Part(cotangent, tuple(row), lower(part, printer, set(own), plan.named, _INDENT), dims))
+    tangents = list(plan.own_tangents) or [
+        _tangent(plan, result, row) for result, row in zip(plan.results, slopes, strict=True)
+    ]
     jvp = _together(_distinct(tangents), rooms - 4, printer, taken, plan.named, 12)
     tensors = [x for x, scalar in zip(plan.names.inputs, plan.scalars, strict=True) if not scalar]
-    leaves = tuple(x for x in tensors if x in names(s for row in slopes for s in row.values()))
+    read = names([*(s for row in slopes for s in row.values()), *plan.own_tangents])
+    leaves = tuple(x for x in tensors if x in read)
     return Several(
         function=plan.function,
         cls=plan.cls,
@@ -176,7 +182,8 @@ def _part(
     targets = []
     for i, slope in zip(row, substitute_all(row.values(), labels), strict=True):
         statement = assignment(plan.names.gradients[i], i, before).format("")
-        targets.append(Target(product(name(cotangent), slope), MARGIN - _INDENT - len(statement)))
+        graph = slope if plan.own_tangents else product(name(cotangent), slope)
+        targets.append(Target(graph, MARGIN - _INDENT - len(statement)))
     return targets
 
 

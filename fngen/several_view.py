@@ -101,4 +101,6 @@ def _part(node: Several, part: Part, before: tuple[Part, ...]) -> PartView:
     for i, local, text in zip(part.inputs, part.body.local, part.body.texts, strict=True):
         statement = assignment(node.names.gradients[i], i, before).format(text.text)
         rows.append((i, part.body.lines(local), statement))
-    return PartView(part.cotangent, part.body.lines(part.body.shared), rows)
+    grad = part.cotangent
+    spread = [f"{grad} = {grad}{''.join(f'.unsqueeze({d})' for d in part.inserted)}"] if part.inserted else []
+    return PartView(grad, spread + part.body.lines(part.body.shared), rows)

@@ -215,7 +215,6 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("_u = x; v = y", {}, "cannot be the name of a field"),
     ("u = x; v = y", {"complex": True}, "a complex layer has one output"),
     ("u = x; v = y", {"grads": {"x": "1"}}, "a layer with a declared gradient has one output"),
-    ("u = sum(x); v = y", {}, "a layer with reductions has one output"),
 ]
 
 

@@ -42,7 +42,7 @@ class Plain:
     @property
     def shape(self) -> tuple[int, ...]:
         """A shape with one dimension more than the formula needs."""
-        needs = alignment(self.problem.value, {x: x for x in self.problem.inputs}, self.problem.params)
+        needs = alignment([self.problem.value], {x: x for x in self.problem.inputs}, self.problem.params)
         return _SIZES[: max(needs.rank, needs.distinct, 1) + 1] + (2,) * (max(needs.rank, needs.distinct) - 3)
 
     def shape_of(self, x: str, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,6 +37,8 @@ def verify_tensors(
     Raises:
         VerificationError: If no tensors were found for which the formula is finite.
     """
+    if asked.results:
+        return _of_several(asked, apply, cls)
     problem = asked.at_defaults()
     plain, native = Plain(problem), torch_differentiates(problem)
     with warnings.catch_warnings():
@@ -49,6 +52,36 @@ def verify_tensors(
     name = getattr(apply, "__name__", "layer")
     reference = "torch autograd of the formula" if native else "60-digit differences of the formula"
     return Report(name, reference, checks)
+
+
+def _of_several(asked: Problem, apply: Callable[..., Any], cls: Callable[..., torch.nn.Module]) -> Report:
+    """Compare each output of a layer with its formula."""
+    reports = []
+    for j, ((label, graph), dropped) in enumerate(zip(asked.results, asked.drops, strict=True)):
+        single = replace(asked, value=graph, results=(), drops=(), dropped=dropped)
+
+        def output(*xs: Tensor, place: int = j) -> Tensor:
+            found: Tensor = apply(*xs)[place]
+            return found
+
+        def module(*sizes: float, place: int = j) -> torch.nn.Module:
+            return _Output(cls(*sizes), place)
+
+        reports.append((label, verify_tensors(single, output, module)))
+    checks = tuple(replace(c, name=f"{label}: {c.name}") for label, r in reports for c in r.checks)
+    return Report(getattr(apply, "__name__", "layer"), reports[0][1].reference, checks)
+
+
+class _Output(torch.nn.Module):
+    """One output of a module."""
+
+    def __init__(self, module: torch.nn.Module, place: int) -> None:
+        super().__init__()
+        self.module, self.place = module, place
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        found: Tensor = self.module(*inputs)[self.place]
+        return found
 
 
 @dataclass(frozen=True)
