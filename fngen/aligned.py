@@ -31,7 +31,8 @@ def of_several(layer: Layer) -> list[str]:
     used = tensors if together else [x if x in wide else "_" for x in tensors]
     lines = _at(tuple_lines(used, 4, tail=" = args"))
     if together and len(wide) > 1:
-        lines += [f"if {_differ(wide, '.shape', 4)}:", f"    if {_differ(wide, '.dtype', 8)}:"]
+        apart = f"not plain or {_differ(wide, '.dtype', 8 + len('not plain or '))}"
+        lines += [f"if {_differ(wide, '.shape', 4)}:", f"    if {apart}:"]
         lines += [f"    {line}" for line in _by_torch(layer, ["*args", *numbers])]
         lines += _together(wide, tensors)
         lines += _enough(layer, wide[0])

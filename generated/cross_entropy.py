@@ -110,7 +110,7 @@ def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
     args = (torch.log_softmax(x, dim=-1), t)
     u, t = args
     if u.shape != t.shape:
-        if u.dtype != t.dtype:
+        if not plain or u.dtype != t.dtype:
             # Of inputs that differ where it reduces, torch derives the formula itself.
             return _CrossEntropyReverse.forward(*args)
         u, t = torch.broadcast_tensors(u, t)

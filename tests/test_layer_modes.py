@@ -27,6 +27,7 @@ from tests.plain import Plain
 THINNED = 12
 """Each layer runs in one mode of so many, each mode with one layer of so many, unless FNGEN_EXAMPLES asks for more."""
 _EXPANDED = "the gradient of a mean is one number expanded, as torch has it of a sum"
+UNJUDGED = {"hardsigmoid": "torch's own has a sixth to seven digits, and no second derivative"}
 LIMITS = {("meta", "mean_kept"): _EXPANDED, ("fake", "mean_kept"): _EXPANDED}
 MODES = DERIVATIVES | ENGINE | RUNTIME
 
@@ -88,7 +89,7 @@ def cells() -> Iterator[object]:
             apart = (
                 "vmap" in title and row.params
             )  # A parameter has no first dimension to share with the inputs.
-            if drawn and not (row.grads or apart):
+            if drawn and not (row.grads or apart or name in UNJUDGED):
                 reason = LIMITS.get((title, name), "")
                 marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
                 yield pytest.param(mode.test, name, id=f"{title}-{name}", marks=marks)
