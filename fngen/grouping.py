@@ -40,8 +40,33 @@ def _product(node: Value, kept: dict[Value, Value], span: Callable[[Value], Span
     if top.op == "number":
         return div(mul(top, first), bottom)
     second = div(top, bottom)
+    if len(wide) == 1 and wide[0][1] == 1 and (spread := _distributed(wide[0][0], second, kept, span)):
+        return spread
     # A sign, or a choice by what is reduced, stays with what is small.
     return value("mul", second, first) if is_negative(second) else value("mul", first, second)
+
+
+def _distributed(
+    root: Value, factor: Value, kept: dict[Value, Value], span: Callable[[Value], Span]
+) -> Value | None:
+    """Return a sum times what is small, term by term, if each term has something small to take it up."""
+    if root in kept or root.op not in ("add", "sub"):
+        return None
+    terms = []
+    for term in root.args:
+        whole, found = span(term), _factors(term, kept)
+        narrow = [f for f in found if span(f[0]) < whole and f[0].op != "number"]
+        if not narrow or len(narrow) == len(found):
+            return None
+        wide = [f for f in found if f not in narrow]
+        (top, bottom), (over, under) = ([_side(fs, sign) for sign in (1, -1)] for fs in (narrow, wide))
+        small = div(factor, bottom) if top is ONE else value("mul", div(top, bottom), factor)
+        terms.append(mul(div(over, under), small))
+    return value(root.op, *terms)
+
+
+def _side(factors: list[Factor], sign: int) -> Value:
+    return product_of([f for f, n in factors if n == sign])
 
 
 def _factors(root: Value, kept: dict[Value, Value]) -> list[Factor]:

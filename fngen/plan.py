@@ -117,9 +117,8 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     numbers = tuple(aliases[x] for x in consts)
     cls, inputs = class_name(function), (*(aliases[x] for x in problem.inputs), *numbers)
     labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
-    outputs = tuple(aliases[x] for x, _ in problem.results)
-    used = {*labels.gradients, *labels.tangents, *aliases.values()}
-    cotangents = tuple(free_name(f"grad_{x}", used) for x in outputs)
+    outputs, used = tuple(aliases[x] for x, _ in problem.results), {*labels.gradients, *labels.tangents}
+    cotangents = tuple(free_name(f"grad_{x}", {*used, *aliases.values()}) for x in outputs)
     renamed = _renamed(problem.inputs, aliases, labels, cotangents)
     wanted = [graph for _, graph in problem.results]
     graphs: Sequence[Value] = (problem.value, *partials, *quick, *found.tangents, *problem.named, *wanted)
@@ -134,8 +133,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     named = dict(zip(rest, map(aliases.__getitem__, problem.named.values()), strict=False))
     wide = squeezed(root, problem.dropped)
     root = dropped(root, problem.dropped, numbers)
-    if root.op in VIEWS:
-        root = value("clone", root)
+    root = value("clone", root) if root.op in VIEWS else root
     scalars = (False,) * len(problem.inputs) + (True,) * len(numbers)
     saved = () if problem.complex else budget(with_softmax(problem.value), _extents(problem, problem.inputs))
     plan = Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)

@@ -87,7 +87,7 @@ TEXTBOOK = [
     ("rms_norm", "torch.mean(u * s, dim=-1, keepdim=True)) / v"),
     ("rms_norm_by_rsqrt", "torch.mean("),
     ("layer_norm", "torch.mean(u, dim=-1, keepdim=True)"),
-    ("cosine_similarity", "* (grad_y_1 / norm_x)"),
+    ("cosine_similarity", "grad_x = y * (u / norm_y) - x * (v / norm_x * u)"),
     ("log_softmax", "torch.sum(grad_y, dim=-1, keepdim=True)"),
 ]
 
