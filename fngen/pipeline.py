@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fngen import adjoints, differentiate, layer, prefix, problem, wirtinger
+from fngen import differentiate, layer, prefix, problem, wirtinger
 from fngen.derivatives import Derivatives
 from fngen.problem import Problem
 from fngen.render import render
@@ -29,11 +29,8 @@ def derive(parsed: Problem) -> Derivatives:
         FormulaError: If a function has no known derivative where one is needed.
     """
     try:
-        if parsed.reduces and parsed.results:
-            outputs = [y for _, y in parsed.results]
-            return adjoints.of_several(outputs, parsed.inputs, parsed.params, tuple(parsed.named))
         if parsed.reduces:
-            return adjoints.derivatives(parsed.value, parsed.inputs, parsed.params, parsed.named)
+            return _across_reductions(parsed)
         if parsed.complex:
             return Derivatives(wirtinger.partials(parsed.value, parsed.inputs, parsed.named))
         if parsed.results:
@@ -47,3 +44,13 @@ def derive(parsed: Problem) -> Derivatives:
         node = next((n for n in parsed.reading.places if n.op == error.op), parsed.value)
         message = f"no derivative of {error.op} by its argument {error.parameter!r} is known"
         raise parsed.reading.error(message, node, "That argument must be a constant.") from None
+
+
+def _across_reductions(parsed: Problem) -> Derivatives:
+    """Return the gradients and tangents of a formula with reductions inside."""
+    from fngen import adjoints  # Of no use to most formulas, and a part of the time of a run.
+
+    if parsed.results:
+        outputs = [y for _, y in parsed.results]
+        return adjoints.of_several(outputs, parsed.inputs, parsed.params, tuple(parsed.named))
+    return adjoints.derivatives(parsed.value, parsed.inputs, parsed.params, parsed.named)

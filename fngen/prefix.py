@@ -72,7 +72,7 @@ def _combinations(root: Value) -> tuple[list[Value], list[Value]]:
         if node.op in ("name", "number") or (_is_simple(node) and all(a in linear for a in node.args)):
             linear.add(node)
     read = {arg for node in order if node not in linear for arg in node.args}
-    tops = [n for n in order if n in linear and n.op not in LEAVES and n in read]
+    tops = {n: None for n in order if n in linear and n.op not in LEAVES and n in read}
     inner = [n for n in tops if not any(other in tops for other in postorder([n])[:-1])]
     return inner, order
 

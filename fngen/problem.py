@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 
 from fngen.algebra import fold_numbers, sum_of
 from fngen.declared import Const, Param
@@ -70,7 +71,7 @@ class Problem:
     dropped: Span = NOTHING
     drops: tuple[Span, ...] = ()
 
-    @property
+    @cached_property
     def reduces(self) -> bool:
         """Whether there are reductions inside the formula."""
         return bool(reduced([self.value]))
