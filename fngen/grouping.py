@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from fngen.algebra import ONE, div, is_gate, is_negative, mul, product_of
-from fngen.ir import Value, fold, rebuild, value
+from fngen.ir import Value, fold, number, rebuild, value
 from fngen.spans import Span
 
 Factor = tuple[Value, int]
@@ -77,7 +77,7 @@ def _factors(root: Value, kept: dict[Value, Value]) -> list[Factor]:
         if node in kept:
             found.append((node, n))
         elif node.op == "neg":
-            found.append((value("number", datum=-ONE.datum), 1))  # type: ignore[operator]
+            found.append((number(-1), 1))
             stack.append((node.args[0], n))
         elif node.op in ("mul", "div"):
             stack += [(node.args[1], n if node.op == "mul" else -n), (node.args[0], n)]

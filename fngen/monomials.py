@@ -16,10 +16,13 @@ from fngen.algebra import ONE, ZERO, exact
 from fngen.arrange import to_value
 from fngen.cost import cost
 from fngen.grouping import grouped
-from fngen.ir import Over, Value, is_number, name, names, number, postorder, value
+from fngen.ir import Over, Value, is_number, name, names, number, postorder, substitute, tree_sizes, value
 from fngen.spans import NOTHING, Span, over, spans
 from fngen.symbolic import simplest_forms
 from fngen.terms import HALVES, Powers, Term, expression, is_deviation, is_root, merged, open_side
+
+_LONG = 200
+"""Nodes of a factor up to which its text is written out."""
 
 
 class Algebra:
@@ -189,9 +192,14 @@ class Algebra:
         factors = dict.fromkeys(f for term in terms for f in term.powers)
         symbols = {f: Symbol(f"_{i:04}") for i, f in enumerate(factors)}
         expr = Add(*(expression(term, symbols) for term in terms))
-        known = {symbol: f for f, symbol in symbols.items()}
+        # A long factor stands for itself: where it goes is told by its whole text.
+        sizes = tree_sizes(factors)
+        holes = {
+            f: name(f"_{i:04}") for i, (f, n) in enumerate(zip(factors, sizes, strict=True)) if n > _LONG
+        }
+        known = {symbol: holes.get(f, f) for f, symbol in symbols.items()}
         found = min((to_value(f, known, decimals=self.decimals) for f in simplest_forms(expr)), key=cost)
-        return grouped(found, factors, self.span)
+        return grouped(substitute(found, {hole: f for f, hole in holes.items()}), factors, self.span)
 
     def finished(self, terms: Iterable[Term]) -> Value:
         """Return the graph of a sum in the terms of the formula."""

@@ -513,3 +513,12 @@ def test_refused(formula: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(FngenError) as caught:
         fngen.generate(formula, **options)
     assert message in str(caught.value)
+
+
+def test_a_chain_that_shares_its_parts_costs_its_size() -> None:
+    """Written out, each step would be three times the one before."""
+    sizes = []
+    for n in (6, 12):
+        steps = (f"a{i + 1} = a{i}*sigmoid(mean(a{i}*x, dim=-1)) + sin(a{i})" for i in range(n))
+        sizes.append(len(fngen.generate("; ".join(["a0 = x", *steps]), name="layer").text))
+    assert sizes[1] < 8 * sizes[0], sizes
