@@ -13,6 +13,7 @@ from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.fuse import fuse
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
 from fngen.keep import kept
+from fngen.kernels import written_out
 from fngen.lower import Body, Target, lower
 from fngen.printing.infix import Printer
 
@@ -150,7 +151,7 @@ def _backward(
     bits[formula.cotangent] = extents.cotangent(result)
     small = {str(v.datum) for n, v in saved.items() if n.op in BOUNDED_FUNCTIONS} | {formula.cotangent}
     values = shared_factors([t.value for t in made], formula.cotangent, formula.inputs, small)
-    values = fuse(values, extents.depends(values, bits), small)
+    values = written_out(fuse(values, extents.depends(values, bits), small, formula.cotangent))
     images = reuse(values, extents.depends(values, bits))
     named = zip(substitute_all(formula.named, saved), formula.named.values(), strict=True)
     # What is read once lives longer with a name than without.

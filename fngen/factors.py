@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
-from fngen.algebra import is_negative, product_of
+from fngen.algebra import is_gate, is_negative, product_of
 from fngen.ir import Value, fold, is_number, names, postorder, rebuild, substitute, value
+from fngen.language.rules import derivative
 
 Factor = Value | tuple["Factor", "Factor"]
 """A factor of a product, or two that stand together in several."""
@@ -36,7 +37,9 @@ BOUNDED_FUNCTIONS = frozenset(
     }
 )
 """Functions whose values lie between -4 and 4."""
-NUMBER, COTANGENT, BOUNDED, COMPLEMENT, RESULT, OTHER = range(6)
+SLOPE = "slope"
+"""The derivative of an activation by its first argument, before a kernel takes it up."""
+NUMBER, COTANGENT, BOUNDED, COMPLEMENT, RESULT, OTHER, GATE = range(7)
 """The order of the factors of a product."""
 
 
@@ -52,7 +55,7 @@ class Products:
     def __init__(self, roots: Sequence[Value], cotangent: str, small: Collection[str]) -> None:
         self.roots, self.small = roots, small
         order = postorder(roots)
-        self.leads = fold(order, lambda n, args: n.datum == cotangent if n.op == "name" else any(args))
+        self.leads = depending(order, cotangent)
         uses = Counter([*roots, *(a for n in order for a in n.args)])
         inner = {a for n in order if n.op == "mul" for a in n.args if a.op == "mul" and uses[a] == 1}
         tops = [n for n in order if n.op == "mul" and n not in inner]
@@ -72,6 +75,10 @@ class Products:
         if self.leads.get(factor):
             return COTANGENT
         m = unit_sum(factor)
+        if factor.op == SLOPE:
+            # Zero times an infinite factor is none where the factor comes before the gate.
+            rule = derivative(str(factor.datum), 0)
+            return GATE if rule and is_gate(rule) else COMPLEMENT
         if logistic(factor) or (m is not None and self.bounded[m]):
             return COMPLEMENT
         if not self.bounded[factor]:
@@ -91,7 +98,7 @@ class Products:
         """Say whether another order of a product changes how it rounds, not where it overflows."""
         ranks = [self.rank(f) for f in self.chains[top]]
         plain = all(f.op in ("name", "number") for f in self.chains[top])
-        return COMPLEMENT in ranks or (COTANGENT in ranks and plain)
+        return bool({COMPLEMENT, GATE} & set(ranks)) or (COTANGENT in ranks and plain)
 
     def shared(self) -> list[Value]:
         """Return the roots, pairs of factors that recur as one value, all factors in order."""
@@ -152,6 +159,11 @@ def distributed(root: Value, finite: Mapping[Value, bool]) -> Value:
 
 def _products_in(root: Value) -> set[Value]:
     return {n for n in postorder([root]) if n.op == "mul"}
+
+
+def depending(order: Sequence[Value], cotangent: str) -> dict[Value, bool]:
+    """Say of each node whether it is made of the cotangent."""
+    return fold(order, lambda n, args: n.datum == cotangent if n.op == "name" else any(args))
 
 
 def unit_sum(node: Value) -> Value | None:

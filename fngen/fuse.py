@@ -6,20 +6,24 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
 from fngen.buffers import Buffers, buffers_alive
-from fngen.factors import bounded, logistic, unit_sum
+from fngen.factors import SLOPE, bounded, depending, logistic, unit_sum
 from fngen.ir import Over, Value, is_number, rebuild, value
+from fngen.kernels import VJP
 from fngen.spans import over
 
 
-def fuse(roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str]) -> list[Value]:
+def fuse(
+    roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], cotangent: str
+) -> list[Value]:
     """Return ``roots`` with ``addcmul(a, b, c)`` for ``a + b*c``, and torch's own backward kernels.
 
     Args:
         roots: What is computed.
         masks: For each node the inputs that it depends on, as a bit mask.
         small: Names that stand for numbers of moderate size.
+        cotangent: The name of the output's gradient.
     """
-    fusion = _Fusion(roots, masks, small)
+    fusion = _Fusion(roots, masks, small, cotangent)
     images: dict[Value, Value] = {}
     for node in fusion.order:
         node_as = fusion.product(node) or fusion.sum(node) or node
@@ -28,11 +32,14 @@ def fuse(roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[s
 
 
 class _Fusion(Buffers):
-    def __init__(self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str]) -> None:
+    def __init__(
+        self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], cotangent: str
+    ) -> None:
         super().__init__(roots, masks)
         self.small = small
         self.bounded = bounded(self.order, small)
         self.need = buffers_alive(self.order)
+        self.leads = depending(self.order, cotangent)
 
     def inside(self, node: Value) -> bool:
         """Say whether one node alone reads a node."""
@@ -45,8 +52,12 @@ class _Fusion(Buffers):
         if softmax := self.softmax(node):
             return softmax
         for p, factor in (node.args, reversed(node.args)):
-            # What fills the whole shape comes first: torch takes a lone number of another device only last.
-            if not self.inside(factor) or not self.is_alike(node, p):
+            # What has the shape or the device of the whole comes first: torch takes a lone number only last.
+            if not self.is_alike(node, p) and not (self.leads[p] and factor.op == SLOPE):
+                continue
+            if factor.op == SLOPE:
+                return value(VJP, p, *factor.args, datum=factor.datum)
+            if not self.inside(factor):
                 continue
             if (s := logistic(factor)) and self.masks[s]:
                 return value("sigmoid_backward", p, s)
@@ -88,6 +99,8 @@ class _Fusion(Buffers):
         orders = [node.args, node.args[::-1]][: 2 if node.op == "add" else 1]
         for a, product in sorted(orders, key=lambda order: not self.needs_no_buffer(order[0])):
             if product.op != "mul" or not self.inside(product) or not self.is_alike(node, a):
+                continue
+            if any(x.op == SLOPE for x in product.args):
                 continue
             wide = [x for x in product.args if self.is_alike(node, x)]
             rest = [x for x in product.args if x is not wide[0]] if wide else []

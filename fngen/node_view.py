@@ -127,14 +127,14 @@ def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
     used = used_names(eager.backward) | (set(node.leaves) if node.reduction else set())
     wanted = [x if x in used else "_" for x in eager.keeps]
     unpack = tuple_lines(wanted, 8, tail=" = ctx.saved_tensors") if set(wanted) - {"_"} else []
-    in_place = any(re.search(r"\._?\w+_\(", text) for text in eager.backward.printed.values())
+    final = any(re.search(r"\._?\w+_\(|\.aten\.", text) for text in eager.backward.printed.values())
     return EagerView(
         cls=node.eager_class,
         forward_head=bracketed("def forward(", parameters, ") -> Tensor:", 4),
         forward=[*forward, *keep_numbers(numbers_of(node))],
         save=save,
         result=result,
-        guard=in_place or eager.cut or eager.keeps != node.leaves,
+        guard=final or eager.cut or eager.keeps != node.leaves,
         unpack=unpack + read_numbers(node, used, 8),
         shared=eager.backward.lines(eager.backward.shared),
         gradients=_gradients(node, eager.backward, several),

@@ -16,6 +16,7 @@ from fngen.extents import Extents
 from fngen.functions import TABLE
 from fngen.ir import Value, name, names, postorder, substitute_all, value
 from fngen.keep import budget
+from fngen.kernels import slopes_as_one
 from fngen.language.rules import derivative
 from fngen.lower import Constant, hoist_constants
 from fngen.naming import OF_MODULE, OF_TUPLE, class_name, free_name, python_name
@@ -112,8 +113,9 @@ def _asks_for_shape(node: Value, place: int) -> bool:
 def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict[str, str]) -> Plan:
     """Return the node of the formula, its variables named by ``aliases``."""
     partials, n = found.slopes, len(found.slopes)
-    quick = complements(partials, problem.value)
     consts = [c.name for c in problem.consts if c.name in names([problem.value, *partials])]
+    quick = partials if problem.complex else slopes_as_one(partials, problem.value, consts)
+    quick = complements(quick, problem.value)
     numbers = tuple(aliases[x] for x in consts)
     cls, inputs = class_name(function), (*(aliases[x] for x in problem.inputs), *numbers)
     labels = _names(inputs, problem.output, {function, cls, *aliases.values()})

@@ -70,27 +70,19 @@ class _SwigluEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        sigmoid_a = torch.sigmoid(a)
-        u = a * sigmoid_a
+        u = torch.sigmoid(a).mul_(a)
         wanted = ctx.needs_input_grad
-        ctx.save_for_backward(
-            a,
-            b if wanted[0] else None,
-            sigmoid_a if wanted[0] else None,
-            u if wanted[1] else None,
-        )
+        ctx.save_for_backward(a, b if wanted[0] else None, u if wanted[1] else None)
         return u * b
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SwigluReverse.backward(ctx, grad_y)
-        a, b, sigmoid_a, u = ctx.saved_tensors
+        a, b, u = ctx.saved_tensors
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_a = grad_y * b
-            v = torch.ops.aten.sigmoid_backward(grad_a, sigmoid_a).mul_(a)
-            grad_a = v.addcmul_(grad_a, sigmoid_a)
+            grad_a = torch.ops.aten.silu_backward(grad_y, a).mul_(b)
         if ctx.needs_input_grad[1]:
             grad_b = grad_y * u
         return grad_a, grad_b

@@ -12,6 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 import fngen
 from fngen.errors import FormulaError
+from fngen.functions import TABLE
+from fngen.functions.row import Function
 from tests.conftest import SCALE
 from tests.gallery import GALLERY
 from tests.strategies import SMOOTH, formulas
@@ -89,6 +91,57 @@ def test_kernels_of_torch() -> None:
     assert "torch.ops.aten.sigmoid_backward(grad_y, u).mul_(x)" in swish
     assert "(grad_y * u).addcmul_(v, beta)" in swish
     assert "torch.ops.aten.tanh_backward(torch.sigmoid(x), u)" in mish
+
+
+ACTIVATIONS = [
+    "x*sigmoid(x)*y",
+    "silu(a*x + b)*x",
+    "relu(x - 1/2)**2*y",
+    "log(1 + relu(x - y)*y)",
+    "hardtanh(x - y)*hardswish(4*y - 4)",
+    "relu(x - y)*relu(y - x + 1/4)",
+    "sqrt(relu(x - 1/2) + y)",
+    "elu(x - 1, 3/2)*leaky_relu(y - x)",
+    "selu(x - y) + selu(y - x)*x",
+    "relu6(9*x - y)/(1 + silu(x))",
+    "s = sigmoid(x); x*s + s*(1 - s)",
+    "sum(silu(x)*y, dim=-1)",
+    "silu(x)*mean(elu(x - 1), dim=-1)",
+    "mean(relu(x - 1/2)*y, dim=-1)",
+]
+
+
+@pytest.mark.parametrize("formula", ACTIVATIONS)
+def test_activations_among_other_things(formula: str) -> None:
+    text = fngen.generate(formula, name="f").text
+    assert "_backward(" in text
+    check(formula)
+
+
+VJPS = [row for row in TABLE.values() if row.vjp]
+SPECIAL = [torch.inf, -torch.inf, 0.0, -0.0, 1, -1, 3, -3, 6, 1e-30, -1e-30, 300, -300, 0.7, -0.7]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+@pytest.mark.parametrize("row", VJPS, ids=lambda row: row.name)
+def test_the_kernel_of_a_derivative(row: Function, dtype: torch.dtype) -> None:
+    """It says what the table says, at kinks and infinities too."""
+    text = fngen.generate(f"{row.name}(x)", name="f").text
+    assert f"torch.ops.aten.{row.vjp.partition('(')[0]}(grad_y, " in text
+    layer = fngen.compile(f"{row.name}(x)", name="f").f
+    x = torch.tensor([*SPECIAL, *torch.linspace(-8, 8, 101)], dtype=dtype, requires_grad=True)
+    cotangent = torch.rand(x.shape).to(dtype)
+    (got,) = torch.autograd.grad(layer(x), x, cotangent)
+    (expected,) = torch.autograd.grad(layer(x), x, cotangent, create_graph=True)
+    slack = {"rtol": 1e-2, "atol": 1e-3} if dtype == torch.float16 else {}  # The table's rounds at each step.
+    torch.testing.assert_close(got, expected.detach(), equal_nan=True, **slack)
+
+
+@pytest.mark.parametrize("formula", ["relu(x)*y", "hardtanh(x)*y", "relu6(x)**2*y"])
+def test_a_gate_shuts_out_an_infinite_factor(formula: str) -> None:
+    x = torch.tensor([-4.0, -4.0], requires_grad=True)
+    y = torch.tensor([torch.inf, 1.0])
+    assert torch.equal(torch.autograd.grad(fngen.compile(formula, name="f").f(x, y).sum(), x)[0], 0 * x)
 
 
 def test_infinite_inputs_are_no_worse_for_the_fused_form() -> None:

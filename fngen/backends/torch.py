@@ -104,9 +104,10 @@ class _Legaliser:
             # torch takes no tensor beside a number, and does not un-broadcast two tensors.
             x, low, high = node.args
             return self.legal(value("clamp_max", self.legal(value("clamp_min", x, low)), high))
-        if not row.torch:
+        pairs = zip(row.parameters, node.args, strict=True)
+        if not row.torch or any(p in row.numbers and self.variable(a) is not None for p, a in pairs):
             return self.expand(node)
-        tensors = [p not in row.scalars for p in row.parameters]
+        tensors = [p not in row.scalars | row.numbers for p in row.parameters]
         return value(node.op, *map(self.spread, node.args, tensors, [node] * len(tensors)))
 
     def tensors(self, node: Value) -> list[str]:

@@ -24,9 +24,11 @@ class Function:
         latex: Its name in mathematics; empty: upright text.
         parity: 1 if even in its only argument, -1 if odd, else 0.
         scalars: The parameters for which torch takes a Python number beside a tensor.
+        numbers: Those for which torch takes nothing else: with a tensor the definition is emitted.
         integers: The parameters that must be integer constants.
         complement: Something that derivatives are made of, and the same by the result ``y``,
             as ``sigmoid(-x)`` is ``1 - y``: cheaper, but of fewer digits where it cancels.
+        vjp: The product of its derivative by the first parameter with ``g``, as one call of aten.
         native: Whether torch differentiates its operator rightly and to any order. If
             not, an emitted file wraps it in an autograd node of its own.
     """
@@ -43,8 +45,10 @@ class Function:
     latex: str = ""
     parity: int = 0
     scalars: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
     integers: frozenset[str] = frozenset()
     complement: tuple[str, str] | None = None
+    vjp: str = ""
     native: bool = True
 
     @cached_property

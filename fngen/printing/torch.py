@@ -110,6 +110,12 @@ class TorchPrinter(infix.Printer):
         """Return ``p*s*(1 - s)`` as one call."""
         return Text(f"torch.ops.aten.sigmoid_backward({p.text}, {s.text})")
 
+    def print_vjp(self, node: Value, p: Text, *args: Text) -> Text:
+        """Return a cotangent times the derivative of a function as one call."""
+        row = TABLE[str(node.datum)]
+        texts = {x: a.text for x, a in zip(row.parameters, args, strict=True)}
+        return Text(f"torch.ops.aten.{row.vjp.format(g=p.text, **texts)}")
+
     def print_tanh_backward(self, node: Value, p: Text, t: Text) -> Text:
         """Return ``p*(1 - t**2)`` as one call."""
         return Text(f"torch.ops.aten.tanh_backward({p.text}, {t.text})")

@@ -1,0 +1,122 @@
+"""Parts of a formula that torch has as one kernel: an activation, and its derivative times a cotangent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from fngen.algebra import ONE, div, mul, product_of
+from fngen.backends.torch import legalise
+from fngen.differentiate import partials
+from fngen.factors import SLOPE, factors
+from fngen.functions import TABLE
+from fngen.ir import Value, fold, is_number, name, names, postorder, rebuild, substitute, value
+
+VJP = "vjp"
+"""A cotangent, and what a function is called with: its product with the derivative by the first argument."""
+
+
+def slopes_as_one(slopes: Sequence[Value], root: Value, consts: Collection[str]) -> list[Value]:
+    """Return derivatives with that of each activation in ``root`` as one node, where torch has its kernel.
+
+    Args:
+        slopes: The derivatives.
+        root: The formula.
+        consts: The names that stand for Python numbers.
+    """
+    for node in _activations(root):
+        if set(names(node.args[1:])) <= set(consts):
+            slopes = _replaced(slopes, _slope(node), value(SLOPE, *node.args, datum=node.op))
+    return list(slopes)
+
+
+def _activations(root: Value) -> list[Value]:
+    """Return the functions in a formula whose derivatives torch has as kernels, ``x*sigmoid(x)`` as one."""
+    order = postorder([root])
+    inner = _inner(_uses([root]))
+    found = [n for n in order if n.op in TABLE and TABLE[n.op].vjp]
+    for chain in (factors(n, inner) for n in order if n.op == "mul" and n not in inner):
+        found += [value("silu", *f.args) for f in chain if f.op == "sigmoid" and f.args[0] in chain]
+    return list(dict.fromkeys(found))
+
+
+def _slope(node: Value) -> Value:
+    """Return the derivative of a function by its first argument, in the form in which formulas have it."""
+    hole = name("_x")
+    (pattern,) = partials(value(node.op, hole, *node.args[1:]), ["_x"])
+    return substitute(pattern, {hole: node.args[0]})
+
+
+def _replaced(roots: Sequence[Value], pattern: Value, image: Value) -> list[Value]:
+    """Return graphs with ``image`` for ``pattern``, also where other factors stand beside it or in it."""
+    inner = _inner(_uses(roots))
+    parts = Counter(factors(pattern, _inner(_uses([pattern]))))
+    images: dict[Value, Value] = {}
+
+    def rule(node: Value, args: list[Value]) -> Value:
+        if pattern.op == "where" and (rest := _beside(node, pattern)):
+            return mul(images.get(rest) or substitute(rest, images), image)
+        chain = factors(node, inner) if pattern.op == node.op == "mul" and node not in inner else []
+        if not chain or parts - Counter(chain):
+            return rebuild(node, args) if args else node
+        return product_of([*(images.get(f, f) for f in (Counter(chain) - parts).elements()), image])
+
+    fold(roots, rule, images)
+    return [images[root] for root in roots]
+
+
+def _beside(node: Value, gate: Value) -> Value | None:
+    """Return ``p`` of ``p*gate``, the factor in the branches of the gate that are not zero."""
+    if node.op != "where" or node.args[0] is not gate.args[0]:
+        return None
+    pairs = [*zip(node.args[1:], gate.args[1:], strict=True)]
+    if any(is_number(b, 0) and not is_number(a, 0) for a, b in pairs):
+        return None
+    rests = {_over(a, b) for a, b in pairs if not is_number(b, 0)}
+    return rests.pop() if len(rests) == 1 else None
+
+
+def _over(product: Value, factor: Value) -> Value | None:
+    """Return what stands beside a factor in a product."""
+    if product is factor or is_number(factor, 1):
+        return ONE if product is factor else product
+    if factor.op == "number" and product.op == "div" and div(ONE, product.args[1]) is factor:
+        return product.args[0]
+    chain = factors(product, _inner(_uses([product]))) if product.op == "mul" else []
+    if factor not in chain:
+        return None
+    chain.remove(factor)
+    return product_of(chain)
+
+
+def _uses(roots: Sequence[Value]) -> Counter[Value]:
+    return Counter(a for n in postorder(roots) for a in n.args) + Counter(roots)
+
+
+def _inner(uses: Counter[Value]) -> set[Value]:
+    """Return the products that are factors of one product alone."""
+    return {a for n in uses if n.op == "mul" for a in n.args if a.op == "mul" and uses[a] == 1}
+
+
+def written_out(roots: Sequence[Value]) -> list[Value]:
+    """Return graphs in which each derivative that no kernel took up is what the table says.
+
+    Its factor moves into the branches of a gate, as it does in every derivative.
+    """
+    hole = name("_p")
+
+    def rule(node: Value, args: list[Value]) -> Value:
+        slopes = [a for a in node.args if a.op == SLOPE]
+        if node.op == "mul" and len(slopes) == 1:
+            (factor,) = (images[a] for a in node.args if a is not slopes[0])
+            return substitute(legal(slopes[0], hole), {hole: factor})
+        return legal(node, ONE) if node.op == SLOPE else rebuild(node, args) if args else node
+
+    def legal(node: Value, factor: Value) -> Value:
+        args = [images[a] for a in node.args]
+        slope = mul(factor, _slope(value(str(node.datum), *args)))
+        return legalise([slope], names(args[1:]))[0]
+
+    images: dict[Value, Value] = {}
+    fold(roots, rule, images)
+    return [images[root] for root in roots]
