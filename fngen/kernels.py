@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from fngen.algebra import ONE, div, mul, product_of
 from fngen.backends.torch import legalise
 from fngen.differentiate import partials
 from fngen.factors import SLOPE, factors
 from fngen.functions import TABLE
-from fngen.ir import Value, fold, is_number, name, names, postorder, rebuild, substitute, value
+from fngen.ir import Value, fold, is_number, name, names, postorder, rebuild, substitute, tree_size, value
 
 VJP = "vjp"
 """A cotangent, and what a function is called with: its product with the derivative by the first argument."""
@@ -24,10 +24,12 @@ def slopes_as_one(slopes: Sequence[Value], root: Value, consts: Collection[str])
         root: The formula.
         consts: The names that stand for Python numbers.
     """
-    for node in _activations(root):
-        if set(names(node.args[1:])) <= set(consts):
-            slopes = _replaced(slopes, _slope(node), value(SLOPE, *node.args, datum=node.op))
-    return list(slopes)
+    found = {
+        _slope(node): value(SLOPE, *node.args, datum=node.op)
+        for node in _activations(root)
+        if set(names(node.args[1:])) <= set(consts)
+    }
+    return _replaced(slopes, found) if found else list(slopes)
 
 
 def _activations(root: Value) -> list[Value]:
@@ -42,24 +44,34 @@ def _activations(root: Value) -> list[Value]:
 
 def _slope(node: Value) -> Value:
     """Return the derivative of a function by its first argument, in the form in which formulas have it."""
-    hole = name("_x")
-    (pattern,) = partials(value(node.op, hole, *node.args[1:]), ["_x"])
+    hole = name("x!")
+    (pattern,) = partials(value(node.op, hole, *node.args[1:]), ["x!"])
     return substitute(pattern, {hole: node.args[0]})
 
 
-def _replaced(roots: Sequence[Value], pattern: Value, image: Value) -> list[Value]:
-    """Return graphs with ``image`` for ``pattern``, also where other factors stand beside it or in it."""
+def _replaced(roots: Sequence[Value], found: Mapping[Value, Value]) -> list[Value]:
+    """Return graphs with the images of patterns, also where other factors stand beside one or in it."""
+    gates: dict[Value, list[Value]] = {}
+    products = {}
+    for pattern in found:
+        if pattern.op == "where":
+            gates.setdefault(pattern.args[0], []).append(pattern)
+        elif pattern.op == "mul":
+            parts = factors(pattern, _inner(_uses([pattern])))
+            products[max(parts, key=tree_size)] = pattern, Counter(parts)
     inner = _inner(_uses(roots))
-    parts = Counter(factors(pattern, _inner(_uses([pattern]))))
     images: dict[Value, Value] = {}
 
     def rule(node: Value, args: list[Value]) -> Value:
-        if pattern.op == "where" and (rest := _beside(node, pattern)):
-            return mul(images.get(rest) or substitute(rest, images), image)
-        chain = factors(node, inner) if pattern.op == node.op == "mul" and node not in inner else []
-        if not chain or parts - Counter(chain):
+        for gate in gates.get(node.args[0], []) if node.op == "where" else []:
+            if rest := _beside(node, gate):
+                return mul(images.get(rest) or substitute(rest, images), found[gate])
+        chain = Counter(factors(node, inner) if node.op == "mul" and node not in inner else [])
+        known = [products[f] for f in chain if f in products and products[f][1] <= chain]
+        if not known:
             return rebuild(node, args) if args else node
-        return product_of([*(images.get(f, f) for f in (Counter(chain) - parts).elements()), image])
+        left = (chain - sum((parts for _, parts in known), Counter())).elements()
+        return product_of([*map(images.__getitem__, left), *(found[pattern] for pattern, _ in known)])
 
     fold(roots, rule, images)
     return [images[root] for root in roots]
@@ -103,7 +115,7 @@ def written_out(roots: Sequence[Value]) -> list[Value]:
 
     Its factor moves into the branches of a gate, as it does in every derivative.
     """
-    hole = name("_p")
+    hole = name("p!")
 
     def rule(node: Value, args: list[Value]) -> Value:
         slopes = [a for a in node.args if a.op == SLOPE]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fngen.functions import TABLE, special
@@ -143,6 +144,7 @@ def _by_mpmath(op: str, args: list[Real]) -> mpf:
         return result
 
 
+@cache
 def mp_function(op: str) -> Callable[..., Any]:
     """Return the function of real numbers, in mpmath, that an operator stands for."""
     from mpmath import mp
