@@ -93,7 +93,8 @@ def build(
     keep, taken = _kept(formula, quick), set(formula.taken)
     forward, saved = _forward(formula, keep, room, printer, taken)
     quick = tuple(substitute_all(quick, saved))
-    backward = _backward(formula, saved, targets(economy.products(quick)), printer, taken)
+    cheap = economy.products(economy.polynomials(quick))
+    backward = _backward(formula, saved, targets(cheap), printer, taken)
     keeps = dict.fromkeys([*formula.leaves, *(str(v.datum) for v in saved.values())])
     always = formula.always | set(names(let.value for let in backward.shared))
     users = {x: (1 << len(formula.inputs)) - 1 if x in always else 0 for x in keeps}

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from math import gcd
 
-from fngen.algebra import fold_numbers
+from fngen.algebra import add, fold_numbers, mul, power
 from fngen.functions import TABLE
 from fngen.ir import Value, fold, name, number, postorder, rebuild, substitute, value
 from fngen.language.rules import complement, instantiate
 
+_SUM = frozenset({"add", "sub", "neg"})
+_SEVERAL = 3
+"""Powers of one base above the first from which a sum counts as a polynomial."""
 _LARGEST_POWER = 32
 """Inductor, too, multiplies up to here: torch's general power costs as much as twenty products."""
 
@@ -54,6 +58,65 @@ def _factors(root: Value) -> list[Value]:
         if node.op in ("mul", "div", "neg"):
             stack.extend(node.args)
     return found
+
+
+def polynomials(roots: Sequence[Value]) -> list[Value]:
+    """Return ``roots`` with long polynomials in the form of Horner, which needs one buffer beside its own."""
+    inner = {a for n in postorder(roots) if n.op in _SUM for a in n.args if a.op in _SUM}
+
+    def rule(node: Value, args: list[Value]) -> Value:
+        if node.op in _SUM and node not in inner and (found := _polynomial(node)):
+            base, terms = found
+            step = gcd(*terms)
+            x = power(images[base], number(step))
+            degree = max(terms) // step
+            total = number(terms[degree * step])
+            for k in reversed(range(degree)):
+                total = add(mul(x, total), number(terms.get(k * step, Fraction(0))))
+            return total
+        return rebuild(node, args) if args else node
+
+    images: dict[Value, Value] = {}
+    fold(roots, rule, images)
+    return [images[root] for root in roots]
+
+
+def _polynomial(node: Value) -> tuple[Value, dict[int, Fraction]] | None:
+    """Return what a sum of several powers is a polynomial in, and the coefficient of each power."""
+    terms: dict[int, Fraction] = {}
+    bases: set[Value] = set()
+    stack = [(node, Fraction(1))]
+    while stack:
+        term, sign = stack.pop()
+        if term.op in _SUM:
+            *first, last = term.args
+            stack += [*((a, sign) for a in first), (last, sign if term.op == "add" else -sign)]
+            continue
+        coefficient, base = _scaled(term)
+        degree = 0 if base is None else 1
+        if base is not None:
+            exponent = _exact(base.args[1]) if base.op == "pow" else None
+            if exponent and exponent.denominator == 1 and 0 < exponent <= _LARGEST_POWER:
+                base, degree = base.args[0], int(exponent)
+            bases.add(base)
+        terms[degree] = terms.get(degree, Fraction(0)) + sign * coefficient
+    return (bases.pop(), terms) if len(bases) == 1 and len(terms.keys() - {0, 1}) >= _SEVERAL else None
+
+
+def _scaled(term: Value) -> tuple[Fraction, Value | None]:
+    """Return the exact coefficient of a term, and what it stands before."""
+    coefficient = Fraction(1)
+    if term.op == "div" and (c := _exact(term.args[1])):
+        coefficient, term = 1 / c, term.args[0]
+    if term.op == "mul" and (c := _exact(term.args[0])) is not None:
+        coefficient, term = c * coefficient, term.args[1]
+    if (c := _exact(term)) is not None:
+        return c * coefficient, None
+    return coefficient, term
+
+
+def _exact(node: Value) -> Fraction | None:
+    return node.datum if isinstance(node.datum, Fraction) else None
 
 
 def products(roots: Sequence[Value]) -> list[Value]:

@@ -82,12 +82,10 @@ class _AiryDiskEager(torch.autograd.Function):
         r, j1_r = ctx.saved_tensors
         mask = torch.abs(r) < 1 / 2
         r_squared = r**2
-        r_squared_squared = r_squared**2
-        u = (1 / 2 - r_squared / 16).add_(r_squared_squared / 384)
-        v = (r**3).pow_(2)
-        u = u.sub_(v / 18432).add_((r_squared_squared**2).div_(1474560))
-        u = u.sub_((r_squared_squared * r).pow_(2).div_(176947200))
-        u = u.add_((v**2).div_(29727129600))
+        u = (3.363930569334215e-11 * r_squared).sub_(1 / 176947200)
+        u = u.mul_(r_squared).add_(1 / 1474560).mul_(r_squared)
+        u = u.sub_(1 / 18432).mul_(r_squared).add_(1 / 384).mul_(r_squared)
+        u = u.sub_(1 / 16).mul_(r_squared).add_(1 / 2)
         u = torch.where(mask, u, j1_r / torch.where(mask, 1, r))
         u = torch.special.bessel_j0(r).sub_(u).sub_(j1_r / r).mul_(8 * j1_r)
         return grad_y * u.div_(r_squared)

@@ -76,6 +76,10 @@ PRODUCTS = [
     "s = sigmoid(a + b*c); x*s + (1 - s)*x**2",
     "u = x*0; v = y + y; u*v + u",
     "0*a + b*c",
+    "x + x**2/2 - x**3/6 + x**4/24 - x**5/120",
+    "y*(x**8 - 3*x**6 + x**4/3 - 1)*x",
+    "u = sin(x*y); (u**7 - u**5/7 + 3*u**3 - u)*y",
+    "-(x**6 - 2*x**5 - x**4)*(3*x**5 - 7*x**3/2 + x**2)",
     "softplus(a*b)*tanh(softplus(a*b))*c",
 ]
 
