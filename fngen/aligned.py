@@ -10,6 +10,7 @@ from fngen.node import Layer
 from fngen.several import Several
 
 _TORCH = "# Of inputs that differ where it reduces, torch derives the formula itself."
+"""So of a parameter of another shape than its own."""
 _UNEQUAL = 'raise ValueError("along what is reduced the inputs must have one size")'
 
 
@@ -28,22 +29,22 @@ def of_several(layer: Layer) -> list[str]:
     node, wide, numbers = layer.main, list(layer.alignment.inputs), layer.numbers
     tensors = [x for x, s in zip(node.names.inputs, node.scalars, strict=True) if not s]
     together = layer.alignment.together
-    used = tensors if together else [x if x in wide else "_" for x in tensors]
-    lines = _at(tuple_lines(used, 4, tail=" = args"))
+    lines = _at(tuple_lines(tensors, 4, tail=" = args"))
+    larger = [_larger(x, dim) for x, dim in layer.alignment.elsewhere.items() if x in tensors]
     if together and len(wide) > 1:
         apart = f"not plain or {_differ(wide, '.dtype', 8 + len('not plain or '))}"
         lines += [f"if {_differ(wide, '.shape', 4)}:", f"    if {apart}:"]
         lines += [f"    {line}" for line in _by_torch(layer, ["*args", *numbers])]
         lines += _together(wide, tensors)
-        lines += _enough(layer, wide[0])
-        ambiguous = _ambiguous(layer)
-        return lines + ([f"if {ambiguous}:", *_by_torch(layer, ["*args", *numbers])] if ambiguous else [])
-    groups = layer.alignment.groups
-    conditions = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
-    conditions += [_ambiguous(layer)] if _ambiguous(layer) else []
+        conditions = []
+    else:
+        groups = layer.alignment.groups
+        conditions = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
+    conditions += [*filter(None, [_ambiguous(layer)]), *larger]
     if conditions:
         lines += [*_if_any(conditions), *_by_torch(layer, ["*args", *numbers])]
-    return lines + _enough(layer, wide[0])
+    lines += _enough(layer, wide[0])
+    return lines if len(lines) > 1 else []
 
 
 def _enough(layer: Layer, x: str) -> list[str]:
@@ -62,6 +63,13 @@ def _ambiguous(layer: Layer) -> str:
     """Return the condition that a dimension counted from the front is one counted from the back."""
     rank, wide = layer.alignment.distinct, list(layer.alignment.inputs or {})
     return f"{wide[0]}.dim() < {rank}" if rank else ""
+
+
+def _larger(param: str, dim: int | None) -> str:
+    """Return the condition that a parameter runs along other dimensions than its own."""
+    if dim is None:
+        return f"{param}.numel() != 1"
+    return f"{param}.numel() != {param}.shape[{'-1:' if dim < 0 else ':1'}].numel()"
 
 
 def _by_torch(layer: Layer, args: list[str]) -> list[str]:

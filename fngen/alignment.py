@@ -7,7 +7,7 @@ its own elements and the sum over the result's are two different things: there t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fngen.declared import Param
 from fngen.ir import REDUCTIONS, Value, postorder
@@ -23,14 +23,14 @@ class Alignment:
         every: All dimensions that are told apart.
         inputs: What each input spans, by the node's names; those that span nothing are left out.
         together: Whether every part of the formula has all inputs in it, so that they may be broadcast first.
-        params: The dimensions that parameters run along.
+        params: The dimension that each parameter runs along, by the node's name.
     """
 
     dims: tuple[int, ...] = ()
     every: Span = NOTHING
     inputs: Mapping[str, Span] | None = None
     together: bool = False
-    params: Span = NOTHING
+    params: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def front(self) -> int:
@@ -50,11 +50,18 @@ class Alignment:
     @property
     def distinct(self) -> int:
         """The fewest dimensions at which none is counted from both ends, if that may happen."""
-        front = max([self.front, *(d + 1 for d in self.params if d is not None and d >= 0)])
-        back = max([self.back, *(-d for d in self.params if d is not None and d < 0)])
+        along = [d for d in self.params.values() if d is not None]
+        front = max([self.front, *(d + 1 for d in along if d >= 0)])
+        back = max([self.back, *(-d for d in along if d < 0)])
         if front and back and (self.dims or None in self.every):
             return front + back
         return front if None in self.every else 0
+
+    @property
+    def elsewhere(self) -> dict[str, int | None]:
+        """The parameters that do not run along all that is reduced, with the dimension of each."""
+        whole = None in self.every
+        return {x: d for x, d in self.params.items() if whole or set(self.dims) - {d}}
 
     @property
     def groups(self) -> list[tuple[tuple[int | None, ...], tuple[str, ...]]]:
@@ -85,7 +92,7 @@ def alignment(roots: Sequence[Value], inputs: Mapping[str, str], params: Sequenc
         every,
         {inputs[x]: span for x, span in known.items() if span},
         full and all(part == wide for part in parts),
-        frozenset(p.dim for p in params if p.dim is not None),
+        {inputs[p.name]: p.dim for p in params if p.name in inputs},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -36,6 +37,11 @@ class Row:
     grads: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] | None = None
     shape: tuple[int, ...] = (6, 5)
+
+    @property
+    def reduces(self) -> bool:
+        """Whether there is a reduction in the formula."""
+        return "dim=" in self.formula or bool(re.search(r"\b(sum|mean|norm|logsumexp)\(", self.formula))
 
     @property
     def options(self) -> dict[str, object]:

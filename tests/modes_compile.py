@@ -42,6 +42,17 @@ ALL = tuple(PLAIN)
 DROPPED = {"airy_disk": "torch.compile of torch.func drops a Function's derivative (pytorch/pytorch#192985)"}
 
 CELLS: list[object] = []
+# torch's own: its forward mode uses torch.jit.script, Dynamo makes a Function to look at it, Inductor and its
+# packages use what torch deprecates, and compile no complex operator.
+COMPILING_WARNINGS = [
+    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.torch._prims_common.check:FutureWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Torchinductor does not support code generation for complex:UserWarning"
+    ),
+    pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning"),
+]
 
 
 def row(

@@ -522,3 +522,16 @@ def test_a_chain_that_shares_its_parts_costs_its_size() -> None:
         steps = (f"a{i + 1} = a{i}*sigmoid(mean(a{i}*x, dim=-1)) + sin(a{i})" for i in range(n))
         sizes.append(len(fngen.generate("; ".join(["a0 = x", *steps]), name="layer").text))
     assert sizes[1] < 8 * sizes[0], sizes
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (6, 1), (5,), (6, 5)])
+def test_a_parameter_of_another_shape(shape: tuple[int, ...]) -> None:
+    """Whatever the function is called with, its gradient is torch's."""
+    layer = fngen.compile(
+        "softmax(x/t, dim=-1)*w*norm(x, dim=0)", name="f", params={"t": 2.0, "w[-1]": 1.0}
+    ).f
+    x, t, w = (torch.rand(s, dtype=torch.float64).add(0.5).requires_grad_() for s in ((6, 5), shape, (6, 5)))
+    got, want = layer(x, t, w), torch.softmax(x / t, -1) * w * torch.linalg.vector_norm(x, dim=0)
+    torch.testing.assert_close(got, want)
+    for g, e in zip(*(torch.autograd.grad(y.sin().sum(), (x, t, w)) for y in (got, want)), strict=True):
+        torch.testing.assert_close(g, e)
