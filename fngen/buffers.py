@@ -15,6 +15,8 @@ _COMMUTATIVE = frozenset({"add", "mul"})
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "addcmul"})
 CHEAP = frozenset({"add", "sub", "mul", "div", "neg"})
 """Operators that cost less than the memory of their result, if that lives long."""
+VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
+"""Operators whose result may share the memory of their argument."""
 _WIDENED = 4096
 _MANY = 2_000
 """Nodes beyond which only a value that is read once counts as free: the rest would take long to see."""

@@ -11,15 +11,18 @@ from fngen.ir import Over, Value, is_number, rebuild, value
 from fngen.spans import over
 
 
-def fuse(roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str]) -> list[Value]:
+def fuse(
+    roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], *, exact: bool = True
+) -> list[Value]:
     """Return ``roots`` with ``addcmul(a, b, c)`` for ``a + b*c``, and torch's own backward kernels.
 
     Args:
         roots: What is computed.
         masks: For each node the inputs that it depends on, as a bit mask.
         small: Names that stand for numbers of moderate size.
+        exact: Whether the cotangent has the shape and the type of what it is the cotangent of.
     """
-    fusion = _Fusion(roots, masks, small)
+    fusion = _Fusion(roots, masks, small, exact)
     images: dict[Value, Value] = {}
     for node in fusion.order:
         node_as = fusion.product(node) or fusion.sum(node) or node
@@ -28,9 +31,11 @@ def fuse(roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[s
 
 
 class _Fusion(Buffers):
-    def __init__(self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str]) -> None:
+    def __init__(
+        self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], exact: bool
+    ) -> None:
         super().__init__(roots, masks)
-        self.small = small
+        self.small, self.exact = small, exact
         self.bounded = bounded(self.order, small)
         self.need = buffers_alive(self.order)
 
@@ -42,7 +47,7 @@ class _Fusion(Buffers):
         """Return a product with the derivative of a sigmoid or tanh, or with ``1 + m``, as one kernel."""
         if node.op != "mul":
             return None
-        if softmax := self.softmax(node):
+        if self.exact and (softmax := self.softmax(node)):
             return softmax
         for p, factor in (node.args, reversed(node.args)):
             # What fills the whole shape comes first: torch takes a lone number of another device only last.

@@ -258,7 +258,7 @@ class _Lowering:
         if first.op == "neg":
             first = first.args[0]
         plain = self.texts[first].text if first.op == "name" else self.names.get(first, "")
-        if not plain or plain.startswith("_"):
+        if not plain or plain.startswith("_") or node.op in ("clone", "squeeze"):
             return ""
         if node.op == "pow" and node.args[1].datum in _POWERS:
             return f"{plain}_{_POWERS[node.args[1].datum]}"

@@ -132,7 +132,7 @@ class TorchPrinter(infix.Printer):
 
     def print_expand(self, node: Value, x: Text, like: Text) -> Text:
         """Return a tensor in the shape that it has together with another."""
-        return Text(f"torch.broadcast_tensors({x.text}, {like.text})[0]")
+        return Text(f"_spread({x.text}, {like.text})")
 
     def print_sum_to(self, node: Value, x: Text, like: Text) -> Text:
         """Return a tensor summed over what another does not have."""
