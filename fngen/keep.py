@@ -120,7 +120,7 @@ def _saved(node: Value, recorded: Mapping[Value, bool]) -> list[Value]:
         return [b for a, b in (args, reversed(args)) if recorded[a]]
     if node.op == "div":
         return args if recorded[args[1]] else args[1:]
-    if node.op == "pow" and recorded[args[1]]:
+    if node.op == "hypot" or (node.op == "pow" and recorded[args[1]]):
         return [*args, node]
     if node.op in ("softmax", "log_softmax", "sum", "mean", "squeeze"):
         return [node] if node.op.endswith("softmax") else []

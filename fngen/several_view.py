@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from fngen.node_view import declare, gradient_names, jvp_parameters, returned, t
 from fngen.parts import Common, Part, condition
 from fngen.saved import jvp_unpack, keep, read, setup, unpack
 from fngen.several import Several
+
+_CLEAR = "ctx.maybe_clear_saved_tensors()"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +70,8 @@ def several_view(node: Several, entry: list[str]) -> SeveralView:
         setup_head=bracketed("def setup_context(", context, ") -> None:", 4),
         setup=setup(node),
         backward_head=bracketed("def backward(", cotangents, f") -> {gradients}:", 4),
-        backward=unpack(node) + _backward(node, node.common, node.rows, unowned),
+        backward=unpack(node)
+        + _at([line for group in _backward(node, node.common, node.rows, unowned) for line in group]),
         backward_return=tuple_lines(returned(node), 8, "return "),
         jvp_head=bracketed("def jvp(", ["ctx: Any", *jvp_parameters(node)], f") -> {results}:", 4),
         jvp_unpack=jvp_unpack(node),
@@ -77,13 +81,7 @@ def several_view(node: Several, entry: list[str]) -> SeveralView:
         eager_keep=keep(node, eager),
         eager_result=_result(eager.forward, 8),
         eager_again=bracketed(f"return {node.reverse}.backward(", ["ctx", *node.cotangents], ")", 12),
-        eager_backward=read(node, eager)
-        + _backward(
-            node,
-            eager.common,
-            [part.body for part in eager.parts],
-            [part.owned for part in eager.parts],
-        ),
+        eager_backward=read(node, eager) + _eager_backward(node),
         entry=entry,
     )
 
@@ -101,10 +99,50 @@ def _lines(body: Body) -> list[str]:
     return [line for group in (body.shared, *body.local) for line in body.lines(group)]
 
 
+def _eager_backward(node: Several) -> list[str]:
+    """Return the statements of the gradients of plain tensors: what is read no more is deleted."""
+    eager, every = node.eager, (1 << len(node.cotangents)) - 1
+    rows, owned = [part.body for part in eager.parts], [part.owned for part in eager.parts]
+    head, *blocks = _backward(node, eager.common, rows, owned)
+    for part, body, block in zip(node.parts, rows, blocks, strict=True):
+        if block and block is not blocks[-1]:
+            block += [f"    {line}" for line in _deleted(_temporaries(part, body), 12)]
+    always = [let.name for mask, lets in eager.common.groups if mask == every for let in lets]
+    bound = [*eager.keeps, *always, *(part.cotangent for part in node.parts)]
+    groups = [head, *filter(None, blocks)]
+    used = [set(re.findall(r"[A-Za-z_]\w*", " ".join(group))) for group in groups]
+    for i, group in enumerate(groups[:-1]):
+        later = set[str]().union(*used[i + 1 :])
+        group += _deleted([x for x in bound if x in used[i] - later], 8)
+    lines = [line for group in groups for line in group]
+    if eager.keeps and any(line.startswith("del ") for line in lines):
+        lines = ["# What is read no more is deleted: its memory is free, if the graph's is.", _CLEAR, *lines]
+    return _at(lines)
+
+
+def _temporaries(part: Part, body: Body) -> list[str]:
+    """Return the names that a part alone has, whatever gradients are wanted."""
+    rows = zip(part.goals, body.local, strict=True)
+    lets = [*body.shared, *(let for goal, local in rows if goal.wanted == part.wanted for let in local)]
+    results = {goal.name for goal in part.goals}
+    return [x for x in dict.fromkeys(let.name for let in lets) if x not in results]
+
+
+def _deleted(labels: list[str], indent: int) -> list[str]:
+    """Return the statement that deletes some names."""
+    if len(labels) < 2:
+        return [f"del {x}" for x in labels]
+    return [line[indent:] for line in tuple_lines(labels, indent, "del ")]
+
+
+def _at(lines: list[str]) -> list[str]:
+    return [f"{' ' * 8}{line}" for line in lines]
+
+
 def _backward(
     node: Several, common: Common, rows: Sequence[Body], owned: Sequence[Sequence[bool]]
-) -> list[str]:
-    """Return the statements of the gradients.
+) -> list[list[str]]:
+    """Return the statements of the gradients: those before the parts, and those of each part.
 
     Args:
         node: The node.
@@ -121,11 +159,12 @@ def _backward(
     own = [part.cotangent for part in node.parts if not part.given]
     lines += declare((*gradient_names(node), *own))
     held = {part.cotangent: False for part in node.parts if part.given}
-    for part, body, flags in zip(node.parts, rows, owned, strict=True):
-        lines += _part(node, part, body, _sums(part, flags, held))
-    if any("wanted[" in line for line in lines):
-        lines = ["wanted = ctx.needs_input_grad", *lines]
-    return [f"{' ' * 8}{line}" for line in lines]
+    blocks = [
+        _part(node, part, body, _sums(part, flags, held))
+        for part, body, flags in zip(node.parts, rows, owned, strict=True)
+    ]
+    conditional = any("wanted[" in line for block in blocks for line in block)
+    return [["wanted = ctx.needs_input_grad"] * conditional + lines, *blocks]
 
 
 def _common(node: Several, common: Common) -> list[str]:
