@@ -191,7 +191,8 @@ def memory_row(cell: dict) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=RAW)
-    real = [layer for layer, entry in GALLERY.items() if not entry.complex and not PLAIN[layer].rank]
+    apart = {layer for layer, entry in GALLERY.items() if entry.complex or entry.outputs}
+    real = [layer for layer in GALLERY if layer not in apart and not PLAIN[layer].rank]
     parser.add_argument("--layers", default=",".join(real))
     parser.add_argument("--sizes", default=SIZES, help="numbers of elements")
     parser.add_argument("--threads", default="1,2", help="numbers of threads")

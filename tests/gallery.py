@@ -13,11 +13,13 @@ class Entry(NamedTuple):
     complex: bool = False
     params: dict[str, float] = {}
     consts: dict[str, float] = {}
+    outputs: tuple[str, ...] = ()
 
     @property
     def options(self) -> dict[str, object]:
         """The keywords of its request, beside the name."""
-        return {"complex": self.complex, "params": self.params, "consts": self.consts}
+        named = {"params": self.params, "consts": self.consts, "outputs": self.outputs or None}
+        return {"complex": self.complex, **named}
 
 
 GALLERY = {
@@ -62,6 +64,11 @@ GALLERY = {
         "sum(x*y, dim=-1)/max(norm(x, dim=-1)*norm(y, dim=-1), eps)",
         "the angle between vectors",
         consts={"eps": 1e-8},
+    ),
+    "lstm_cell": Entry(
+        "c = sigmoid(f)*c_0 + sigmoid(i)*tanh(g); h = sigmoid(o)*tanh(c)",
+        "what an LSTM does after its matrix products; two outputs",
+        outputs=("h", "c"),
     ),
     "reflection": Entry("(Z - Z0)/(Z + Z0)", "the Smith chart: how much a load reflects", complex=True),
     "modrelu": Entry("relu(abs(z) + re(b))*sgn(z)", "a ReLU that keeps the phase", complex=True),
