@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from fngen import economy
-from fngen.buffers import CHEAP, VIEWS, reuse
+from fngen.buffers import ALIASES, CHEAP, reuse
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.fuse import fuse
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
@@ -18,9 +18,6 @@ from fngen.parts import Common
 from fngen.parts import common as shared
 from fngen.printing.infix import Printer
 from fngen.pull import Formula, Pull
-
-_ALIASES = VIEWS | {"expand", "squeeze", "sum_to"}
-"""Operators whose result may be somebody else's buffer."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Rows:
     def owned(self) -> tuple[bool, ...]:
         """Say of each gradient whether nothing else holds its buffer: no name, and no other gradient."""
         uses = Counter(n for v in self.values for n in postorder([v]))
-        return tuple(bool(v.args) and v.op not in _ALIASES and uses[v] == 1 for v in self.values)
+        return tuple(bool(v.args) and v.op not in ALIASES and uses[v] == 1 for v in self.values)
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,8 @@ def keep(node: Node | Several, eager: Eager) -> list[str]:
 
 def _if_wanted(x: str, mask: int, always: int) -> str:
     """Return ``x``, or None where none of the gradients that need it is wanted."""
+    if not mask:
+        return "None"  # The tangents alone need it.
     return x if mask == always or not is_short(mask) else f"{x} if {condition(mask)} else None"
 
 

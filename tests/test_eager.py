@@ -119,6 +119,15 @@ def test_a_condition_has_no_say_in_the_type(
     torch.testing.assert_close(layer(a, d), plain)
 
 
+def test_what_is_expanded_is_not_overwritten() -> None:
+    """A gradient that is a number of each row, expanded, and another that is its negative."""
+    layer = fngen.compile("sum(y, dim=-1)*x - sum(z, dim=-1)*x", name="f").f
+    y, x, z = (torch.rand(3, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    plain = (y.sum(-1, keepdim=True) - z.sum(-1, keepdim=True)) * x
+    got, want = (torch.autograd.grad(v.sum(), (y, x, z)) for v in (layer(y, x, z), plain))
+    agree(got, want)
+
+
 def test_a_saved_tensor_is_read_once() -> None:
     """Also in a reduction of many inputs: a checkpoint refuses a second time."""
     layer = fngen.compile("mean(alpha_one*beta_two*gamma_three*delta_four*e)", name="f").f
