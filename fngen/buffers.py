@@ -29,6 +29,18 @@ def is_cheap(node: Value) -> bool:
     return node.op in CHEAP and not any(a.args for a in node.args)
 
 
+def distinct(values: Sequence[Value]) -> list[Value]:
+    """Return results that share no memory with an input or with each other."""
+    seen: set[Value] = set()
+    found = []
+    for graph in values:
+        while graph in seen or graph.op in ALIASES:
+            graph = value("clone", graph)
+        found.append(graph)
+        seen.add(graph)
+    return found
+
+
 class Buffers:
     """Which node may overwrite which operand, when a body runs in the order that ``lower`` gives it.
 

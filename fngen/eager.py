@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from fngen import economy
-from fngen.buffers import ALIASES, CHEAP, reuse
+from fngen.buffers import ALIASES, CHEAP, distinct, reuse
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.fuse import fuse
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
@@ -79,6 +79,7 @@ def build(formula: Formula, printer: Printer) -> Eager:
         printer: The printer of the backend, for bodies that nobody differentiates.
     """
     formula, cut = _without_cuts(formula)
+    formula = replace(formula, roots=tuple(distinct(formula.roots))) if formula.roots[1:] else formula
     keep, taken = _kept(formula), set(formula.taken)
     forward, saved = _forward(formula, keep, printer, taken)
     quick = iter(substitute_all(formula.quick, saved))
@@ -185,7 +186,7 @@ class _Backward:
         bits = self.bits | {pull.cotangent: extents.cotangent(result)}
         values = substitute_all([t.value for t in made], self.labels)
         values = shared_factors(values, pull.cotangent, self.formula.inputs, small)
-        values = fuse(values, extents.depends(values, bits), small, exact=pull.exact)
+        values = fuse(values, extents.depends(values, bits), small, extents.batch if pull.exact else None)
         images = reuse(values, extents.depends(values, bits))
         # What is read once lives longer with a name than without.
         uses = Counter(a for n in postorder(images[v] for v in values) for a in n.args)

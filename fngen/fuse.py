@@ -12,7 +12,7 @@ from fngen.spans import over
 
 
 def fuse(
-    roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], *, exact: bool = True
+    roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], batch: int | None = 0
 ) -> list[Value]:
     """Return ``roots`` with ``addcmul(a, b, c)`` for ``a + b*c``, and torch's own backward kernels.
 
@@ -20,9 +20,10 @@ def fuse(
         roots: What is computed.
         masks: For each node the inputs that it depends on, as a bit mask.
         small: Names that stand for numbers of moderate size.
-        exact: Whether the cotangent has the shape and the type of what it is the cotangent of.
+        batch: The bits of a mask that are the cotangent's alone; None if it may be larger than what it
+            is the cotangent of.
     """
-    fusion = _Fusion(roots, masks, small, exact)
+    fusion = _Fusion(roots, masks, small, batch)
     images: dict[Value, Value] = {}
     for node in fusion.order:
         node_as = fusion.product(node) or fusion.sum(node) or node
@@ -32,10 +33,10 @@ def fuse(
 
 class _Fusion(Buffers):
     def __init__(
-        self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], exact: bool
+        self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], batch: int | None
     ) -> None:
         super().__init__(roots, masks)
-        self.small, self.exact = small, exact
+        self.small, self.batch = small, batch
         self.bounded = bounded(self.order, small)
         self.need = buffers_alive(self.order)
 
@@ -47,7 +48,7 @@ class _Fusion(Buffers):
         """Return a product with the derivative of a sigmoid or tanh, or with ``1 + m``, as one kernel."""
         if node.op != "mul":
             return None
-        if self.exact and (softmax := self.softmax(node)):
+        if softmax := self.softmax(node):
             return softmax
         for p, factor in (node.args, reversed(node.args)):
             # What fills the whole shape comes first: torch takes a lone number of another device only last.
@@ -66,7 +67,10 @@ class _Fusion(Buffers):
         return None
 
     def softmax(self, node: Value) -> Value | None:
-        """Return the product ``y*(p - sum(p*y))`` as the kernel for a softmax's backward."""
+        """Return the product ``y*(p - sum(p*y))`` as the kernel for a softmax's backward.
+
+        It does not broadcast: ``p`` has to have the shape and the type of ``y``.
+        """
         for y, rest in (node.args, reversed(node.args)):
             if rest.op != "sub" or rest.args[1].op != "sum" or not self.inside(rest):
                 continue
@@ -77,7 +81,8 @@ class _Fusion(Buffers):
                 alike
                 and dims is not None
                 and len(dims) == 1
-                and self.masks[p] | self.masks[y] == self.masks[p]
+                and self.batch is not None
+                and self.masks[p] & ~self.batch == self.masks[y]
             ):
                 return value("softmax_backward", p, y, datum=Over(dims))
         return None

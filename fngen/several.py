@@ -12,7 +12,7 @@ from functools import partial
 
 from fngen import eager
 from fngen.algebra import ZERO, sum_of
-from fngen.buffers import VIEWS
+from fngen.buffers import distinct
 from fngen.eager import Eager
 from fngen.ir import Value, is_number, name, names, substitute_all, value
 from fngen.lower import MARGIN, Body, Target, lower
@@ -111,7 +111,7 @@ def together(bodies: Sequence[Body]) -> Body:
 def node(plan: Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], *, lean: bool) -> Several:
     """Return the node of a plan with several results; what nobody differentiates is printed ``raw``."""
     tensors = [x for x, scalar in zip(plan.names.inputs, plan.scalars, strict=True) if not scalar]
-    results, room = _distinct(plan.results), MARGIN - 8 - len("return ")
+    results, room = distinct(plan.results), MARGIN - 8 - len("return ")
     forward = _together(results, room, TorchPrinter(integers=True), taken, plan.named, 8)
     found = parts(plan.joints, plan.names.gradients[: len(tensors)])
     made = [_targets(plan, part, j.slopes) for part, j in zip(found, plan.joints, strict=True)]
@@ -120,7 +120,7 @@ def node(plan: Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], 
         [[t.value for t in row] for row in made], [p.outputs for p in found], printer, own, plan.named
     )
     rows = [lower(_with(row, shared), printer, set(own), plan.named, _INDENT) for row in made]
-    jvp = _together(_distinct(_tangents(plan)), room - 4, printer, taken, plan.named, 12)
+    jvp = _together(distinct(_tangents(plan)), room - 4, printer, taken, plan.named, 12)
     read = names([*(s for joint in plan.joints for s in joint.slopes), *plan.partials, *plan.own_tangents])
     leaves = tuple(x for x in tensors if x in read)
     formula = _formula(plan, results, found, leaves, _always(found, shared, rows, tensors), taken, lean=lean)
@@ -236,18 +236,6 @@ def _together(
     if len(", ".join(text.text for text in short.texts)) <= room:
         return short
     return lower([Target(v, 0) for v in values], printer, set(taken), named, indent)
-
-
-def _distinct(values: Sequence[Value]) -> list[Value]:
-    """Return results that share no memory with an input or with each other."""
-    seen: set[Value] = set()
-    found = []
-    for graph in values:
-        while graph in seen or graph.op in VIEWS or graph.op == "squeeze":
-            graph = value("clone", graph)
-        found.append(graph)
-        seen.add(graph)
-    return found
 
 
 def _tangents(plan: Plan) -> list[Value]:
