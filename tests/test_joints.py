@@ -229,11 +229,13 @@ def weights(outputs: Sequence[Tensor]) -> list[Tensor]:
 
 
 def pulled(outputs: Sequence[Tensor], inputs: Sequence[Tensor], **options: bool) -> Outputs:
-    """Return the gradients of those outputs that have any."""
+    """Return the gradients of those outputs that have any; the cotangents are left as they were."""
     pairs = [(y, g) for y, g in zip(outputs, weights(outputs), strict=True) if y.requires_grad]
     ys, gs = zip(*pairs, strict=True)
-    moving = [x for x in inputs if x.requires_grad]
-    return torch.autograd.grad(ys, moving, gs, allow_unused=True, materialize_grads=True, **options)
+    moving, before = [x for x in inputs if x.requires_grad], [g.clone() for g in gs]
+    found = torch.autograd.grad(ys, moving, gs, allow_unused=True, materialize_grads=True, **options)
+    assert all(map(torch.equal, gs, before))
+    return found
 
 
 def subsets(n: int) -> Iterator[tuple[bool, ...]]:
