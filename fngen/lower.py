@@ -173,7 +173,8 @@ class _Lowering:
 
     def body(self) -> Body:
         for node in self.order:
-            self.print(node, self.room)
+            named = self.margin - len(f"{self.wanted[node]} = ") if node in self.wanted else self.room
+            self.print(node, min(named, self.room))
             several = self.uses[node] > 1 and not self.is_repeated(node)
             if node.args and (node in self.wanted or node in self.kept or several):
                 self.name(node)

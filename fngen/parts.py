@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from fngen.buffers import is_cheap
 from fngen.derivatives import Joint
 from fngen.ir import Let, Value, name, names, postorder
+from fngen.layout import bracketed
 from fngen.lower import MARGIN, Body, Target, lower
 from fngen.printing.infix import Printer
 
 _LONGEST_CONDITION = 60
+_SHORTEST = 24
+"""Columns for a term below which the statement is laid out in several lines."""
 
 
 def condition(mask: int) -> str:
@@ -45,16 +48,25 @@ class Goal:
     wanted: int
     again: bool
 
-    def statement(self, added: str, owned: str = "") -> str:
+    def room(self, indent: int) -> int:
+        """Return the columns for what is added, in a statement at a column."""
+        if not self.again:
+            return MARGIN - indent - len(f"{self.name} = ")
+        flat = MARGIN - indent - len(f"{self.name} = _plus({self.name}, , own_a=True)")
+        return flat if flat >= _SHORTEST else MARGIN - indent - 4 - len(",")
+
+    def statement(self, added: str, indent: int, owned: str = "") -> list[str]:
         """Return the statement that adds to it.
 
         Args:
             added: What.
+            indent: The column at which it stands.
             owned: The argument of the sum whose buffer nothing else holds: ``own_a``, ``own_b`` or none.
         """
         if not self.again:
-            return f"{self.name} = {added}"
-        return f"{self.name} = _plus({self.name}, {added}{f', {owned}=True' * bool(owned)})"
+            return [f"{self.name} = {added}"]
+        items = [self.name, added, *([f"{owned}=True"] if owned else [])]
+        return [line[indent:] for line in bracketed(f"{self.name} = _plus(", items, ")", indent)]
 
 
 @dataclass(frozen=True)

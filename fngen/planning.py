@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -26,6 +26,9 @@ from fngen.softmax import with_softmax
 from fngen.spans import Span, of_inputs, tracked
 from fngen.variance import from_deviations
 
+_LONGEST = 20
+"""Characters of a name in that of its gradient."""
+
 
 def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict[str, str]) -> Plan:
     """Return the node of the formula, its variables named by ``aliases``."""
@@ -35,7 +38,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     cls, inputs = class_name(function), (*(aliases[x] for x in problem.inputs), *numbers)
     labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
     outputs, used = tuple(aliases[x] for x, _ in problem.results), {*labels.gradients, *labels.tangents}
-    cotangents = tuple(free_name(f"grad_{x}", {*used, *aliases.values()}) for x in outputs)
+    cotangents = _gradients(outputs, {*used, *aliases.values()})
     joints = _with_names(problem, found.joints, aliases, cotangents, used)
     renamed = _renamed(problem.inputs, aliases, labels, cotangents, joints)
     graphs: Sequence[Value] = (problem.value, *partials, *complements(partials, problem.value))
@@ -83,7 +86,7 @@ def _with_names(
     taken, found = {*used, *aliases.values(), *cotangents}, []
     for joint in joints:
         label = problem.named.get(joint.graph)
-        stem = f"grad_{aliases[label] if label else 'shared'}"
+        stem = _gradient(aliases[label] if label else "shared")
         label = free_name(stem, taken) if joint.output is None else cotangents[joint.output]
         taken.add(label)
         quick = tuple(complements(joint.slopes, problem.value))
@@ -127,6 +130,19 @@ def _extents(problem: Problem, labels: tuple[str, ...]) -> Extents:
     return Extents(labels, {y: spans[x] for x, y in zip(problem.inputs, labels, strict=True)}, every)
 
 
+def _gradients(labels: Iterable[str], taken: set[str]) -> tuple[str, ...]:
+    """Return a name for the gradient of each of several outputs."""
+    found: list[str] = []
+    for label in labels:
+        found.append(free_name(_gradient(label), {*taken, *found}))
+    return tuple(found)
+
+
+def _gradient(x: str) -> str:
+    """Return the name of a gradient: statements hold two of them."""
+    return f"grad_{x[:_LONGEST]}"
+
+
 def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
     taken = set(taken)
 
@@ -137,7 +153,7 @@ def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
 
     result = fresh(python_name(output, taken))
     tangents = tuple(fresh(f"{x}_t") for x in inputs)
-    gradients = tuple(fresh(f"grad_{x}") for x in inputs)
+    gradients = tuple(fresh(_gradient(x)) for x in inputs)
     return Names(inputs, result, tangents, gradients, fresh(f"grad_{result}"))
 
 

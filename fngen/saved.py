@@ -9,7 +9,7 @@ from fngen.eager import Eager
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
-from fngen.parts import condition, is_short
+from fngen.parts import condition
 from fngen.several import Several
 
 
@@ -24,13 +24,15 @@ def setup(node: Node | Several) -> list[str]:
         return ["pass  # The derivative is constant: nothing is kept."]
     if not leaves and not numbers:
         return lines
-    kept = "output" if leaves == (node.names.output,) else ", ".join(stored(node, x) for x in leaves)
+    kept = ["output"] if leaves == (node.names.output,) else [stored(node, x) for x in leaves]
     if leaves == inputs and not (isinstance(node, Node) and node.shapes):
-        kept = "*inputs"
-    elif kept != "output" and not (len(inputs) == 1 and kept == inputs[0]):
+        kept = ["*inputs"]
+    elif kept != ["output"] and not (len(inputs) == 1 and kept == [inputs[0]]):
         lines += tuple_lines([x if x in (*leaves, *numbers) else "_" for x in inputs], 0, tail=" = inputs")
     lines += keep_numbers(numbers)
-    return [*lines, f"ctx.save_for_backward({kept})", f"ctx.save_for_forward({kept})"]
+    for method in ("save_for_backward", "save_for_forward"):
+        lines += [line[8:] for line in bracketed(f"ctx.{method}(", kept, ")", 8)]
+    return lines
 
 
 def stored(node: Node | Several, x: str) -> str:
@@ -89,7 +91,8 @@ def _if_wanted(x: str, mask: int, always: int) -> str:
     """Return ``x``, or None where none of the gradients that need it is wanted."""
     if not mask:
         return "None"  # The tangents alone need it.
-    return x if mask == always or not is_short(mask) else f"{x} if {condition(mask)} else None"
+    chosen = f"{x} if {condition(mask)} else None"
+    return x if mask == always or len(chosen) > MARGIN - 12 - len(",") else chosen
 
 
 def read(node: Node | Several, eager: Eager, besides: Collection[str] = ()) -> list[str]:

@@ -154,8 +154,7 @@ def _targets(plan: Plan, part: Part, slopes: Sequence[Value]) -> list[Target]:
     targets = []
     for goal, slope in zip(part.goals, slopes, strict=True):
         graph = slope if plan.own_tangents else product(name(part.cotangent), slope)
-        room = MARGIN - _INDENT - len(goal.statement("", "own_a"))
-        targets.append(Target(graph, room, "" if goal.again else goal.name))
+        targets.append(Target(graph, goal.room(_INDENT), "" if goal.again else goal.name))
     return targets
 
 

@@ -203,8 +203,9 @@ def _part(node: Several, part: Part, body: Body, owned: Sequence[str]) -> list[s
         alone = condition(part.wanted)
         conditions.append(f"({alone})" if " or " in alone else alone)
     for goal, local, text, own in zip(part.goals, body.local, body.texts, owned, strict=True):
-        statements = [*body.lines(local), goal.statement(text.text, own)]
-        if goal.wanted != part.wanted:
+        apart = goal.wanted != part.wanted
+        statements = [*body.lines(local), *goal.statement(text.text, 16 if apart else 12, own)]
+        if apart:
             lines += [*if_lines([condition(goal.wanted)], "or", 12), *(f"    {line}" for line in statements)]
         else:
             lines += statements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -9,6 +10,7 @@ from itertools import product
 from types import ModuleType
 from typing import Any
 
+import black
 import pytest
 import torch
 from hypothesis import given, reject, settings
@@ -435,6 +437,21 @@ def test_an_output_may_be_changed_in_place_if_nothing_needs_it() -> None:
     u.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         v.sum().backward()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_formatter_has_nothing_to_say(seed: int) -> None:
+    """Of many inputs and outputs whose gradients are wanted in any combination."""
+    draw = random.Random(seed)
+    known = [f"operand_{i}" for i in range(4 + 4 * seed)]
+    steps = []
+    for j in range(6):
+        a, b, c = draw.choices(known, k=3)
+        forms = (f"sin({a})*{b} + {c}", f"sigmoid({a}*{b})*tanh({c})", f"{a}*{b}/(1 + {c}**2)")
+        steps.append(f"outcome_{j} = {draw.choice(forms)} + {' + '.join(draw.sample(known, 3))}")
+        known.append(f"outcome_{j}")
+    source = fngen.generate("; ".join(steps), name="layer", outputs=known[-6:], lean=seed % 2 == 1)
+    assert black.format_str(source.text, mode=black.Mode()) == source.text
 
 
 @given(formulas(SMOOTH, (), leaves=6), formulas(SMOOTH, (), leaves=6))
