@@ -25,10 +25,11 @@ from torch import Tensor
 from benchmarks.measure import interleaved, peak_bytes, ratio, saved_bytes
 from benchmarks.tutorial import tutorial
 from tests.gallery import GALLERY
-from tests.plain import PLAIN
+from tests.plain import PLAIN, joined
 
 ROOT = Path(__file__).parent.parent
 SIZES = "1,1000,100000,10000000"
+MEASURED = ("plain", "tutorial", "fngen")
 SMALLEST_FOR_MEMORY = 100_000
 RAW = argparse.RawDescriptionHelpFormatter
 
@@ -38,11 +39,12 @@ Variants = dict[str, Callable[..., Tensor]]
 def variants(layer: str, compiled: bool) -> Variants:
     """Return the ways to compute a layer."""
     plain = PLAIN[layer].function
-    found = {
-        "plain": plain,
-        "tutorial": tutorial(GALLERY[layer].formula, plain, PLAIN[layer].scalar),
-        "fngen": getattr(importlib.import_module(f"generated.{layer}"), layer),
-    }
+    function = getattr(importlib.import_module(f"generated.{layer}"), layer)
+    if PLAIN[layer].several:
+        found = {"plain": plain, "fngen": joined(function)}
+    else:
+        written = tutorial(GALLERY[layer].formula, plain, PLAIN[layer].scalar)
+        found = {"plain": plain, "tutorial": written, "fngen": function}
     if compiled:
         torch._dynamo.reset()
         found["compile"] = torch.compile(plain, dynamic=False)
@@ -99,7 +101,7 @@ def timed(what: str, layer: str, size: int, steps: dict[str, Callable], seconds:
 def memory(layer: str, size: int, found: Variants, inputs: list[Tensor], steps: dict[str, Callable]) -> dict:
     """Return peak and saved memory beyond the inputs, in tensors of N elements."""
     unit = 4 * size
-    names = ("plain", "tutorial", "fngen")
+    names = [name for name in MEASURED if name in found]
     peak = {name: peak_bytes(steps[name]) / unit for name in names}
     saved = {name: saved_bytes(found[name], inputs) / unit for name in names}
     return {"what": "memory", "layer": layer, "size": size, "peak": peak, "saved": saved}
@@ -184,14 +186,14 @@ def time_row(cell: dict) -> list[str]:
 
 
 def memory_row(cell: dict) -> list[str]:
-    names = ("plain", "tutorial", "fngen")
-    amounts = [f"{cell[kind][name]:.1f}" for kind in ("peak", "saved") for name in names]
+    found = [cell[kind].get(name) for kind in ("peak", "saved") for name in MEASURED]
+    amounts = ["-" if amount is None else f"{amount:.1f}" for amount in found]
     return [cell["layer"], f"{cell['size']:g}", *amounts]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=RAW)
-    real = [layer for layer, entry in GALLERY.items() if not entry.complex and not PLAIN[layer].rank]
+    real = [layer for layer in GALLERY if not GALLERY[layer].complex and not PLAIN[layer].rank]
     parser.add_argument("--layers", default=",".join(real))
     parser.add_argument("--sizes", default=SIZES, help="numbers of elements")
     parser.add_argument("--threads", default="1,2", help="numbers of threads")

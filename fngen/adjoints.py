@@ -7,18 +7,19 @@ what was reduced, times the slope there; what arrives from a wider place is summ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from fngen.algebra import ZERO, add
 from fngen.declared import Param
-from fngen.derivatives import COTANGENT, Derivatives, cotangent_of
+from fngen.derivatives import COTANGENT, Derivatives, Joint, cotangent_of
 from fngen.differentiate import partials
 from fngen.ir import REDUCTIONS, Value, is_number, name, names, postorder, substitute_all, value
+from fngen.joints import holes_of, joints, meetings
 from fngen.language.reduction_rules import slope
 from fngen.monomials import Algebra
-from fngen.spans import Span, of_inputs, spans, tracked
+from fngen.spans import NOTHING, Span, of_inputs, spans, tracked
 from fngen.terms import Term
 
 _MANY = 8
@@ -49,7 +50,8 @@ def derivatives(
         NoDerivative: If a function in it has no known derivative by an argument that
             depends on an input.
     """
-    adjoints = Adjoints(root, inputs, params, named)
+    every = tracked([root], params)
+    adjoints = Adjoints(root, inputs, of_inputs(inputs, params, every), every, named)
     return Derivatives(adjoints.gradients(), (adjoints.tangent(),))
 
 
@@ -66,7 +68,30 @@ def of_several(
         own = substitute_all(found.slopes, {name(COTANGENT): name(cotangent_of(j))})
         slopes += [graph if x in known else ZERO for x, graph in zip(inputs, own, strict=True)]
         tangents += found.tangents
-    return Derivatives(tuple(slopes), tuple(tangents))
+    return Derivatives(tuple(slopes), tuple(tangents), _joints(roots, inputs, params, named))
+
+
+def _joints(
+    roots: Sequence[Value], inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
+) -> tuple[Joint, ...]:
+    """Return where the cotangents of several outputs meet."""
+    every = tracked(roots, params)
+    holes = holes_of(meetings(roots, inputs))
+    known = of_inputs(inputs, params, every)
+    wide = spans(holes, known)
+    known |= {str(hole.datum): wide[graph] for graph, hole in holes.items()}
+    marked = substitute_all(named, holes)
+
+    below = dict.fromkeys(inputs, ()) | {str(hole.datum): names([graph]) for graph, hole in holes.items()}
+
+    def rule(local: Value, variables: Sequence[str]) -> list[Value]:
+        adjoints = Adjoints(
+            local, (inputs[0], *(x for x in variables if x != inputs[0])), known, every, marked
+        )
+        found = adjoints.cotangents()
+        return [adjoints.filled(found[x], x, below[x]) for x in variables]
+
+    return joints(roots, inputs, holes, rule, name(COTANGENT))
 
 
 class Adjoints:
@@ -74,17 +99,22 @@ class Adjoints:
 
     Args:
         root: The formula.
-        inputs: Its inputs, the parameters among them.
-        params: The parameters.
+        inputs: Its variables, first one with as many elements as any.
+        known: What each of them spans.
+        every: All dimensions that are reduced.
         named: The intermediates that the user named.
     """
 
     def __init__(
-        self, root: Value, inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
+        self,
+        root: Value,
+        inputs: tuple[str, ...],
+        known: Mapping[str, Span],
+        every: Span,
+        named: Collection[Value],
     ) -> None:
         self.root, self.inputs, self.named = root, inputs, named
-        self.every = tracked([root], params)
-        self.known = of_inputs(inputs, params, self.every)
+        self.known, self.every = known, every
         self.counted = inputs[0]
         self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root]))
         self.reductions = [n for n in postorder([root]) if n.op in REDUCTIONS]
@@ -119,6 +149,13 @@ class Adjoints:
 
     def gradients(self) -> tuple[Value, ...]:
         """Return the gradient by each input, in terms of the inputs and the cotangent."""
+        nothing = value("mul", ZERO, name(COTANGENT))
+        return tuple(
+            self.filled(nothing if graph is ZERO else graph, x) for x, graph in self.cotangents().items()
+        )
+
+    def cotangents(self) -> dict[str, Value]:
+        """Return what arrives at each input, in terms of the inputs and the cotangent."""
         span = spans([self.root], self.known)[self.root]
         algebra = self.algebra({COTANGENT: span})
         arriving: dict[Value, list[Term]] = {name(x): [] for x in self.inputs}
@@ -131,7 +168,22 @@ class Adjoints:
                 factor, narrow = algebra.term(by), algebra.span(leaf)
                 terms = (algebra.sum(t.times(factor), wide - narrow, leaf) for t in seed)
                 arriving.setdefault(leaf, []).extend(t for t in terms if t.coefficient)
-        return tuple(self.gradient(algebra, x, arriving[name(x)]) for x in self.inputs)
+        return {x: algebra.finished(arriving[name(x)]) for x in self.inputs}
+
+    def filled(self, graph: Value, x: str, below: Iterable[str] = ()) -> Value:
+        """Return a gradient in the shape of a variable along the dimensions that are reduced.
+
+        Args:
+            graph: The gradient.
+            x: The variable.
+            below: Inputs that it is made of: the shapes of those that are no wider will do.
+        """
+        known = {**self.known, COTANGENT: spans([self.root], self.known)[self.root]}
+        for y in [*(y for y in below if known.get(y, NOTHING) <= known[x]), x]:
+            span = spans([graph], known)[graph]
+            if graph is not ZERO and not span >= known.get(y, NOTHING) and not span >= known[x]:
+                graph = value("expand", graph, name(y))
+        return graph
 
     def spread(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
         """Return the cotangent of what is reduced, of that of the result."""
@@ -143,13 +195,6 @@ class Adjoints:
         """Return the derivative of a reduction by an element."""
         count = algebra.value([algebra.count(algebra.dims_of(reduction))])
         return algebra.term(slope(reduction, count))
-
-    def gradient(self, algebra: Algebra, x: str, terms: list[Term]) -> Value:
-        """Return the gradient by an input, in its shape along the dimensions that are reduced."""
-        graph = algebra.finished(terms)
-        if graph is ZERO:
-            graph = value("mul", ZERO, name(COTANGENT))
-        return graph if algebra.span(graph) >= self.known[x] else value("expand", graph, name(x))
 
     def tangent(self) -> Value:
         """Return the tangent of the result, in terms of the inputs and their tangents."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fngen.layout import bracketed, tuple_lines
+from fngen.layout import bracketed, if_lines, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer
 from fngen.several import Several
@@ -42,7 +42,7 @@ def of_several(layer: Layer) -> list[str]:
         conditions = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
     conditions += [*filter(None, [_ambiguous(layer)]), *larger]
     if conditions:
-        lines += [*_if_any(conditions), *_by_torch(layer, ["*args", *numbers])]
+        lines += [*if_lines(conditions, "or", 4), *_by_torch(layer, ["*args", *numbers])]
     lines += _enough(layer, wide[0])
     return lines if len(lines) > 1 else []
 
@@ -115,14 +115,6 @@ def _shapes(dims: Sequence[int | None]) -> list[str]:
         return [f".shape[{numbers[0]}:]"]
     slices = [f".shape[{d}:{d + 1}]" if d != -1 else ".shape[-1:]" for d in numbers]
     return [".dim()", *slices] if numbers[-1] >= 0 else slices
-
-
-def _if_any(conditions: list[str]) -> list[str]:
-    """Return the head of a statement that is for any of some conditions."""
-    flat = f"if {' or '.join(conditions)}:"
-    if len(flat) + 4 <= MARGIN:
-        return [flat]
-    return ["if (", *(f"    {'or ' * bool(i)}{c}" for i, c in enumerate(conditions)), "):"]
 
 
 def _at(lines: list[str]) -> list[str]:

@@ -15,6 +15,10 @@ _COMMUTATIVE = frozenset({"add", "mul"})
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "addcmul"})
 CHEAP = frozenset({"add", "sub", "mul", "div", "neg"})
 """Operators that cost less than the memory of their result, if that lives long."""
+VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
+"""Operators whose result may share the memory of their argument."""
+ALIASES = VIEWS | {"expand", "squeeze", "sum_to"}
+"""And those of reductions."""
 _WIDENED = 4096
 _MANY = 2_000
 """Nodes beyond which only a value that is read once counts as free: the rest would take long to see."""
@@ -23,6 +27,18 @@ _MANY = 2_000
 def is_cheap(node: Value) -> bool:
     """Say whether several targets may each compute a node anew."""
     return node.op in CHEAP and not any(a.args for a in node.args)
+
+
+def distinct(values: Sequence[Value]) -> list[Value]:
+    """Return results that share no memory with an input or with each other."""
+    seen: set[Value] = set()
+    found = []
+    for graph in values:
+        while graph in seen or graph.op in ALIASES:
+            graph = value("clone", graph)
+        found.append(graph)
+        seen.add(graph)
+    return found
 
 
 class Buffers:
@@ -57,14 +73,10 @@ class Buffers:
 
     def owned(self, node: Value, arg: Value) -> bool:
         """Say whether ``node`` may leave its result in the buffer of ``arg``."""
-        if (
-            arg.op in LEAVES
-            or arg.op in CONDITIONS
-            or arg.op == IF_ELSE
-            or arg in self.kept
-            or arg in self.roots
-        ):
+        if arg.op in LEAVES or arg.op in CONDITIONS or arg in self.kept or arg in self.roots:
             return False
+        if arg.op in ALIASES or any(user.op in ALIASES for user in self.users[arg]):
+            return False  # It is another's, or another's is it.
         return self.masks[node] != 0 and self.is_alike(node, arg) and self.is_last(node, arg)
 
     def is_alike(self, node: Value, arg: Value) -> bool:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from fngen import economy
-from fngen.buffers import CHEAP, reuse
-from fngen.extents import Extents
+from fngen.buffers import ALIASES, CHEAP, distinct, reuse
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.fuse import fuse
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
 from fngen.keep import kept
 from fngen.kernels import written_out
 from fngen.lower import Body, Target, lower
+from fngen.parts import Common
+from fngen.parts import common as shared
 from fngen.printing.infix import Printer
+from fngen.pull import Formula, Pull
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The statements of some gradients, and what they compute."""
+
+    body: Body
+    values: tuple[Value, ...]
+
+    @property
+    def owned(self) -> tuple[bool, ...]:
+        """Say of each gradient whether nothing else holds its buffer: no name, and no other gradient."""
+        uses = Counter(n for v in self.values for n in postorder([v]))
+        return tuple(bool(v.args) and v.op not in ALIASES and uses[v] == 1 for v in self.values)
 
 
 @dataclass(frozen=True)
@@ -23,140 +40,166 @@ class Eager:
     """Its statements and what it keeps.
 
     Attributes:
-        forward: The statements of the value.
-        backward: The statements of the gradients.
+        forward: The statements of the values.
+        common: The statements that the gradients of several outputs share.
+        parts: The statements of the gradients, or those of each joint's part.
         keeps: The names of what it keeps, the leaves first.
         wanted: For each of them the inputs whose gradients need it, as a bit mask.
         cut: Whether the formula stops gradients, which the statements do not.
     """
 
     forward: Body
-    backward: Body
+    common: Common
+    parts: tuple[Rows, ...]
     keeps: tuple[str, ...]
     wanted: tuple[int, ...]
     cut: bool = False
 
-
-@dataclass(frozen=True)
-class Formula:
-    """A node's formula and what its bodies must respect.
-
-    Attributes:
-        root: The formula.
-        slopes: Its partial derivatives, as a second derivative starts from them.
-        quick: The same in the cheapest form.
-        extents: Of its inputs.
-        budget: What autograd of the plain formula would save.
-        cotangent: The name of the output's gradient.
-        scalar_cotangent: Whether that is a number, whatever the shape of the inputs.
-        output: The name of the output.
-        leaves: What a second derivative starts from: some inputs, or the output.
-        named: The user's names.
-        always: The leaves that are read whatever gradient is wanted.
-        taken: Identifiers in use.
-        lean: Whether to keep the leaves only.
-    """
-
-    root: Value
-    slopes: tuple[Value, ...]
-    quick: tuple[Value, ...]
-    extents: Extents
-    budget: tuple[int, ...]
-    cotangent: str
-    scalar_cotangent: bool
-    output: str
-    leaves: tuple[str, ...]
-    named: Mapping[Value, str]
-    always: frozenset[str]
-    taken: frozenset[str]
-    lean: bool
+    @property
+    def backward(self) -> Body:
+        """The statements of the gradients of one output."""
+        (part,) = self.parts
+        return part.body
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        """The names of its inputs."""
-        return self.extents.inputs
+    def gradients(self) -> list[Body]:
+        """The statements of all gradients."""
+        return [self.common.body, *(part.body for part in self.parts)]
+
+    @property
+    def bodies(self) -> list[Body]:
+        """The statements of every function."""
+        return [self.forward, *self.gradients]
 
 
-def build(
-    formula: Formula, room: int, targets: Callable[[Sequence[Value]], list[Target]], printer: Printer
-) -> Eager:
+def build(formula: Formula, printer: Printer) -> Eager:
     """Return the statements of the eager node.
 
     Args:
         formula: What it computes.
-        room: The columns that the return statement of the forward leaves for the value.
-        targets: Makes of the partial derivatives their products with the cotangent.
         printer: The printer of the backend, for bodies that nobody differentiates.
     """
     formula, cut = _without_cuts(formula)
-    quick = formula.slopes if formula.lean else formula.quick
-    keep, taken = _kept(formula, quick), set(formula.taken)
-    forward, saved = _forward(formula, keep, room, printer, taken)
-    quick = tuple(substitute_all(quick, saved))
-    cheap = economy.products(economy.polynomials(quick))
-    backward = _backward(formula, saved, targets(cheap), printer, taken)
-    keeps = dict.fromkeys([*formula.leaves, *(str(v.datum) for v in saved.values())])
-    always = formula.always | set(names(let.value for let in backward.shared))
-    users = {x: (1 << len(formula.inputs)) - 1 if x in always else 0 for x in keeps}
-    for i, pair in enumerate(zip(formula.slopes, quick, strict=True)):
-        users |= {x: users[x] | 1 << i for x in names(pair) if x in users}
-    return Eager(forward, backward, tuple(keeps), tuple(users.values()), cut)
+    formula = replace(formula, roots=tuple(distinct(formula.roots))) if formula.roots[1:] else formula
+    keep, taken = _kept(formula), set(formula.taken)
+    forward, saved = _forward(formula, keep, printer, taken)
+    quick = iter(substitute_all(formula.quick, saved))
+    rows = [tuple(islice(quick, len(p.slopes))) for p in formula.pulls]
+    made = [
+        p.targets(economy.products(economy.polynomials(row)))
+        for p, row in zip(formula.pulls, rows, strict=True)
+    ]
+    common = shared([[t.value for t in ts] for ts in made], formula.reach, printer, taken, formula.named)
+    backward = _Backward(formula, saved, common, printer, taken)
+    parts = tuple(backward.part(p, targets) for p, targets in zip(formula.pulls, made, strict=True))
+    keeps = tuple(dict.fromkeys([*formula.leaves, *(str(v.datum) for v in saved.values())]))
+    users = _users(formula, keeps, rows, common, parts)
+    return Eager(forward, common, parts, keeps, tuple(users.values()), cut)
+
+
+def _users(
+    formula: Formula,
+    keeps: tuple[str, ...],
+    rows: Sequence[Sequence[Value]],
+    common: Common,
+    parts: Sequence[Rows],
+) -> dict[str, int]:
+    """Return for each kept tensor the inputs whose gradients need it, as a bit mask."""
+    users = {x: formula.always.get(x, 0) for x in keeps}
+
+    def add(graphs: Iterable[Value], mask: int) -> None:
+        users.update({x: users[x] | mask for x in names(graphs) if x in users})
+
+    add(common.labels, (1 << len(formula.inputs)) - 1)
+    for pull, row, part in zip(formula.pulls, rows, parts, strict=True):
+        add((let.value for let in part.body.shared), pull.wanted)
+        for mask, *pair in zip(pull.masks, pull.slopes, row, strict=True):
+            add(pair, mask)
+    return users
 
 
 def _without_cuts(formula: Formula) -> tuple[Formula, bool]:
     """Return a formula without ``stop_gradient``, which says nothing to who differentiates nothing."""
-    graphs = [formula.root, *formula.slopes, *formula.quick, *formula.named]
+    graphs = formula.graphs
     images = rewrite(graphs, lambda n: n.args[0] if n.op == "stop_gradient" else n)
     found = [images[g] for g in graphs]
-    if found == graphs:
-        return formula, False
-    n = 1 + len(formula.slopes)
-    slopes, quick = tuple(found[1:n]), tuple(found[n : n + len(formula.quick)])
-    named = dict(zip(found[n + len(quick) :], formula.named.values(), strict=True))
-    return replace(formula, root=found[0], slopes=slopes, quick=quick, named=named), True
+    return (formula, False) if found == graphs else (formula.mapped(iter(found)), True)
 
 
-def _kept(formula: Formula, quick: Sequence[Value]) -> list[Value]:
+def _kept(formula: Formula) -> list[Value]:
     """Return the nodes whose results are saved."""
     leaves = [x for x in formula.leaves if x in formula.inputs]
-    by_output = [formula.root] if formula.output in formula.leaves else []
+    by_output = list(formula.roots) if formula.output in formula.leaves else []
     if formula.lean:
         return [*map(name, leaves), *by_output]
-    found = kept(formula.root, quick, formula.extents, leaves, formula.budget)
+    found = kept(formula.roots, formula.quick, formula.extents, leaves, formula.budget)
     return list(dict.fromkeys([*found, *by_output]))
 
 
 def _forward(
-    formula: Formula, keep: Sequence[Value], room: int, printer: Printer, taken: set[str]
+    formula: Formula, keep: Sequence[Value], printer: Printer, taken: set[str]
 ) -> tuple[Body, dict[Value, Value]]:
-    """Return the statements of the value, and the name under which each node is saved."""
-    named = dict(formula.named)
+    """Return the statements of the values, and the name under which each node is saved."""
+    named, roots = dict(formula.named), formula.roots
     if formula.output in formula.leaves:
-        named[formula.root] = formula.output
-    images = reuse([formula.root], formula.extents.depends([formula.root]), keep)
+        named |= dict.fromkeys(roots, formula.output)
+    images = reuse(roots, formula.extents.depends(roots), keep)
     wanted = {images[n]: text for n, text in named.items() if n in images}
-    stored = {images[n] for n in keep if n.args}
-    body = lower([Target(images[formula.root], room)], printer, taken, wanted, 8, stored, recycle=True)
+    # A name for each of several: what one reads may then be left in the buffer of another.
+    stored = {images[n] for n in keep if n.args} | {images[root] for root in roots[1:] and roots}
+    targets = [Target(images[root], room) for root, room in zip(roots, formula.rooms, strict=True)]
+    body = lower(targets, printer, taken, wanted, 8, stored, recycle=True)
     labels = {let.value: name(let.name) for lets in (body.shared, *body.local) for let in lets}
     return body, {n: labels[images[n]] if n.args else n for n in keep}
 
 
-def _backward(
-    formula: Formula, saved: Mapping[Value, Value], made: list[Target], printer: Printer, taken: set[str]
-) -> Body:
-    """Return the statements of the gradients."""
-    extents = formula.extents
-    masks = extents.depends([formula.root])
-    bits = {str(v.datum): masks[n] for n, v in saved.items()}
-    result = 0 if formula.scalar_cotangent else masks[formula.root]
-    bits[formula.cotangent] = extents.cotangent(result)
-    small = {str(v.datum) for n, v in saved.items() if n.op in BOUNDED_FUNCTIONS} | {formula.cotangent}
-    values = shared_factors([t.value for t in made], formula.cotangent, formula.inputs, small)
-    values = written_out(fuse(values, extents.depends(values, bits), small, formula.cotangent))
-    images = reuse(values, extents.depends(values, bits))
-    named = zip(substitute_all(formula.named, saved), formula.named.values(), strict=True)
-    # What is read once lives longer with a name than without.
-    uses = Counter(a for n in postorder(images[v] for v in values) for a in n.args)
-    wanted = {images[n]: text for n, text in named if n in images and n.args and uses[images[n]] > 1}
-    final = [replace(t, value=images[v]) for v, t in zip(values, made, strict=True)]
-    return lower(final, printer, taken, wanted, 12, cheap=CHEAP, recycle=True)
+class _Backward:
+    """How the gradients are written.
+
+    Args:
+        formula: The formula.
+        saved: The nodes of the forward that are saved, and their names.
+        common: What several parts are made of.
+        printer: The printer of the backend.
+        taken: Identifiers in use.
+    """
+
+    def __init__(
+        self,
+        formula: Formula,
+        saved: Mapping[Value, Value],
+        common: Common,
+        printer: Printer,
+        taken: set[str],
+    ) -> None:
+        self.formula, self.printer, self.taken = formula, printer, taken
+        self.masks = formula.extents.depends([*formula.roots, *(p.root for p in formula.pulls)])
+        self.bits = {str(v.datum): self.masks[n] for n, v in saved.items()}
+        inner = formula.extents.depends(common.labels, self.bits)
+        self.bits |= {str(v.datum): inner[n] for n, v in common.labels.items()}
+        held = [*saved.items(), *common.labels.items()]
+        self.small = {str(v.datum) for n, v in held if n.op in BOUNDED_FUNCTIONS}
+        self.labels = common.labels
+        graphs = substitute_all(substitute_all(formula.named, saved), common.labels)
+        self.named = dict(zip(graphs, formula.named.values(), strict=True))
+
+    def part(self, pull: Pull, made: Sequence[Target]) -> Rows:
+        """Return the statements that take a cotangent further."""
+        extents, small = self.formula.extents, self.small | {pull.cotangent}
+        result = 0 if pull.scalar else self.masks[pull.root]
+        bits = self.bits | {pull.cotangent: extents.cotangent(result)}
+        values = substitute_all([t.value for t in made], self.labels)
+        values = shared_factors(values, pull.cotangent, self.formula.inputs, small)
+        batch = extents.batch if pull.exact else None
+        values = written_out(fuse(values, extents.depends(values, bits), small, pull.cotangent, batch))
+        images = reuse(values, extents.depends(values, bits))
+        # What is read once lives longer with a name than without.
+        uses = Counter(a for n in postorder(images[v] for v in values) for a in n.args)
+        wanted = {
+            images[n]: text
+            for n, text in self.named.items()
+            if n in images and n.args and uses[images[n]] > 1
+        }
+        final = [replace(t, value=images[v]) for v, t in zip(values, made, strict=True)]
+        body = lower(final, self.printer, self.taken, wanted, self.formula.indent, cheap=CHEAP, recycle=True)
+        return Rows(body, tuple(t.value for t in final))

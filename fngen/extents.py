@@ -63,6 +63,11 @@ class Extents:
         rows = [i for i in range(len(self.rows)) if not i or result & row << (self.width * i)]
         return result | sum(1 << (self.width * i + self.width - 1) for i in rows)
 
+    @property
+    def batch(self) -> int:
+        """The bits of the cotangent alone."""
+        return sum(1 << (self.width * i + self.width - 1) for i in range(len(self.rows)))
+
     def depends(self, roots: Iterable[Value], more: Mapping[str, int] | None = None) -> dict[Value, int]:
         """Return the mask of every node below ``roots``; ``more`` are those of names that are no inputs."""
         known = self.bits | dict(more or {})

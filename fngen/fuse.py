@@ -13,7 +13,11 @@ from fngen.spans import over
 
 
 def fuse(
-    roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], cotangent: str
+    roots: Sequence[Value],
+    masks: Mapping[Value, int],
+    small: Collection[str],
+    cotangent: str,
+    batch: int | None = 0,
 ) -> list[Value]:
     """Return ``roots`` with ``addcmul(a, b, c)`` for ``a + b*c``, and torch's own backward kernels.
 
@@ -22,8 +26,10 @@ def fuse(
         masks: For each node the inputs that it depends on, as a bit mask.
         small: Names that stand for numbers of moderate size.
         cotangent: The name of the output's gradient.
+        batch: The bits of a mask that are the cotangent's alone; None if it may be larger than what it
+            is the cotangent of.
     """
-    fusion = _Fusion(roots, masks, small, cotangent)
+    fusion = _Fusion(roots, masks, small, cotangent, batch)
     images: dict[Value, Value] = {}
     for node in fusion.order:
         node_as = fusion.product(node) or fusion.sum(node) or node
@@ -33,10 +39,15 @@ def fuse(
 
 class _Fusion(Buffers):
     def __init__(
-        self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], cotangent: str
+        self,
+        roots: Sequence[Value],
+        masks: Mapping[Value, int],
+        small: Collection[str],
+        cotangent: str,
+        batch: int | None,
     ) -> None:
         super().__init__(roots, masks)
-        self.small = small
+        self.small, self.batch = small, batch
         self.bounded = bounded(self.order, small)
         self.need = buffers_alive(self.order)
         self.leads = depending(self.order, cotangent)
@@ -72,7 +83,10 @@ class _Fusion(Buffers):
         return None
 
     def softmax(self, node: Value) -> Value | None:
-        """Return the product ``y*(p - sum(p*y))`` as the kernel for a softmax's backward."""
+        """Return the product ``y*(p - sum(p*y))`` as the kernel for a softmax's backward.
+
+        It does not broadcast: ``p`` has to have the shape and the type of ``y``.
+        """
         for y, rest in (node.args, reversed(node.args)):
             if rest.op != "sub" or rest.args[1].op != "sum" or not self.inside(rest):
                 continue
@@ -83,7 +97,8 @@ class _Fusion(Buffers):
                 alike
                 and dims is not None
                 and len(dims) == 1
-                and self.masks[p] | self.masks[y] == self.masks[p]
+                and self.batch is not None
+                and self.masks[p] & ~self.batch == self.masks[y]
             ):
                 return value("softmax_backward", p, y, datum=Over(dims))
         return None

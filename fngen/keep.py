@@ -27,7 +27,7 @@ def budget(root: Value, extents: Extents) -> tuple[int, ...]:
 
 
 def kept(
-    root: Value,
+    roots: Sequence[Value],
     slopes: Sequence[Value],
     extents: Extents,
     leaves: Collection[str],
@@ -39,19 +39,20 @@ def kept(
     Where that is more than autograd would save, the cheapest to compute again go.
 
     Args:
-        root: The formula.
+        roots: The formula, or those of several outputs.
         slopes: Its partial derivatives.
         extents: Of its inputs.
         leaves: The inputs that a second derivative starts from: they stay.
         allowed: The budget.
     """
-    masks = extents.depends([root, *slopes])
-    forward = [n for n in postorder([root]) if masks[n]]
+    masks = extents.depends([*roots, *slopes])
+    forward = [n for n in postorder(roots) if masks[n]]
     chosen = {*_frontier(slopes, set(forward)), *map(name, leaves)}
     order = {n: i for i, n in enumerate(forward)}
     while True:
         # Inputs cannot go, and the dearest to compute again should not.
-        ranked = sorted(chosen, key=lambda n: (bool(n.args), -weight(n), order[n]))
+        dear = {n: _again(n, chosen) for n in chosen}
+        ranked = sorted(chosen, key=lambda n: (bool(n.args), -dear[n], order[n]))
         evicted = [n for n in _homeless(ranked, masks, allowed) if n.args]
         if not evicted:
             break
@@ -59,6 +60,18 @@ def kept(
         chosen |= {a for n in evicted for a in n.args if masks[a]}
     needed = {*_frontier(slopes, chosen), *map(name, leaves)}
     return [n for n in forward if n in chosen & needed]
+
+
+def _again(node: Value, chosen: Collection[Value]) -> int:
+    """Return the work of computing a node again from others that are chosen."""
+    total, seen, stack = 0, set[Value](), [node]
+    while stack:
+        n = stack.pop()
+        if n not in seen and (n is node or n not in chosen):
+            seen.add(n)
+            total += weight(n)
+            stack.extend(n.args)
+    return total
 
 
 def _frontier(slopes: Sequence[Value], forward: Collection[Value]) -> set[Value]:
@@ -107,7 +120,7 @@ def _saved(node: Value, recorded: Mapping[Value, bool]) -> list[Value]:
         return [b for a, b in (args, reversed(args)) if recorded[a]]
     if node.op == "div":
         return args if recorded[args[1]] else args[1:]
-    if node.op == "pow" and recorded[args[1]]:
+    if node.op == "hypot" or (node.op == "pow" and recorded[args[1]]):
         return [*args, node]
     if node.op in ("softmax", "log_softmax", "sum", "mean", "squeeze"):
         return [node] if node.op.endswith("softmax") else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,11 +14,13 @@ from fngen.derivatives import Derivatives
 from fngen.ir import Value, is_number, name, names, postorder, substitute_all, value
 from fngen.lower import MARGIN, Target, lower
 from fngen.node import Layer, Node
-from fngen.plan import Plan, aliases_of, helper_plan, hoist, identifiers, main_plan
+from fngen.plan import Plan, hoist, identifiers
+from fngen.planning import aliases_of, helper_plan, main_plan
 from fngen.prefix import Core
 from fngen.printing.torch import TorchPrinter
 from fngen.problem import Problem
 from fngen.products import product
+from fngen.pull import Formula, Pull
 from fngen.several import Several
 
 
@@ -42,7 +44,7 @@ def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function:
     printer, raw = TorchPrinter(own_nodes), TorchPrinter()
     helpers = [_node(p, printer, raw, taken, main=False, lean=lean) for p in plans[1:]]
     main: Node | Several = (
-        several.node(plans[0], printer, taken)
+        several.node(plans[0], printer, raw, taken, lean=lean)
         if plan.results
         else _node(plans[0], printer, raw, taken, main=True, lean=lean)
     )
@@ -81,24 +83,9 @@ def _node(
     jvp = lower([Target(tangent, room - 4)], printer, set(taken), named, 12)
     quick = None
     if main and not plan.complex:
-        labels = plan.names
+        root = plan.wide if plan.wide and _shares(plan.wide, slopes) else plan.value
         always = plan.leaves if plan.reduction else names(let.value for let in backward.shared)
-        formula = eager.Formula(
-            root=plan.wide if plan.wide and _shares(plan.wide, slopes) else plan.value,
-            slopes=slopes,
-            quick=plan.quick,
-            extents=plan.extents,
-            budget=plan.budget,
-            cotangent=labels.cotangent,
-            scalar_cotangent=plan.scalar_cotangent,
-            output=labels.output,
-            leaves=plan.leaves,
-            named=named,
-            always=frozenset(always),
-            taken=frozenset(taken),
-            lean=lean,
-        )
-        quick = eager.build(formula, room, partial(_gradients, plan), raw)
+        quick = eager.build(_formula(plan, root, room, always, taken, lean=lean), raw)
     node = Node(plan.function, plan.cls, plan.names, plan.scalars, plan.leaves, forward, backward, jvp)
     if plan.complex:
         narrow = wirtinger.has_unit(slopes) or len(plan.names.inputs) > 1
@@ -112,6 +99,36 @@ def _node(
         complex=plan.complex,
         inserted=plan.inserted,
         shapes=frozenset() if plan.reduction else plan.shapes,
+    )
+
+
+def _formula(
+    plan: Plan, root: Value, room: int, always: Iterable[str], taken: set[str], *, lean: bool
+) -> Formula:
+    """Return what the node for plain tensors computes; ``always`` are the leaves that any gradient needs."""
+    every = (1 << plan.scalars.count(False)) - 1
+    pull = Pull(
+        root=root,
+        cotangent=plan.names.cotangent,
+        slopes=plan.slopes,
+        quick=plan.quick,
+        targets=partial(_gradients, plan),
+        masks=tuple(1 << i for i in range(plan.scalars.count(False))),
+        wanted=every,
+        scalar=plan.scalar_cotangent,
+    )
+    return Formula(
+        roots=(root,),
+        rooms=(room,),
+        pulls=(pull,),
+        extents=plan.extents,
+        budget=plan.budget,
+        output=plan.names.output,
+        leaves=plan.leaves,
+        named=plan.named,
+        always=dict.fromkeys(always, every),
+        taken=frozenset(taken),
+        lean=lean,
     )
 
 

@@ -51,3 +51,14 @@ def tuple_lines(items: list[str], indent: int, head: str = "", tail: str = "") -
         return [flat]
     pad = " " * indent
     return [f"{pad}{head}(", *(f"{pad}    {item}," for item in items), f"{pad}){tail}"]
+
+
+def if_lines(conditions: Sequence[str], word: str, indent: int) -> list[str]:
+    """Return the head of a statement for some conditions, as Black lays it out at this indentation."""
+    flat = f"if {f' {word} '.join(conditions)}:"
+    if indent + len(flat) <= MARGIN:
+        return [flat]
+    if len(conditions) == 2 and conditions[1].endswith(")"):
+        head, last = f" {word} ".join(conditions).removesuffix(")").rsplit("(", 1)
+        return [f"if {head}(", f"    {last}", "):"]
+    return ["if (", *(f"    {f'{word} ' * bool(i)}{c}" for i, c in enumerate(conditions)), "):"]

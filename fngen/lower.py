@@ -173,7 +173,8 @@ class _Lowering:
 
     def body(self) -> Body:
         for node in self.order:
-            self.print(node, self.room)
+            named = self.margin - len(f"{self.wanted[node]} = ") if node in self.wanted else self.room
+            self.print(node, min(named, self.room))
             several = self.uses[node] > 1 and not self.is_repeated(node)
             if node.args and (node in self.wanted or node in self.kept or several):
                 self.name(node)
@@ -258,7 +259,7 @@ class _Lowering:
         if first.op == "neg":
             first = first.args[0]
         plain = self.texts[first].text if first.op == "name" else self.names.get(first, "")
-        if not plain or plain.startswith("_"):
+        if not plain or plain.startswith("_") or node.op in ("clone", "squeeze"):
             return ""
         if node.op == "pow" and node.args[1].datum in _POWERS:
             return f"{plain}_{_POWERS[node.args[1].datum]}"

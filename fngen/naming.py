@@ -27,6 +27,8 @@ _BUILTINS = (
         "int",
         "isinstance",
         "map",
+        "min",
+        "range",
         "set",
         "staticmethod",
         "str",

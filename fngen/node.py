@@ -72,7 +72,7 @@ class Node:
     def bodies(self) -> list[Body]:
         """The statements of every function."""
         own = [self.forward, self.backward, self.jvp]
-        return own + ([self.eager.forward, self.eager.backward] if self.eager else [])
+        return own + (self.eager.bodies if self.eager else [])
 
     @property
     def every_input(self) -> int:

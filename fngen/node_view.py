@@ -10,17 +10,7 @@ from fngen.layout import bracketed, tuple_lines, typed
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
 from fngen.printing.infix import ATOM
-from fngen.saved import (
-    expand,
-    jvp_unpack,
-    keep_numbers,
-    numbers_of,
-    read_numbers,
-    setup,
-    stored,
-    unpack,
-    used_names,
-)
+from fngen.saved import expand, jvp_unpack, keep, read, setup, unpack
 from fngen.several import Several
 
 
@@ -118,33 +108,17 @@ def returned(node: Node | Several) -> list[str]:
 def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
     parameters = ["ctx: Any", *typed(node.names.inputs, node.scalars)]
     *forward, result = _statements(node, eager.forward)
-    always = node.every_input
-    if any(mask != always for mask in eager.wanted):
-        forward.append("wanted = ctx.needs_input_grad")
-    pairs = zip(eager.keeps, eager.wanted, strict=True)
-    saved = [stored(node, x) if m == always else _if_wanted(stored(node, x), m) for x, m in pairs]
-    save = bracketed("ctx.save_for_backward(", saved, ")", 8) if eager.keeps else []
-    used = used_names(eager.backward) | (set(node.leaves) if node.reduction else set())
-    wanted = [x if x in used else "_" for x in eager.keeps]
-    unpack = tuple_lines(wanted, 8, tail=" = ctx.saved_tensors") if set(wanted) - {"_"} else []
     final = any(re.search(r"\._?\w+_\(|\.aten\.", text) for text in eager.backward.printed.values())
     return EagerView(
         cls=node.eager_class,
         forward_head=bracketed("def forward(", parameters, ") -> Tensor:", 4),
-        forward=[*forward, *keep_numbers(numbers_of(node))],
-        save=save,
+        forward=forward,
+        save=keep(node, eager),
         result=result,
         guard=final or eager.cut or eager.keeps != node.leaves,
-        unpack=unpack + read_numbers(node, used, 8),
+        unpack=read(node, eager, node.leaves if node.reduction else ()),
         shared=eager.backward.lines(eager.backward.shared),
         gradients=_gradients(node, eager.backward, several),
-    )
-
-
-def _if_wanted(x: str, mask: int) -> str:
-    """Return ``x``, or None where none of the gradients that need it is wanted."""
-    return (
-        f"{x} if {' or '.join(f'wanted[{i}]' for i in range(mask.bit_length()) if mask >> i & 1)} else None"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fngen import differentiate, layer, prefix, problem, wirtinger
+from fngen import differentiate, joints, layer, prefix, problem, wirtinger
 from fngen.derivatives import Derivatives
 from fngen.problem import Problem
 from fngen.render import render
@@ -34,8 +34,10 @@ def derive(parsed: Problem) -> Derivatives:
         if parsed.complex:
             return Derivatives(wirtinger.partials(parsed.value, parsed.inputs, parsed.named))
         if parsed.results:
-            rows = (differentiate.partials(y, parsed.inputs, parsed.named) for _, y in parsed.results)
-            return Derivatives(tuple(slope for row in rows for slope in row))
+            outputs, inputs = [y for _, y in parsed.results], parsed.inputs
+            rows = (differentiate.partials(y, inputs, parsed.named) for y in outputs)
+            found = joints.pointwise(outputs, inputs, tuple(parsed.named))
+            return Derivatives(tuple(slope for row in rows for slope in row), joints=found)
         declared = dict(parsed.grads)
         wanted = [x for x in parsed.inputs if x not in declared]
         slopes = iter(differentiate.partials(parsed.value, wanted, parsed.named))

@@ -5,30 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from fngen import wirtinger
-from fngen.algebra import ZERO
-from fngen.backends.scalars import IF_ELSE
-from fngen.backends.torch import legalise
-from fngen.derivatives import COTANGENT, Derivatives, cotangent_of
-from fngen.dimensions import dropped, inserted, squeezed
-from fngen.economy import complements
+from fngen.derivatives import Joint
 from fngen.extents import Extents
-from fngen.functions import TABLE
-from fngen.ir import Value, name, names, postorder, substitute_all, value
-from fngen.keep import budget
-from fngen.kernels import slopes_as_one
-from fngen.language.rules import derivative
+from fngen.ir import Value, name, names, postorder, substitute_all
 from fngen.lower import Constant, hoist_constants
-from fngen.naming import OF_MODULE, OF_TUPLE, class_name, free_name, python_name
 from fngen.node import Names
 from fngen.printing.formula import FormulaPrinter
-from fngen.problem import Problem
-from fngen.softmax import with_softmax
-from fngen.spans import of_inputs, tracked
-from fngen.variance import from_deviations
-
-VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
-"""Operators whose result may share the memory of their argument."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +40,8 @@ class Plan:
     """The dimensions that the cotangent lacks, in the order in which they are put in."""
     insertions: tuple[tuple[int, ...], ...] = ()
     """The same of each of several outputs."""
+    joints: tuple[Joint, ...] = ()
+    """Where the cotangents of several outputs meet."""
     wide: Value | None = None
     """The value, its last reductions as the gradients have them."""
     extents: Extents = field(default_factory=lambda: Extents(()))
@@ -110,118 +94,13 @@ def _asks_for_shape(node: Value, place: int) -> bool:
     return node.op == "count" or (node.op in ("expand", "sum_to") and place == 1)
 
 
-def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict[str, str]) -> Plan:
-    """Return the node of the formula, its variables named by ``aliases``."""
-    partials, n = found.slopes, len(found.slopes)
-    consts = [c.name for c in problem.consts if c.name in names([problem.value, *partials])]
-    quick = partials if problem.complex else slopes_as_one(partials, problem.value, consts)
-    quick = complements(quick, problem.value)
-    numbers = tuple(aliases[x] for x in consts)
-    cls, inputs = class_name(function), (*(aliases[x] for x in problem.inputs), *numbers)
-    labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
-    outputs, used = tuple(aliases[x] for x, _ in problem.results), {*labels.gradients, *labels.tangents}
-    cotangents = tuple(free_name(f"grad_{x}", {*used, *aliases.values()}) for x in outputs)
-    renamed = _renamed(problem.inputs, aliases, labels, cotangents)
-    wanted = [graph for _, graph in problem.results]
-    graphs: Sequence[Value] = (problem.value, *partials, *quick, *found.tangents, *problem.named, *wanted)
-    graphs = from_deviations(problem.value, graphs, problem.inputs[0])
-    values = legalise(substitute_all(graphs, renamed), numbers)
-    drops = problem.drops or (problem.dropped,)
-    results = tuple(
-        dropped(y, d, numbers) for y, d in zip(values[len(values) - len(wanted) :], drops, strict=False)
-    )
-    root, slopes, quick, rest = values[0], values[1:][:n], values[1 + n :][:n], values[1 + 2 * n :]
-    tangents = tuple(dropped(rest.pop(0), d, numbers) for _, d in zip(found.tangents, drops, strict=False))
-    named = dict(zip(rest, map(aliases.__getitem__, problem.named.values()), strict=False))
-    wide = squeezed(root, problem.dropped)
-    root = dropped(root, problem.dropped, numbers)
-    root = value("clone", root) if root.op in VIEWS else root
-    scalars = (False,) * len(problem.inputs) + (True,) * len(numbers)
-    saved = () if problem.complex else budget(with_softmax(problem.value), _extents(problem, problem.inputs))
-    plan = Plan(function, cls, labels, scalars, root, tuple(slopes), tuple(quick), named)
-    return replace(
-        plan,
-        results=tuple(results),
-        outputs=outputs,
-        cotangents=cotangents,
-        declared=bool(problem.grads),
-        budget=saved,
-        reduction=problem.reduction,
-        complex=problem.complex,
-        real=wirtinger.is_real(root),
-        own_tangents=tangents,
-        inserted=inserted(problem.dropped),
-        insertions=tuple(map(inserted, problem.drops)),
-        wide=wide,
-        extents=_extents(problem, inputs[: len(problem.inputs)]),
-    )
-
-
-def _renamed(
-    inputs: tuple[str, ...], aliases: dict[str, str], labels: Names, cotangents: tuple[str, ...]
-) -> dict[Value, Value]:
-    """Return what stands for each variable, tangent and cotangent."""
-    pairs = [*aliases.items(), *((f"{x}!", t) for x, t in zip(inputs, labels.tangents, strict=False))]
-    pairs += [(COTANGENT, labels.cotangent), *((cotangent_of(j), x) for j, x in enumerate(cotangents))]
-    return {name(old): name(new) for old, new in pairs}
-
-
-def _extents(problem: Problem, labels: tuple[str, ...]) -> Extents:
-    """Return the extents of a formula's inputs, under other names."""
-    every = tracked([problem.value], problem.params)
-    spans = of_inputs(problem.inputs, problem.params, every)
-    return Extents(labels, {y: spans[x] for x, y in zip(problem.inputs, labels, strict=True)}, every)
-
-
-def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
-    taken = set(taken)
-
-    def fresh(stem: str) -> str:
-        label = free_name(stem, taken)
-        taken.add(label)
-        return label
-
-    result = fresh(python_name(output, taken))
-    tangents = tuple(fresh(f"{x}_t") for x in inputs)
-    gradients = tuple(fresh(f"grad_{x}") for x in inputs)
-    return Names(inputs, result, tangents, gradients, fresh(f"grad_{result}"))
-
-
-def helper_plan(op: str) -> Plan:
-    """Return the node of a function that torch itself does not differentiate."""
-    row = TABLE[op]
-    scalars = tuple(p in row.scalars and derivative(op, i) is None for i, p in enumerate(row.parameters))
-    rules = [derivative(op, i) or ZERO for i in range(len(row.parameters))]
-    slopes = tuple(legalise(rules))
-    root = value(op, *map(name, row.parameters))
-    labels = _names(row.parameters, "y", set(row.parameters))
-    extents = Extents(row.parameters)
-    return Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, slopes, {}, extents=extents)
-
-
-def aliases_of(
-    problem: Problem, parameters: tuple[str, ...], function: str, helpers: set[str]
-) -> dict[str, str]:
-    """Return an identifier of Python for each variable."""
-    cls = class_name(function)
-    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", f"_{cls}Eager", "_as_tensors", *helpers}
-    aliases: dict[str, str] = {}
-    consts = [c.name for c in problem.consts]
-    attributes = {*consts, *(p.name for p in problem.params)}
-    outputs = [label for label, _ in problem.results]
-    everything = (*parameters, *problem.inputs, *problem.named.values(), *outputs, *consts)
-    for variable in dict.fromkeys(everything):
-        hidden = OF_MODULE if variable in attributes else OF_TUPLE if variable in outputs else frozenset()
-        aliases[variable] = python_name(variable, {*taken, *aliases.values(), *hidden})
-    return aliases
-
-
 def identifiers(plan: Plan) -> list[str]:
     """Return the names that a node uses."""
     labels = plan.names
     return [
         *(plan.function, plan.cls, labels.output, labels.cotangent),
-        *(*plan.cotangents, *labels.inputs, *labels.tangents, *labels.gradients, *plan.named.values()),
+        *(*plan.cotangents, *(joint.cotangent for joint in plan.joints)),
+        *(*labels.inputs, *labels.tangents, *labels.gradients, *plan.named.values()),
     ]
 
 
@@ -237,6 +116,7 @@ def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Cons
             *p.named,
             *p.results,
             *p.own_tangents,
+            *(graph for joint in p.joints for graph in joint.graphs),
             *filter(None, [p.wide]),
         )
     ]
@@ -251,7 +131,8 @@ def hoist(plans: Sequence[Plan], taken: set[str]) -> tuple[list[Plan], list[Cons
         named = {next(stream): n for n in plan.named.values()}
         results = tuple(next(stream) for _ in plan.results)
         tangents = tuple(next(stream) for _ in plan.own_tangents)
+        joints = tuple(joint.mapped(stream) for joint in plan.joints)
         wide = next(stream) if plan.wide else None
         changes = {"value": root, "partials": partials, "quick": quick, "named": named, "results": results}
-        out.append(replace(plan, **changes, own_tangents=tangents, wide=wide))  # type: ignore[arg-type]
+        out.append(replace(plan, **changes, own_tangents=tangents, joints=joints, wide=wide))  # type: ignore[arg-type]
     return out, constants

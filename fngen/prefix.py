@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fngen.ir import LEAVES, Value, name, names, postorder, substitute_all
 from fngen.naming import free_name
 from fngen.problem import Problem
+from fngen.softmax import is_log_softmax
 from fngen.spans import over
 
 _LINEAR = frozenset({"add", "sub", "neg"})
@@ -80,7 +81,7 @@ def _combinations(root: Value) -> tuple[list[Value], list[Value]]:
 def _is_worth_it(group: list[Value], consts: set[str]) -> bool:
     """Say whether combinations are fewer than the inputs in them, or one is a softmax."""
     inputs = set(names(group)) - consts
-    softmax = group[0].op == "exp" or _is_shifted(group[0])
+    softmax = group[0].op == "exp" or is_log_softmax(group[0])
     return len(group) < len(inputs) or (len(group) == 1 and softmax and bool(inputs))
 
 
@@ -95,9 +96,4 @@ def _is_simple(node: Value) -> bool:
     if node.op == "logsumexp":
         dims = over(node).dims
         return dims is not None and len(dims) == 1
-    return node.op in _LINEAR or (node.op == "exp" and _is_shifted(node.args[0]))
-
-
-def _is_shifted(node: Value) -> bool:
-    """Say whether a node is the logarithm of a softmax."""
-    return node.op == "sub" and node.args[1].op == "logsumexp" and node.args[1].args[0] is node.args[0]
+    return node.op in _LINEAR or (node.op == "exp" and is_log_softmax(node.args[0]))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from fngen.eager import Eager
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
+from fngen.parts import condition
 from fngen.several import Several
 
 
@@ -22,13 +24,15 @@ def setup(node: Node | Several) -> list[str]:
         return ["pass  # The derivative is constant: nothing is kept."]
     if not leaves and not numbers:
         return lines
-    kept = "output" if leaves == (node.names.output,) else ", ".join(stored(node, x) for x in leaves)
+    kept = ["output"] if leaves == (node.names.output,) else [stored(node, x) for x in leaves]
     if leaves == inputs and not (isinstance(node, Node) and node.shapes):
-        kept = "*inputs"
-    elif kept != "output" and not (len(inputs) == 1 and kept == inputs[0]):
+        kept = ["*inputs"]
+    elif kept != ["output"] and not (len(inputs) == 1 and kept == [inputs[0]]):
         lines += tuple_lines([x if x in (*leaves, *numbers) else "_" for x in inputs], 0, tail=" = inputs")
     lines += keep_numbers(numbers)
-    return [*lines, f"ctx.save_for_backward({kept})", f"ctx.save_for_forward({kept})"]
+    for method in ("save_for_backward", "save_for_forward"):
+        lines += [line[8:] for line in bracketed(f"ctx.{method}(", kept, ")", 8)]
+    return lines
 
 
 def stored(node: Node | Several, x: str) -> str:
@@ -45,11 +49,12 @@ def _unpacked(node: Node | Several) -> list[str]:
     leaves, indent = node.leaves, " " * 8
     if not leaves:
         return []
-    if node.eager is None:
-        return tuple_lines(list(leaves), 8, tail=" = ctx.saved_tensors")
+    more = node.eager is not None and node.eager.keeps != leaves
+    saved = "ctx.saved_tensors" + (f"[:{len(leaves)}]" if more else "")
+    if node.eager is None or isinstance(node, Several):
+        return tuple_lines(list(leaves), 8, tail=f" = {saved}")
     cast = f".to({node.names.cotangent}.dtype)"
     comment = f"{indent}# Autocast may have changed the output's type."
-    saved = "ctx.saved_tensors" + (f"[:{len(leaves)}]" if node.eager.keeps != leaves else "")
     if _partly(node):
         cast = f" if t is None else t{cast}"
         assignment = bracketed("saved: Any = [", [f"t{cast} for t in {saved}"], "]", 8)
@@ -69,6 +74,33 @@ def _partly(node: Node) -> bool:
     return node.eager is not None and any(
         m != node.every_input for m in node.eager.wanted[: len(node.leaves)]
     )
+
+
+def keep(node: Node | Several, eager: Eager) -> list[str]:
+    """Return the statements that keep what the node for plain tensors reads again."""
+    always, lines = node.every_input, []
+    if any(mask != always for mask in eager.wanted):
+        lines.append(f"{' ' * 8}wanted = ctx.needs_input_grad")
+    lines += [f"{' ' * 8}{line}" for line in keep_numbers(numbers_of(node))]
+    pairs = zip(eager.keeps, eager.wanted, strict=True)
+    saved = [_if_wanted(stored(node, x), mask, always) for x, mask in pairs]
+    return lines + (bracketed("ctx.save_for_backward(", saved, ")", 8) if saved else [])
+
+
+def _if_wanted(x: str, mask: int, always: int) -> str:
+    """Return ``x``, or None where none of the gradients that need it is wanted."""
+    if not mask:
+        return "None"  # The tangents alone need it.
+    chosen = f"{x} if {condition(mask)} else None"
+    return x if mask == always or len(chosen) > MARGIN - 12 - len(",") else chosen
+
+
+def read(node: Node | Several, eager: Eager, besides: Collection[str] = ()) -> list[str]:
+    """Return the statements that read it; ``besides`` are names that other statements use."""
+    used = {*(x for body in eager.gradients for x in used_names(body)), *besides}
+    wanted = [x if x in used else "_" for x in eager.keeps]
+    unpack = tuple_lines(wanted, 8, tail=" = ctx.saved_tensors") if set(wanted) - {"_"} else []
+    return unpack + read_numbers(node, used, 8)
 
 
 def jvp_unpack(node: Node | Several) -> list[str]:

@@ -1,41 +1,29 @@
 """A layer of several outputs: their derivatives to the statements of one node.
 
-Each output has its own part of the backward, which runs only if its cotangent is there.
-What several outputs need is worked out once, before them.
+Where cotangents meet there is a part of the backward of its own, which runs only if one of them is
+there. What several parts need is worked out once, before them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
+from fngen import eager
 from fngen.algebra import ZERO, sum_of
-from fngen.ir import Value, is_number, name, names, postorder, substitute_all, value
+from fngen.buffers import distinct
+from fngen.eager import Eager
+from fngen.ir import Value, is_number, name, names, substitute_all, value
 from fngen.lower import MARGIN, Body, Target, lower
 from fngen.node import Names
-from fngen.plan import VIEWS, Plan
+from fngen.parts import Common, Part, common, parts
+from fngen.plan import Plan
 from fngen.printing.torch import TorchPrinter
 from fngen.products import product
+from fngen.pull import Formula, Pull
 
 _INDENT = 16
-
-
-@dataclass(frozen=True)
-class Part:
-    """The gradients by one output.
-
-    Attributes:
-        cotangent: The name of the output's gradient.
-        inputs: The places of the inputs that it depends on.
-        body: A target for each of them.
-        inserted: The dimensions that the output's gradient lacks.
-    """
-
-    cotangent: str
-    inputs: tuple[int, ...]
-    body: Body
-    inserted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,27 +35,34 @@ class Several:
         cls: The stem of its class names.
         names: The identifiers of inputs, tangents and gradients.
         outputs: The names of the results.
+        cotangents: The names of their gradients.
+        insertions: The dimensions that each of these lacks.
         scalars: Which inputs are Python numbers and have no gradient.
         leaves: The inputs that its derivatives are made of.
         forward: The statements of the values.
-        common: The statements that several outputs' gradients share.
-        parts: The gradients, output by output.
+        common: The statements that several parts of the backward share.
+        parts: The parts of the backward.
+        rows: Their statements, a target for each goal.
         jvp: The statements of the tangents.
         raw: Whether torch does not differentiate its forward, or not as the layer does.
+        eager: The node for plain tensors.
     """
 
     function: str
     cls: str
     names: Names
     outputs: tuple[str, ...]
+    cotangents: tuple[str, ...]
+    insertions: tuple[tuple[int, ...], ...]
     scalars: tuple[bool, ...]
     leaves: tuple[str, ...]
     forward: Body
-    common: Body
+    common: Common
     parts: tuple[Part, ...]
+    rows: tuple[Body, ...]
     jvp: Body
     raw: bool
-    eager: None = None
+    eager: Eager
     complex: bool = False
     narrow_gradients: bool = False
     narrow_tangent: bool = False
@@ -75,13 +70,17 @@ class Several:
     @property
     def backward(self) -> Body:
         """The statements of all gradients."""
-        bodies = [self.common, *(part.body for part in self.parts)]
-        return Body((), (), (), {node: text for body in bodies for node, text in body.printed.items()})
+        return together([self.common.body, *self.rows])
 
     @property
     def bodies(self) -> list[Body]:
         """The statements of every function."""
-        return [self.forward, self.common, *(p.body for p in self.parts), self.jvp]
+        return [self.forward, self.common.body, *self.rows, self.jvp, *self.eager.bodies]
+
+    @property
+    def every_input(self) -> int:
+        """A mask with a bit for each input."""
+        return (1 << self.scalars.count(False)) - 1
 
     @property
     def reverse(self) -> str:
@@ -94,48 +93,133 @@ class Several:
         return f"{self.cls}Function"
 
     @property
+    def eager_class(self) -> str:
+        """The class for plain tensors."""
+        return f"_{self.cls}Eager"
+
+    @property
     def result(self) -> str:
         """The class of what the function returns."""
         return f"{self.cls}Output"
 
 
-def node(plan: Plan, printer: TorchPrinter, taken: set[str]) -> Several:
-    """Return the node of a plan with several results."""
-    m = len(plan.partials) // len(plan.results)
-    rows = [plan.partials[j * m : (j + 1) * m] for j in range(len(plan.results))]
-    rooms = MARGIN - 8 - len("return ")
-    forward = _together(_distinct(plan.results), rooms, TorchPrinter(integers=True), taken, plan.named, 8)
-    slopes = [{i: s for i, s in enumerate(row) if not is_number(s, 0)} for row in rows]
-    shared = _shared([list(row.values()) for row in slopes])
-    own = set(taken)
-    common = lower([Target(n, MARGIN) for n in shared], printer, own, plan.named, 8, kept=shared)
-    lets = [let for group in (common.shared, *common.local) for let in group]
-    labels = {let.value: name(let.name) for let in lets}
-    parts = list[Part]()
-    insertions = plan.insertions or ((),) * len(slopes)
-    for cotangent, row, dims in zip(plan.cotangents, slopes, insertions, strict=True):
-        part = _part(plan, cotangent, row, labels, parts)
-        parts.append(Part(cotangent, tuple(row), lower(part, printer, set(own), plan.named, _INDENT), dims))
-    tangents = list(plan.own_tangents) or [
-        _tangent(plan, result, row) for result, row in zip(plan.results, slopes, strict=True)
-    ]
-    jvp = _together(_distinct(tangents), rooms - 4, printer, taken, plan.named, 12)
+def together(bodies: Sequence[Body]) -> Body:
+    """Return bodies as one, for what is asked of all their statements."""
+    return Body((), (), (), {node: text for body in bodies for node, text in body.printed.items()})
+
+
+def node(plan: Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], *, lean: bool) -> Several:
+    """Return the node of a plan with several results; what nobody differentiates is printed ``raw``."""
     tensors = [x for x, scalar in zip(plan.names.inputs, plan.scalars, strict=True) if not scalar]
-    read = names([*(s for row in slopes for s in row.values()), *plan.own_tangents])
+    results, room = distinct(plan.results), MARGIN - 8 - len("return ")
+    forward = _together(results, room, TorchPrinter(integers=True), taken, plan.named, 8)
+    found = parts(plan.joints, plan.names.gradients[: len(tensors)])
+    made = [_targets(plan, part, j.slopes) for part, j in zip(found, plan.joints, strict=True)]
+    own = set(taken)
+    shared = common(
+        [[t.value for t in row] for row in made], [p.outputs for p in found], printer, own, plan.named
+    )
+    rows = [lower(_with(row, shared), printer, set(own), plan.named, _INDENT) for row in made]
+    jvp = _together(distinct(_tangents(plan)), room - 4, printer, taken, plan.named, 12)
+    read = names([*(s for joint in plan.joints for s in joint.slopes), *plan.partials, *plan.own_tangents])
     leaves = tuple(x for x in tensors if x in read)
+    formula = _formula(plan, results, found, leaves, _always(found, shared, rows, tensors), taken, lean=lean)
     return Several(
         function=plan.function,
         cls=plan.cls,
         names=plan.names,
         outputs=plan.outputs,
+        cotangents=plan.cotangents,
+        insertions=plan.insertions or ((),) * len(results),
         scalars=plan.scalars,
         leaves=leaves,
         forward=forward,
-        common=common,
-        parts=tuple(parts),
+        common=shared,
+        parts=found,
+        rows=tuple(rows),
         jvp=jvp,
         raw=bool(printer.wrapped),
+        eager=eager.build(formula, raw),
     )
+
+
+def _with(row: Sequence[Target], shared: Common) -> list[Target]:
+    """Return targets in terms of what several parts share."""
+    values = substitute_all([t.value for t in row], shared.labels)
+    return [replace(t, value=v) for t, v in zip(row, values, strict=True)]
+
+
+def _targets(plan: Plan, part: Part, slopes: Sequence[Value]) -> list[Target]:
+    """Return the products of a joint's cotangent with its derivatives."""
+    targets = []
+    for goal, slope in zip(part.goals, slopes, strict=True):
+        graph = slope if plan.own_tangents else product(name(part.cotangent), slope)
+        targets.append(Target(graph, goal.room(_INDENT), "" if goal.again else goal.name))
+    return targets
+
+
+def _always(
+    found: Sequence[Part], shared: Common, rows: Sequence[Body], tensors: Sequence[str]
+) -> dict[str, int]:
+    """Return which inputs are read beside the derivatives, and for whose gradients."""
+    every = (1 << len(tensors)) - 1
+    masks = {x: every if x in names(shared.labels) else 0 for x in tensors}
+    for part, body in zip(found, rows, strict=True):
+        for x in set(names(let.value for let in body.shared)) & set(tensors):
+            masks[x] |= part.wanted
+    return masks
+
+
+def _formula(
+    plan: Plan,
+    results: Sequence[Value],
+    found: Sequence[Part],
+    leaves: tuple[str, ...],
+    always: Mapping[str, int],
+    taken: set[str],
+    *,
+    lean: bool,
+) -> Formula:
+    """Return what the node for plain tensors computes."""
+    pulls = [
+        Pull(
+            root=joint.graph,
+            cotangent=joint.cotangent,
+            slopes=joint.slopes,
+            quick=joint.quick,
+            targets=partial(_targets, plan, part),
+            masks=tuple(goal.wanted for goal in part.goals),
+            wanted=part.wanted,
+            outputs=part.outputs,
+            exact=exact,
+        )
+        for joint, part, exact in zip(plan.joints, found, _exact(plan), strict=True)
+    ]
+    return Formula(
+        roots=tuple(results),
+        rooms=(MARGIN,) * len(results),
+        pulls=tuple(pulls),
+        extents=plan.extents,
+        budget=plan.budget,
+        output="",
+        leaves=leaves,
+        named=plan.named,
+        always=always,
+        taken=frozenset(taken),
+        lean=lean,
+        indent=_INDENT,
+    )
+
+
+def _exact(plan: Plan) -> list[bool]:
+    """Say of each joint whether its cotangent has its shape and type: what it is in is made of the same."""
+    n = len(plan.extents.inputs)
+    inputs = [set(names([joint.graph])) & set(plan.extents.inputs) for joint in plan.joints]
+    exact = [True] * len(plan.joints)
+    for k, joint in enumerate(plan.joints):
+        for place in (target - n for target in joint.targets if target >= n):
+            exact[place] &= exact[k] and inputs[k] == inputs[place]
+    return exact
 
 
 def _together(
@@ -153,51 +237,20 @@ def _together(
     return lower([Target(v, 0) for v in values], printer, set(taken), named, indent)
 
 
-def _distinct(values: Sequence[Value]) -> list[Value]:
-    """Return results that share no memory with an input or with each other."""
-    seen: set[Value] = set()
-    found = []
-    for graph in values:
-        while graph in seen or graph.op in VIEWS:
-            graph = value("clone", graph)
-        found.append(graph)
-        seen.add(graph)
-    return found
+def _tangents(plan: Plan) -> list[Value]:
+    """Return the tangent of each result."""
+    m = len(plan.partials) // len(plan.results)
+    rows = [plan.partials[j * m : (j + 1) * m] for j in range(len(plan.results))]
+    return list(plan.own_tangents) or [
+        _tangent(plan, y, row) for y, row in zip(plan.results, rows, strict=True)
+    ]
 
 
-def _shared(rows: Sequence[Sequence[Value]]) -> list[Value]:
-    """Return the topmost nodes that the derivatives of several outputs are made of."""
-    inside = [postorder(row) for row in rows]
-    counts = Counter(n for row in inside for n in row if n.args and names([n]))
-    common = {n for n, count in counts.items() if count > 1}
-    roots = {root for row in rows for root in row}
-    tops = {a for row in inside for n in row if n not in common for a in n.args} | roots
-    return [n for n in dict.fromkeys(n for row in inside for n in row) if n in common & tops]
-
-
-def _part(
-    plan: Plan, cotangent: str, row: dict[int, Value], labels: dict[Value, Value], before: Sequence[Part]
-) -> list[Target]:
-    """Return the products of an output's cotangent with its derivatives."""
-    targets = []
-    for i, slope in zip(row, substitute_all(row.values(), labels), strict=True):
-        statement = assignment(plan.names.gradients[i], i, before).format("")
-        graph = slope if plan.own_tangents else product(name(cotangent), slope)
-        targets.append(Target(graph, MARGIN - _INDENT - len(statement)))
-    return targets
-
-
-def assignment(gradient: str, place: int, before: Sequence[Part]) -> str:
-    """Return the statement that adds to a gradient, with a hole for what it adds."""
-    again = any(place in part.inputs for part in before)
-    return f"{gradient} = _plus({gradient}, {{}}, ctx.shapes[{place}])" if again else f"{gradient} = {{}}"
-
-
-def _tangent(plan: Plan, result: Value, row: dict[int, Value]) -> Value:
+def _tangent(plan: Plan, result: Value, row: Sequence[Value]) -> Value:
     """Return the tangent of a result; where a derivative is 0 the tangent still has a shape."""
     terms = []
     for i, (x, tangent) in enumerate(zip(plan.names.inputs, plan.names.tangents, strict=True)):
-        if i in row:
+        if i < len(row) and not is_number(row[i], 0):
             terms.append(product(row[i], name(tangent)))
         elif x in names([result]) and not plan.scalars[i]:
             terms.append(value("full_like", name(tangent), ZERO))

@@ -31,8 +31,13 @@ def with_softmax(root: Value) -> Value:
     return rewrite([root], lambda node: _in_words(node) or node)[root]
 
 
+def is_log_softmax(node: Value) -> bool:
+    """Say whether a node is the logarithm of a softmax, written out."""
+    return node.op == "sub" and node.args[1].op == "logsumexp" and node.args[1].args[0] is node.args[0]
+
+
 def _in_words(node: Value) -> Value | None:
-    if node.op == "sub" and node.args[1].op == "logsumexp" and node.args[1].args[0] is node.args[0]:
+    if is_log_softmax(node):
         return value("log_softmax", node.args[0], datum=Over(over(node.args[1]).dims))
     return value("softmax", *node.args[0].args, datum=node.args[0].datum) if _is_log(node) else None
 

@@ -42,6 +42,7 @@ class ModuleView:
     function_head: list[str]
     channels: bool
     others: bool
+    spreads: bool
     takes_numbers: str
     cls: str
     module_summary: str
@@ -58,6 +59,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
     main, parameters = layer.main, layer.parameters
     formula = spec.formula
     bodies = [b for n in (main, *layer.helpers) for b in n.bodies]
+    texts = " ".join(text for body in bodies for text in body.printed.values())
     constants = [_constant(c) for c in layer.constants]
     equation = "" if problem.results else docs.equation(problem)
     shown_example = None if problem.results else example(problem)
@@ -70,7 +72,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         command=recipe.command(spec),
         summary=docs.summary(problem, main.function, formula),
         math=docs.equations(problem, partials),
-        uses_math=any("math." in text for body in bodies for text in body.printed.values()),
+        uses_math="math." in texts,
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,
         function=main.function,
@@ -84,7 +86,8 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
             f") -> {result}:",
             0,
         ),
-        others=any("_others(" in text for body in bodies for text in body.printed.values()),
+        others="_others(" in texts,
+        spreads="_spread(" in texts,
         channels=any(p.dim == CHANNELS for p in layer.params),
         takes_numbers=("complex" if problem.complex else "float") if len(parameters) > 1 else "",
         cls=cls,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tests.modes_table import Applied
+from tests.modes_table import load
 from tests.plain import PLAIN
 
 
@@ -44,7 +44,7 @@ def generated_module(name: str) -> nn.Module:
     module = importlib.import_module(f"generated.{name}")
     exported = [getattr(module, x) for x in module.__all__]
     (found,) = [x for x in exported if isinstance(x, type) and issubclass(x, nn.Module)]
-    return found() if PLAIN[name].stateless else Applied(getattr(module, name))
+    return found() if PLAIN[name].stateless else load(name).module()
 
 
 def assert_close(got: Tensor, want: Tensor, what: str) -> None:

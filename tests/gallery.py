@@ -13,11 +13,13 @@ class Entry(NamedTuple):
     complex: bool = False
     params: dict[str, float] = {}
     consts: dict[str, float] = {}
+    outputs: tuple[str, ...] = ()
 
     @property
     def options(self) -> dict[str, object]:
         """The keywords of its request, beside the name."""
-        return {"complex": self.complex, "params": self.params, "consts": self.consts}
+        named = {"params": self.params, "consts": self.consts, "outputs": self.outputs or None}
+        return {"complex": self.complex, **named}
 
 
 GALLERY = {
@@ -62,6 +64,13 @@ GALLERY = {
         "sum(x*y, dim=-1)/max(norm(x, dim=-1)*norm(y, dim=-1), eps)",
         "the angle between vectors",
         consts={"eps": 1e-8},
+    ),
+    "greeks": Entry(
+        "d1 = (log(S/K) + (r + sigma**2/2)*T)/(sigma*sqrt(T)); d2 = d1 - sigma*sqrt(T); "
+        "delta = ndtr(d1); call = S*delta - K*exp(-r*T)*ndtr(d2); "
+        "vega = S*sqrt(T)*exp(-d1**2/2)/sqrt(2*pi)",
+        "the price of a call and two of its sensitivities, differentiable themselves; three outputs",
+        outputs=("call", "delta", "vega"),
     ),
     "reflection": Entry("(Z - Z0)/(Z + Z0)", "the Smith chart: how much a load reflects", complex=True),
     "modrelu": Entry("relu(abs(z) + re(b))*sgn(z)", "a ReLU that keeps the phase", complex=True),

@@ -57,19 +57,22 @@ class Watch(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-@row()
+REBUILT = {"greeks": "torch rebuilds a tuple from an iterable, which no named tuple takes"}
+
+
+@row(xfail=REBUILT)
 def tensor_subclass(layer: Layer, plain: Plain) -> None:
     """A subclass sees the layer as one function, wherever its tensor stands, and the result is of it."""
     for i in range(len(plain.ranges)):
         inputs = draw(plain, 3)
         inputs[i], Seen.calls = inputs[i].as_subclass(Seen), []
         value = layer.function(*inputs)
-        assert Seen.calls == [layer.function]
+        assert Seen.calls == [layer.own]
         assert type(value) is Seen
         close(value.as_subclass(Tensor), plain.function(*draw(plain, 3)))
 
 
-@row()
+@row(xfail=REBUILT)
 def tensor_subclass_gradient(layer: Layer, plain: Plain) -> None:
     Seen.calls, inputs = [], leaves(plain, 3)
     value = layer.function(*(x.as_subclass(Seen) for x in inputs))
@@ -81,7 +84,7 @@ def torch_function_mode(layer: Layer, plain: Plain) -> None:
     inputs = draw(plain, 3)
     with Watch() as watch:
         value = layer.function(*inputs)
-    assert watch.calls[:1] == [layer.function]
+    assert watch.calls[:1] == [layer.own]
     close(value, plain.function(*inputs))
 
 

@@ -11,30 +11,40 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.plain import PLAIN, Plain
+from tests.plain import PLAIN, Plain, joined
 
 Function = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """The public names of a generated file."""
+    """The public names of a generated file.
+
+    Attributes:
+        name: Its name.
+        function: Its function, as one of one output.
+        module: Its module.
+        node: Its node.
+        own: Its function itself.
+    """
 
     name: str
     function: Function
     module: Callable[..., nn.Module]
     node: type[torch.autograd.Function]
+    own: Function
 
 
 def load(name: str) -> Layer:
     """Import a layer of generated/ by the naming contract alone."""
     file, title = importlib.import_module(f"generated.{name}"), name.title().replace("_", "")
     function, module, node = (getattr(file, public) for public in (name, title, f"{title}Function"))
-    return Layer(name, function, module if PLAIN[name].stateless else partial(Applied, function), node)
+    value = joined(function) if PLAIN[name].several else function
+    return Layer(name, value, module if PLAIN[name].stateless else partial(Applied, value), node, function)
 
 
 class Applied(nn.Module):
-    """The function of a layer with parameters, which are inputs here: where a module is wanted."""
+    """A function that is not its module's: of parameters, which are inputs here, or of joined outputs."""
 
     def __init__(self, function: Function) -> None:
         super().__init__()

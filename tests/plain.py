@@ -55,6 +55,23 @@ def _cosine_similarity(x: Tensor, y: Tensor) -> Tensor:
     return torch.sum(x * y, -1) / lengths.clamp(min=1e-8)
 
 
+def _greeks(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> tuple[Tensor, ...]:
+    width = sigma * torch.sqrt(T)
+    d1 = (torch.log(S / K) + (r + sigma**2 / 2) * T) / width
+    delta = torch.special.ndtr(d1)
+    call = S * delta - K * torch.exp(-r * T) * torch.special.ndtr(d1 - width)
+    return call, delta, S * torch.sqrt(T) * torch.exp(-(d1**2) / 2) / math.sqrt(2 * math.pi)
+
+
+def joined(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Tensor]:
+    """Return a function of several outputs with these as one tensor: each has a cotangent of its own."""
+
+    def value(*inputs: Tensor) -> Tensor:
+        return sum(k * output for k, output in enumerate(function(*inputs), 1))
+
+    return value
+
+
 def between(low: complex, high: complex, share: Tensor) -> Tensor:
     """Return the number so far on the way; a complex one goes its own way along each axis."""
     if not share.is_complex():
@@ -75,6 +92,7 @@ class Plain:
         scalar: Whether the result is one number, whatever the shapes.
         rank: The fewest dimensions of its inputs: it reduces the last so many.
         stateless: Whether its module is made without arguments and has no parameters.
+        several: Whether the layer has several outputs, which the modes see joined.
     """
 
     function: Callable[..., Tensor]
@@ -83,6 +101,7 @@ class Plain:
     scalar: bool = False
     rank: int = 0
     stateless: bool = True
+    several: bool = False
 
     @property
     def complex(self) -> tuple[bool, ...]:
@@ -134,6 +153,12 @@ PLAIN = {
     "rms_norm": Plain(_rms_norm, (_ANY, _POSITIVE), rank=1, stateless=False),
     "layer_norm": Plain(_layer_norm, (_ANY, _POSITIVE, _ANY), rank=1, stateless=False),
     "cosine_similarity": Plain(_cosine_similarity, (_ANY, _ANY), rank=1),
+    "greeks": Plain(
+        joined(_greeks),
+        ((80.0, 120.0), (80.0, 120.0), (0.0, 0.1), (0.1, 0.5), (0.1, 2.0)),
+        stateless=False,
+        several=True,
+    ),
     "reflection": Plain(lambda Z, Z0: (Z - Z0) / (Z + Z0), (_IMPEDANCE, _IMPEDANCE)),
     "modrelu": Plain(lambda z, b: torch.relu(abs(z) + b.real) * torch.sgn(z), (_PLANE, (-1.0, 1.0))),
 }

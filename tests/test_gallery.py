@@ -21,7 +21,9 @@ GENERATED = ROOT / "generated"
 
 def _declared(entry: Entry) -> str:
     said = {"param": entry.params, "const": entry.consts}
-    return "".join(f"<br>`{word} {k} = {v}`" for word, pairs in said.items() for k, v in pairs.items())
+    outputs = f"<br>`outputs {', '.join(entry.outputs)}`" if entry.outputs else ""
+    lines = (f"<br>`{word} {k} = {v}`" for word, pairs in said.items() for k, v in pairs.items())
+    return "".join(lines) + outputs
 
 
 def readme() -> str:

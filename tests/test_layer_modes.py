@@ -114,7 +114,8 @@ def layer(name: str) -> Layer:
     row = ROWS[name]
     module = fngen.compile(row.formula, name=name, **row.options)
     function = getattr(module, name)
-    return Layer(name, function, lambda: Applied(function), getattr(module, f"{class_name(name)}Function"))
+    node = getattr(module, f"{class_name(name)}Function")
+    return Layer(name, function, lambda: Applied(function), node, function)
 
 
 @cache

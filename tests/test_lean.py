@@ -9,13 +9,14 @@ from torch.autograd.graph import saved_tensors_hooks
 import fngen
 from tests.gallery import GALLERY
 from tests.modes_table import total
-from tests.plain import PLAIN
+from tests.plain import PLAIN, joined
 
 
 @pytest.mark.parametrize("name", GALLERY)
 def test_only_inputs_and_outputs_are_kept(name: str) -> None:
     plain, entry = PLAIN[name], GALLERY[name]
     layer = getattr(fngen.compile(entry.formula, name=name, lean=True, **entry.options), name)
+    layer = joined(layer) if plain.several else layer
     inputs = [x.requires_grad_() for x in plain.inputs(8)]
     kept = []
     with saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):

@@ -138,8 +138,7 @@ class TorchPrinter(infix.Printer):
 
     def print_expand(self, node: Value, x: Text, like: Text) -> Text:
         """Return a tensor in the shape that it has together with another."""
-        shape = f"torch.broadcast_shapes({x.inside(infix.ATOM)}.shape, {like.inside(infix.ATOM)}.shape)"
-        return Text(f"{x.inside(infix.ATOM)}.expand({shape})")
+        return Text(f"_spread({x.text}, {like.text})")
 
     def print_sum_to(self, node: Value, x: Text, like: Text) -> Text:
         """Return a tensor summed over what another does not have."""
