@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 from fngen.algebra import ZERO, add
 from fngen.declared import Param
 from fngen.derivatives import COTANGENT, Derivatives, cotangent_of
 from fngen.differentiate import partials
-from fngen.ir import REDUCTIONS, Value, is_number, name, names, postorder, substitute_all, value
+from fngen.ir import REDUCTIONS, Value, fold, is_number, name, names, postorder, substitute_all, value
 from fngen.language.reduction_rules import slope
 from fngen.monomials import Algebra
 from fngen.spans import Span, of_inputs, spans, tracked
@@ -35,7 +36,11 @@ class Segment:
 
 
 def derivatives(
-    root: Value, inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
+    root: Value,
+    inputs: tuple[str, ...],
+    params: tuple[Param, ...],
+    named: Collection[Value],
+    declared: Mapping[str, Value] = MappingProxyType({}),
 ) -> Derivatives:
     """Return the gradients and the tangent of a formula.
 
@@ -44,12 +49,13 @@ def derivatives(
         inputs: Its inputs, the parameters among them.
         params: The parameters.
         named: The intermediates that the user named.
+        declared: What stands for the derivative by some of the inputs.
 
     Raises:
         NoDerivative: If a function in it has no known derivative by an argument that
             depends on an input.
     """
-    adjoints = Adjoints(root, inputs, params, named)
+    adjoints = Adjoints(root, inputs, params, named, declared)
     return Derivatives(adjoints.gradients(), (adjoints.tangent(),))
 
 
@@ -77,18 +83,28 @@ class Adjoints:
         inputs: Its inputs, the parameters among them.
         params: The parameters.
         named: The intermediates that the user named.
+        declared: What stands for the derivative by some of the inputs.
     """
 
     def __init__(
-        self, root: Value, inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
+        self,
+        root: Value,
+        inputs: tuple[str, ...],
+        params: tuple[Param, ...],
+        named: Collection[Value],
+        declared: Mapping[str, Value],
     ) -> None:
-        self.root, self.inputs, self.named = root, inputs, named
-        self.every = tracked([root], params)
+        self.root, self.inputs, self.named, self.declared = root, inputs, named, declared
+        self.every = tracked([root, *declared.values()], params)
         self.known = of_inputs(inputs, params, self.every)
         self.counted = inputs[0]
-        self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root]))
-        self.reductions = [n for n in postorder([root]) if n.op in REDUCTIONS]
-        self.holes = {r: name(f"reduction {i}!") for i, r in enumerate(self.reductions)}
+        self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root, *declared.values()]))
+        reductions = [n for n in postorder([root]) if n.op in REDUCTIONS]
+        self.holes = {r: name(f"reduction {i}!") for i, r in enumerate(reductions)}
+        moves = fold([root], lambda n, args: any(args) or (n.op == "name" and n.datum not in declared))
+        self.reductions = [r for r in reductions if moves[r]]
+        self.variables = {*(x for x in inputs if x not in declared)}
+        self.variables |= {str(self.holes[r].datum) for r in self.reductions}
 
     def algebra(self, known: Mapping[str, Span]) -> Algebra:
         """Return the algebra of terms with other names in them."""
@@ -104,7 +120,7 @@ class Adjoints:
     def segment(self, reduction: Value | None, graph: Value) -> Segment:
         """Return one segment with its derivatives."""
         local, *marked = substitute_all([graph, *self.named], self.holes)
-        variables = [x for x in names([local]) if x in self.inputs or name(x) in self.holes.values()]
+        variables = [x for x in names([local]) if x in self.variables]
         order = postorder([local])
         cuts = [n for n in marked if n in set(order) and n.args]
         cuts += [
@@ -131,6 +147,11 @@ class Adjoints:
                 factor, narrow = algebra.term(by), algebra.span(leaf)
                 terms = (algebra.sum(t.times(factor), wide - narrow, leaf) for t in seed)
                 arriving.setdefault(leaf, []).extend(t for t in terms if t.coefficient)
+        for x, by in self.declared.items():
+            lost = (span | algebra.span(by)) - self.known[x]
+            arriving[name(x)] = [
+                algebra.sum(algebra.term(name(COTANGENT)).times(algebra.term(by)), lost, name(x))
+            ]
         return tuple(self.gradient(algebra, x, arriving[name(x)]) for x in self.inputs)
 
     def spread(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
@@ -162,7 +183,11 @@ class Adjoints:
             factor, dims = self.slope(algebra, reduction), algebra.dims_of(reduction)
             moved = [t.times(factor) for t in self.moved(algebra, segment, done)]
             done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in moved))
-        total = algebra.finished(self.moved(algebra, self.segment(None, self.root), done))
+        terms = self.moved(algebra, self.segment(None, self.root), done)
+        for x, by in self.declared.items():
+            lost = (self.known[x] | algebra.span(by)) - algebra.span(self.root)
+            terms.append(algebra.sum(done[name(x)].times(algebra.term(by)), lost))
+        total = algebra.finished(terms)
         for x in (x for x in self.inputs if x in names([self.root])):
             if f"{x}!" not in names([total]) or algebra.span(total) < algebra.span(self.root):
                 total = add(total, self.nothing(algebra, x))

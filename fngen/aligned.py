@@ -11,13 +11,14 @@ from fngen.several import Several
 
 _TORCH = "# Of inputs that differ where it reduces, torch derives the formula itself."
 _UNEQUAL = 'raise ValueError("along what is reduced the inputs must have one size")'
+_TWICE = 'raise ValueError("a dimension is counted from both ends: give it one number")'
 
 
 def of_one(layer: Layer, x: str) -> list[str]:
     """Return the statements for a function of one tensor."""
     lines = _enough(layer, x)
     if _ambiguous(layer):
-        lines += [f"if {_ambiguous(layer)}:", *_by_torch(layer, [x, *layer.numbers])]
+        lines += [f"if {_ambiguous(layer)}:", *_by_torch(layer, [x, *layer.numbers], _TWICE)]
     return lines
 
 
@@ -27,22 +28,26 @@ def of_several(layer: Layer) -> list[str]:
         return []
     node, wide, numbers = layer.main, list(layer.alignment.inputs), layer.numbers
     tensors = [x for x, s in zip(node.names.inputs, node.scalars, strict=True) if not s]
-    together = layer.alignment.together
+    together, ambiguous = layer.alignment.together, _ambiguous(layer)
     used = tensors if together else [x if x in wide else "_" for x in tensors]
     lines = _at(tuple_lines(used, 4, tail=" = args"))
     if together and len(wide) > 1:
-        apart = f"not plain or {_differ(wide, '.dtype', 8 + len('not plain or '))}"
-        lines += [f"if {_differ(wide, '.shape', 4)}:", f"    if {apart}:"]
-        lines += [f"    {line}" for line in _by_torch(layer, ["*args", *numbers])]
-        lines += _together(wide, tensors)
-        lines += _enough(layer, wide[0])
-        ambiguous = _ambiguous(layer)
-        return lines + ([f"if {ambiguous}:", *_by_torch(layer, ["*args", *numbers])] if ambiguous else [])
+        lines += [f"if {_differ(wide, '.shape', 4)}:"]
+        if not node.raw:
+            apart = f"not plain or {_differ(wide, '.dtype', 8 + len('not plain or '))}"
+            lines += [f"    if {apart}:"]
+            lines += [f"    {line}" for line in _by_torch(layer, ["*args", *numbers])]
+        lines += [*_together(wide, tensors), *_enough(layer, wide[0])]
+        if ambiguous:
+            lines += [f"if {ambiguous}:", *_by_torch(layer, ["*args", *numbers], _TWICE)]
+        return lines
     groups = layer.alignment.groups
-    conditions = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
-    conditions += [_ambiguous(layer)] if _ambiguous(layer) else []
-    if conditions:
-        lines += [*_if_any(conditions), *_by_torch(layer, ["*args", *numbers])]
+    unequal = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
+    twice = [ambiguous] if ambiguous else []
+    cases = [(unequal, _UNEQUAL), (twice, _TWICE)] if node.raw else [(unequal + twice, "")]
+    for conditions, refusal in cases:
+        if conditions:
+            lines += [*_if_any(conditions), *_by_torch(layer, ["*args", *numbers], refusal)]
     return lines + _enough(layer, wide[0])
 
 
@@ -64,10 +69,10 @@ def _ambiguous(layer: Layer) -> str:
     return f"{wide[0]}.dim() < {rank}" if rank else ""
 
 
-def _by_torch(layer: Layer, args: list[str]) -> list[str]:
-    """Return the statements that leave the derivatives to torch, where it has them."""
+def _by_torch(layer: Layer, args: list[str], refusal: str = _UNEQUAL) -> list[str]:
+    """Return the statements that leave the derivatives to torch, where it has them; else a refusal."""
     if layer.main.raw:
-        return [f"    {_UNEQUAL}"]
+        return [f"    {refusal}"]
     node, value = layer.main, f"{layer.main.reverse}.forward("
     if isinstance(node, Several):
         return [

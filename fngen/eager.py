@@ -10,6 +10,7 @@ from fngen import economy
 from fngen.buffers import CHEAP, reuse
 from fngen.extents import Extents
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
+from fngen.functions import TABLE
 from fngen.fuse import fuse
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
 from fngen.keep import kept
@@ -26,14 +27,15 @@ class Eager:
         backward: The statements of the gradients.
         keeps: The names of what it keeps, the leaves first.
         wanted: For each of them the inputs whose gradients need it, as a bit mask.
-        cut: Whether the formula stops gradients, which the statements do not.
+        bare: Whether torch differentiates the statements otherwise than the layer: they stop no
+            gradient, and call functions as torch has them, with a derivative or without.
     """
 
     forward: Body
     backward: Body
     keeps: tuple[str, ...]
     wanted: tuple[int, ...]
-    cut: bool = False
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def build(
     users = {x: (1 << len(formula.inputs)) - 1 if x in always else 0 for x in keeps}
     for i, pair in enumerate(zip(formula.slopes, quick, strict=True)):
         users |= {x: users[x] | 1 << i for x in names(pair) if x in users}
-    return Eager(forward, backward, tuple(keeps), tuple(users.values()), cut)
+    bare = cut or any(n.op in TABLE and not TABLE[n.op].native for n in postorder(quick))
+    return Eager(forward, backward, tuple(keeps), tuple(users.values()), bare)
 
 
 def _without_cuts(formula: Formula) -> tuple[Formula, bool]:

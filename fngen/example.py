@@ -10,6 +10,7 @@ from typing import Any
 
 from fngen import grids
 from fngen.grids import Grid
+from fngen.ir import Over, value
 from fngen.numeric import mp_evaluate
 from fngen.problem import Problem
 from fngen.spans import reduced
@@ -66,7 +67,7 @@ def _of_vectors(problem: Problem) -> Example | None:
     """Return an example in which every input is a vector, for a formula that reduces one dimension or all."""
     from mpmath import mp
 
-    if reduced([problem.value]) - {0, -1, None}:
+    if reduced(problem.graphs) - {0, -1, None}:
         return None
     count = len(problem.inputs) - len(problem.params)
     learned = {p.name: Grid((_SIZE,), (mp.mpf(p.init),) * _SIZE) for p in problem.params if p.dim is not None}
@@ -76,10 +77,13 @@ def _of_vectors(problem: Problem) -> Example | None:
         variables = [Grid((_SIZE,), tuple(map(mp.mpf, v))) for v in vectors]
         with mp.workdps(20):
             named = dict(zip(problem.inputs, variables, strict=False))
-            found = grids.evaluate(problem.value, named | learned).items
+            root = (
+                value(problem.reduction, problem.value, datum=Over()) if problem.reduction else problem.value
+            )
+            found = grids.evaluate(root, named | learned).items
             values: list[complex | None] = [float(v) if mp.isfinite(v) else None for v in found]
         if not all(map(_is_whole, values)) and (
-            shown := _tensor(values, scalar=len(found) == 1 and bool(problem.dropped))
+            shown := _tensor(values, scalar=len(found) == 1 and bool(problem.dropped or problem.reduction))
         ):
             return Example(tuple(f"torch.tensor({list(v)})" for v in vectors), shown, _SIZE, bool(learned))
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -44,11 +44,15 @@ def evaluate(root: Value, variables: Mapping[str, Grid]) -> Grid:
             return variables[str(node.datum)]
         if isinstance(node.datum, Over):
             return _reduced(node.op, args[0], node.datum)
-        shape = _broadcast([a.shape for a in args])
-        indices = product(*map(range, shape))
-        return Grid(shape, tuple(mp_apply(node, [a.at(i) for a in args]) for i in indices))
+        items = tuple(mp_apply(node, [a.at(i) for a in args]) for i in indices(args))
+        return Grid(_broadcast([a.shape for a in args]), items)
 
     return fold([root], visit)[root]
+
+
+def indices(grids: Sequence[Grid]) -> Iterator[Shape]:
+    """Return the indices of what grids broadcast to."""
+    return product(*map(range, _broadcast([g.shape for g in grids])))
 
 
 def _broadcast(shapes: Sequence[Shape]) -> Shape:

@@ -66,7 +66,8 @@ def _alignment(problem: Problem, aliases: dict[str, str]) -> Alignment:
     if not problem.reduces:
         return Alignment()
     roots = [graph for _, graph in problem.results] or [problem.value]
-    return alignment(roots, {x: aliases[x] for x in problem.inputs}, problem.params)
+    declared = [slope for _, slope in problem.grads]
+    return alignment(roots, {x: aliases[x] for x in problem.inputs}, problem.params, declared)
 
 
 def _node(

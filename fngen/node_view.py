@@ -134,7 +134,7 @@ def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
         forward=[*forward, *keep_numbers(numbers_of(node))],
         save=save,
         result=result,
-        guard=in_place or eager.cut or eager.keeps != node.leaves,
+        guard=in_place or eager.bare or eager.keeps != node.leaves,
         unpack=unpack + read_numbers(node, used, 8),
         shared=eager.backward.lines(eager.backward.shared),
         gradients=_gradients(node, eager.backward, several),

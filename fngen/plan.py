@@ -23,7 +23,6 @@ from fngen.node import Names
 from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
 from fngen.softmax import with_softmax
-from fngen.spans import of_inputs, tracked
 from fngen.variance import from_deviations
 
 VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
@@ -73,6 +72,7 @@ class Plan:
         """Whether the cotangent of a reduction may stay a number: the only derivative has the shape."""
         return (
             self.reduction is not None
+            and not self.own_tangents
             and len(self.partials) == 1
             and self.names.inputs[0] in names(self.partials)
         )
@@ -100,7 +100,8 @@ class Plan:
     def _through_output(self) -> tuple[Value, ...]:
         graphs = (*self.partials, *self.own_tangents)
         through = substitute_all(graphs, {self.value: name(self.names.output)})
-        by_output = not self.reduction and not set(names(through)) & set(self.names.inputs)
+        # A declared gradient is differentiated as it stands, and the output as was declared.
+        by_output = not (self.reduction or self.declared or set(names(through)) & set(self.names.inputs))
         return tuple(through) if by_output else graphs
 
 
@@ -166,9 +167,8 @@ def _renamed(
 
 def _extents(problem: Problem, labels: tuple[str, ...]) -> Extents:
     """Return the extents of a formula's inputs, under other names."""
-    every = tracked([problem.value], problem.params)
-    spans = of_inputs(problem.inputs, problem.params, every)
-    return Extents(labels, {y: spans[x] for x, y in zip(problem.inputs, labels, strict=True)}, every)
+    spans = problem.spans
+    return Extents(labels, {y: spans[x] for x, y in zip(problem.inputs, labels, strict=True)}, problem.every)
 
 
 def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:

@@ -72,14 +72,8 @@ def layer(name: str) -> Layer:
 def plain(row: Row) -> Listed:
     made = fngen.generate(row.formula, name="layer", **row.options)
     parsed = problem.read(made.spec).at_defaults()
-    formula = operators.Plain(parsed)
-
-    def function(*inputs: Tensor) -> Tensor:
-        value = formula(*inputs)
-        return getattr(torch, parsed.reduction)(value) if parsed.reduction else value
-
     ranges = [(v, 1.1 * v + 0.01) for v in row.params.values()]
-    return Listed(function, (*row.ranges, *ranges), row=row)
+    return Listed(operators.Plain(parsed), (*row.ranges, *ranges), row=row)
 
 
 def cells() -> Iterator[object]:

@@ -73,8 +73,6 @@ def test_verified_with_parameters(formula: str, key: str) -> None:
 
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_verified(formula: str) -> None:
-    if "stop_gradient" in formula:  # The judges see the value only.
-        return
     report = fngen.verify(fngen.generate(formula, name="layer"))
     assert report.ok, report
 
@@ -502,7 +500,6 @@ def test_long_names(formula: str) -> None:
 
 REFUSED = [
     ("sum(z, dim=-1)", {"complex": True}, "no reduction inside"),
-    ("x*mean(x, dim=-1)", {"grads": {"x": "1"}}, "no reduction inside"),
     ("sum(beta, dim=-1)*x", {"params": {"beta": 1.0}}, "no dimension -1 to reduce"),
     ("sum(eps, dim=-1)*x", {"consts": {"eps": 1.0}}, "no input is in what is reduced"),
 ]
