@@ -20,19 +20,23 @@ from fngen.ir import REDUCTIONS, Value, fold, is_number, name, names, postorder,
 from fngen.language.reduction_rules import slope
 from fngen.monomials import Algebra
 from fngen.spans import Span, of_inputs, spans, tracked
-from fngen.terms import Term
+from fngen.terms import Term, times
 
 _MANY = 8
 """Terms of an adjoint beyond which it is a value of its own."""
 
 
+Partials = tuple[Value, ...]
+"""The derivative by a variable; in complex numbers there are several."""
+
+
 @dataclass(frozen=True)
 class Segment:
-    """A formula between reductions, and its derivative by each variable and reduction in it."""
+    """A formula between reductions, and its derivatives by each variable and reduction in it."""
 
     reduction: Value | None
     graph: Value
-    slopes: Mapping[Value, Value]
+    slopes: Mapping[Value, Partials]
 
 
 def derivatives(
@@ -126,12 +130,16 @@ class Adjoints:
         cuts += [
             n.args[0] for n in order if n.op in ("sqrt", "rsqrt", "pow") and n.args[0].op in ("add", "sub")
         ]
-        found = partials(local, variables, cuts)
+        found = self.partials(local, variables, cuts)
         actual = {hole: r for r, hole in self.holes.items()}
-        slopes = substitute_all(found, actual)
         leaves = [actual.get(name(x), name(x)) for x in variables]
-        wanted = {leaf: s for leaf, s in zip(leaves, slopes, strict=True) if not is_number(s, 0)}
+        slopes = {leaf: tuple(substitute_all(s, actual)) for leaf, s in zip(leaves, found, strict=True)}
+        wanted = {leaf: s for leaf, s in slopes.items() if not all(is_number(d, 0) for d in s)}
         return Segment(reduction, graph, wanted)
+
+    def partials(self, root: Value, variables: Sequence[str], named: Collection[Value]) -> list[Partials]:
+        """Return the derivatives of a formula between reductions."""
+        return [(slope,) for slope in partials(root, variables, named)]
 
     def gradients(self) -> tuple[Value, ...]:
         """Return the gradient by each input, in terms of the inputs and the cotangent."""
@@ -143,9 +151,10 @@ class Adjoints:
             if segment.reduction is not None:
                 seed = self.spread(algebra, segment.reduction, arriving.get(segment.reduction, []))
             wide = algebra.span(segment.graph)
-            for leaf, by in segment.slopes.items():
-                factor, narrow = algebra.term(by), algebra.span(leaf)
-                terms = (algebra.sum(t.times(factor), wide - narrow, leaf) for t in seed)
+            for leaf in segment.slopes:
+                narrow = algebra.span(leaf)
+                pulled = self.pulled(algebra, segment, leaf, seed)
+                terms = (algebra.sum(t, wide - narrow, leaf) for t in pulled)
                 arriving.setdefault(leaf, []).extend(t for t in terms if t.coefficient)
         for x, by in self.declared.items():
             lost = (span | algebra.span(by)) - self.known[x]
@@ -154,11 +163,17 @@ class Adjoints:
             ]
         return tuple(self.gradient(algebra, x, arriving[name(x)]) for x in self.inputs)
 
+    def pulled(self, algebra: Algebra, segment: Segment, leaf: Value, seed: list[Term]) -> list[Term]:
+        """Return the cotangent of a leaf, of that of what it is in."""
+        return times(seed, algebra.term(*segment.slopes[leaf]))
+
     def spread(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
         """Return the cotangent of what is reduced, of that of the result."""
-        if len(terms) > _MANY:
-            terms = [algebra.term(algebra.finished(terms))]
-        return [t.times(self.slope(algebra, reduction)) for t in terms]
+        return times(self.few(algebra, terms), self.slope(algebra, reduction))
+
+    def few(self, algebra: Algebra, terms: list[Term]) -> list[Term]:
+        """Return a sum as one value, where it is long."""
+        return [algebra.term(algebra.finished(terms))] if len(terms) > _MANY else terms
 
     def slope(self, algebra: Algebra, reduction: Value) -> Term:
         """Return the derivative of a reduction by an element."""
@@ -180,9 +195,9 @@ class Adjoints:
         for segment in reversed(list(self.segments())[1:]):
             reduction = segment.reduction
             assert reduction is not None
-            factor, dims = self.slope(algebra, reduction), algebra.dims_of(reduction)
-            moved = [t.times(factor) for t in self.moved(algebra, segment, done)]
-            done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in moved))
+            dims, moved = algebra.dims_of(reduction), self.moved(algebra, segment, done)
+            through = self.through(algebra, reduction, moved)
+            done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in through))
         terms = self.moved(algebra, self.segment(None, self.root), done)
         for x, by in self.declared.items():
             lost = (self.known[x] | algebra.span(by)) - algebra.span(self.root)
@@ -195,8 +210,12 @@ class Adjoints:
 
     def moved(self, algebra: Algebra, segment: Segment, done: Mapping[Value, Term]) -> list[Term]:
         """Return the terms of a segment's tangent."""
-        pairs = ((done[leaf], algebra.term(by)) for leaf, by in segment.slopes.items())
+        pairs = ((done[leaf], algebra.term(*by)) for leaf, by in segment.slopes.items())
         return [tangent.times(factor) for tangent, factor in pairs if tangent.coefficient]
+
+    def through(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
+        """Return what is to be summed for the tangent of a reduction, of that of what is reduced."""
+        return times(terms, self.slope(algebra, reduction))
 
     def nothing(self, algebra: Algebra, x: str) -> Value:
         """Return a zero of the shape that an input gives to the result."""

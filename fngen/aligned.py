@@ -33,11 +33,15 @@ def of_several(layer: Layer) -> list[str]:
     lines = _at(tuple_lines(used, 4, tail=" = args"))
     if together and len(wide) > 1:
         lines += [f"if {_differ(wide, '.shape', 4)}:"]
-        if not node.raw:
+        torch = _by_torch(layer, ["*args", *numbers])
+        if node.complex and not node.raw:
+            lines += torch
+        elif not node.raw:
             apart = f"not plain or {_differ(wide, '.dtype', 8 + len('not plain or '))}"
-            lines += [f"    if {apart}:"]
-            lines += [f"    {line}" for line in _by_torch(layer, ["*args", *numbers])]
-        lines += [*_together(wide, tensors), *_enough(layer, wide[0])]
+            lines += [f"    if {apart}:", *(f"    {line}" for line in torch)]
+        if node.raw or not node.complex:
+            lines += _together(wide, tensors)
+        lines += _enough(layer, wide[0])
         if ambiguous:
             lines += [f"if {ambiguous}:", *_by_torch(layer, ["*args", *numbers], _TWICE)]
         return lines

@@ -129,7 +129,7 @@ def _gradients(plan: Plan, slopes: Sequence[Value]) -> list[Target]:
     products = [product(cotangent, slope) for slope in slopes]
     if plan.tangent:
         products = list(slopes)
-    if plan.complex:
+    elif plan.complex:
         products = wirtinger.gradients(slopes, cotangent, real=plan.real)
     targets = []
     products += [ZERO] * (len(plan.scalars) - len(products))  # The constants come last.

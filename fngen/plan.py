@@ -123,8 +123,8 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     renamed = _renamed(problem.inputs, aliases, labels, cotangents)
     wanted = [graph for _, graph in problem.results]
     graphs: Sequence[Value] = (problem.value, *partials, *quick, *found.tangents, *problem.named, *wanted)
-    graphs = from_deviations(problem.value, graphs, problem.inputs[0])
-    values = legalise(substitute_all(graphs, renamed), numbers)
+    graphs = from_deviations(problem.value, graphs, problem.inputs[0], complex=problem.complex)
+    values = legalise(substitute_all(graphs, renamed), numbers, complex=problem.complex)
     drops = problem.drops or (problem.dropped,)
     results = tuple(
         dropped(y, d, numbers) for y, d in zip(values[len(values) - len(wanted) :], drops, strict=False)
@@ -147,7 +147,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
         budget=saved,
         reduction=problem.reduction,
         complex=problem.complex,
-        real=wirtinger.is_real(root),
+        real=wirtinger.is_real(problem.value),
         own_tangents=tangents,
         inserted=inserted(problem.dropped),
         insertions=tuple(map(inserted, problem.drops)),

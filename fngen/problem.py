@@ -13,7 +13,6 @@ from fngen.chosen import Chosen, check_fit, chosen
 from fngen.declared import Const, Param
 from fngen.errors import FormulaError, OptionError
 from fngen.ir import (
-    REDUCTIONS,
     Block,
     Kernel,
     Let,
@@ -23,7 +22,6 @@ from fngen.ir import (
     name,
     names,
     number,
-    postorder,
     substitute,
     substitute_all,
 )
@@ -203,10 +201,6 @@ def _reduction(
     inside += root.args if whole else [root]
     check_reductions(reading, inside, spec.consts)
     found = reduced(inside)
-    if spec.complex and found:
-        node = next(n for n in postorder(inside) if n.op in REDUCTIONS)
-        hint = "Apply torch's to the result of a layer."
-        raise reading.error("a complex layer has no reduction inside", node, hint)
     return (root.op, root.args[0]) if whole and not found else (None, root)
 
 

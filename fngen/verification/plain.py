@@ -73,6 +73,13 @@ class Plain:
         dim = dims[x]
         return () if dim is None else (shape[dim],)
 
+    def drawn(self, x: str, low: float, high: float, generator: torch.Generator) -> Tensor:
+        """Return random numbers of an input; complex ones in a square."""
+        learned = {p.name for p in self.problem.params}
+        dtype = torch.complex128 if self.problem.complex and x not in learned else torch.float64
+        share = torch.rand(self.shape_of(x, self.shape), generator=generator, dtype=dtype)
+        return (complex(low, low) if dtype.is_complex else low) + (high - low) * share
+
     def samples(self) -> list[Sample]:
         """Return tensors for which value and gradients are finite, on several scales."""
         generator = torch.Generator().manual_seed(0)
@@ -80,12 +87,7 @@ class Plain:
         scales = ((-1, 1), (0.1, 1), (-3, 3), (0.5, 4))
         for i in range(_TRIES):
             low, high = scales[i % len(scales)]
-            sample = tuple(
-                low
-                + (high - low)
-                * torch.rand(self.shape_of(x, self.shape), generator=generator, dtype=torch.float64)
-                for x in self.problem.inputs
-            )
+            sample = tuple(self.drawn(x, low, high, generator) for x in self.problem.inputs)
             if all(bool(t.isfinite().all()) for t in self.results(sample)):
                 found.append(sample)
             if len(found) == _WANTED:
@@ -123,6 +125,11 @@ def cotangent(value: Tensor) -> Tensor:
     return torch.rand(value.shape, generator=generator, dtype=value.dtype) + 0.5
 
 
+def number(x: Any) -> complex:
+    """Return a number of mpmath as one of Python."""
+    return complex(x) if isinstance(x, mp.mpc) else float(x)
+
+
 @dataclass(frozen=True)
 class Precise:
     """Value and gradients of a formula for one sample, worked out to 60 digits by differences."""
@@ -130,26 +137,33 @@ class Precise:
     problem: Problem
     sample: Sample
 
-    def result(self, index: int, place: int) -> float:
+    def result(self, index: int, place: int) -> complex:
         """Return one element of the value (0) or of the gradient by an input (from 1)."""
         with mp.workdps(DIGITS):
             if not index:
-                return float(self.value(self.grids()).items[place])
+                return number(self.value(self.grids()).items[place])
             if slope := dict(self.problem.grads).get(self.problem.inputs[index - 1]):
                 return float(self.declared(slope, index - 1, place))
-            step = mp.mpf(10) ** -(DIGITS // 3)
-            ahead, behind = (self.total(index - 1, place, s) for s in (step, -step))
-            return float((ahead - behind) / (2 * step))
+            along = self.slope(index - 1, place, mp.one)
+            if not self.sample[index - 1].is_complex():
+                return float(along)
+            return complex(along, self.slope(index - 1, place, mp.j))
+
+    def slope(self, index: int, place: int, direction: Any) -> Any:
+        """Return the derivative of what the cotangent makes of the value, in a direction of one element."""
+        step = mp.mpf(10) ** -(DIGITS // 3)
+        ahead, behind = (self.total(index, place, s * direction) for s in (step, -step))
+        return (ahead - behind) / (2 * step)
 
     def results(self) -> list[Tensor]:
         """Return the value and the gradient by each input."""
         with mp.workdps(DIGITS):
             items = self.value(self.grids()).items
-        shape = Plain(self.problem)(*self.sample).shape
-        found = [torch.tensor([float(v) for v in items], dtype=torch.float64).reshape(shape)]
+        like = Plain(self.problem)(*self.sample)
+        found = [torch.tensor([number(v) for v in items], dtype=like.dtype).reshape(like.shape)]
         for i, x in enumerate(self.sample, 1):
             slopes = [self.result(i, place) for place in range(x.numel())]
-            found.append(torch.tensor(slopes, dtype=torch.float64).reshape(x.shape))
+            found.append(torch.tensor(slopes, dtype=x.dtype).reshape(x.shape))
         return found
 
     def grids(self) -> dict[str, Grid]:
@@ -159,13 +173,14 @@ class Precise:
         found = {}
         for x, t in zip(self.problem.inputs, self.sample, strict=True):
             wide = along_channels(t, rank) if x in channels else t
-            found[x] = Grid(tuple(wide.shape), tuple(map(mp.mpf, wide.flatten().tolist())))
+            found[x] = Grid(tuple(wide.shape), tuple(map(mp.mpmathify, wide.flatten().tolist())))
         return found
 
     def value(self, variables: dict[str, Grid]) -> Grid:
         """Return the value of the formula."""
         root, reduction = self.problem.value, self.problem.reduction
-        return grids.evaluate(value(reduction, root, datum=Over()) if reduction else root, variables)
+        whole = value(reduction, root, datum=Over()) if reduction else root
+        return grids.evaluate(whole, variables, real=not self.problem.complex)
 
     def declared(self, slope: Value, index: int, place: int) -> Any:
         """Return what the cotangent makes of a declared gradient, for one element of its input."""
@@ -179,7 +194,7 @@ class Precise:
 
     def weights(self) -> list[Any]:
         """Return the cotangent."""
-        return list(map(mp.mpf, cotangent(Plain(self.problem)(*self.sample)).flatten().tolist()))
+        return list(map(mp.mpmathify, cotangent(Plain(self.problem)(*self.sample)).flatten().tolist()))
 
     def total(self, index: int, place: int, step: Any) -> Any:
         """Return what the cotangent makes of the value, one element of an input moved."""
@@ -188,4 +203,4 @@ class Precise:
         items = list(variables[x].items)
         items[place] += step
         moved = self.value({**variables, x: Grid(variables[x].shape, tuple(items))})
-        return mp.fsum(w * v for w, v in zip(self.weights(), moved.items, strict=True))
+        return mp.fsum(mp.re(mp.conj(w) * v) for w, v in zip(self.weights(), moved.items, strict=True))

@@ -15,6 +15,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from fngen.errors import VerificationError
 from fngen.problem import Problem
 from fngen.verification.judges import excused, wanted
+from fngen.verification.mixtures import real_tensors, together
 from fngen.verification.plain import Plain, Precise, Sample, cotangent, results_of
 from fngen.verification.reference import torch_differentiates
 from fngen.verification.report import Check, Report
@@ -109,6 +110,7 @@ class TensorSubject:
             ("forward mode", lambda: [self.forward_mode()]),
             ("broadcasting", lambda: [self.broadcasting()]),
             ("module", lambda: [self.module()]),
+            *([("real inputs", lambda: [self.real_inputs()])] if self.plain.problem.complex else []),
             ("gradcheck", lambda: [self.judged("gradcheck", gradcheck, check_forward_ad=True)]),
             ("gradgradcheck", lambda: [self.judged("gradgradcheck", gradgradcheck)]),
         ]
@@ -145,10 +147,12 @@ class TensorSubject:
             tangents = tuple(cotangent(x) - 0.9 for x in sample)
             got = torch.func.jvp(self.apply, sample, tangents)[1]
             pairs = list(zip(vjp(cotangent(output)), tangents, strict=True))
-            want, size = sum((g * t).sum() for g, t in pairs), sum((g * t).abs().sum() for g, t in pairs)
+            want, size = together(pairs), sum((g * t).abs().sum() for g, t in pairs)
             if got.shape != output.shape:
                 return Check("forward mode", False, self.count, detail=f"shape {tuple(got.shape)}")
-            if not bool(((got * cotangent(output)).sum() - want).abs() <= 1e-7 * size + 1e-300):
+            if got.dtype != output.dtype:
+                return Check("forward mode", False, self.count, detail=f"{got.dtype} for {output.dtype}")
+            if not bool((together([(cotangent(output), got)]) - want).abs() <= 1e-7 * size + 1e-300):
                 detail = "the tangent is not what the gradients say"
                 return Check("forward mode", False, self.count, detail=detail)
         return Check("forward mode", True, self.count)
@@ -179,6 +183,13 @@ class TensorSubject:
                     return Check("broadcasting", False, n, detail=detail)
                 n += 1
         return Check("broadcasting", True, n)
+
+    def real_inputs(self) -> Check:
+        """Compare with the plain formula where some of the inputs are real tensors."""
+        if not self.native:
+            return Check("real inputs", True, 0, detail="torch does not differentiate the formula")
+        fault = real_tensors(self.apply, self.plain, self.found[0])
+        return Check("real inputs", not fault, self.count, detail=fault)
 
     def module(self) -> Check:
         """Compare the module with the function, and with the formula at other constants."""
@@ -215,7 +226,7 @@ class TensorSubject:
         return Check(name, True, self.count)
 
 
-def _compared(got: Tensor, want: Tensor, precise: Callable[[int], float]) -> tuple[float, str]:
+def _compared(got: Tensor, want: Tensor, precise: Callable[[int], complex]) -> tuple[float, str]:
     """Return the worst relative error, and what is wrong: where the two differ, 60 digits decide."""
     if (got.shape, got.dtype) != (want.shape, want.dtype):
         return 0.0, f"{got.dtype} of shape {tuple(got.shape)} for {want.dtype} of {tuple(want.shape)}"
