@@ -84,21 +84,12 @@ class ComplexAdjoints(Adjoints):
     def moved(self, algebra: Algebra, segment: Segment, done: Mapping[Value, Term]) -> list[Term]:
         """Return the terms of a segment's tangent."""
         terms, whole = list[Term](), self.real(segment.graph)
-        for leaf, (ahead, behind, mirrored) in segment.slopes.items():
-            tangent = done[leaf]
-            if not tangent.coefficient:
-                continue
-            along = tangent.times(self.term(algebra, ahead))
-            if whole:
-                terms.append(self.real_part(algebra, along))
-            elif ahead is behind:  # Only the real part of the leaf counts.
-                terms.append(_twice(self.real_part(algebra, tangent)).times(self.term(algebra, ahead)))
-            elif mirrored is behind:
-                terms.append(_twice(self.real_part(algebra, along)))
-            else:
-                across = self.conjugate(tangent).times(self.term(algebra, behind))
-                terms += [t for t in (along, across) if t.coefficient]
-        return terms
+        for leaf, (ahead, behind, _) in segment.slopes.items():
+            along = done[leaf].times(self.term(algebra, ahead))
+            across = self.conjugate(done[leaf]).times(self.term(algebra, behind))
+            # Not by a real part where the result may be complex: the tangent has its type.
+            terms += [self.real_part(algebra, along)] if whole else [along, across]
+        return [t for t in terms if t.coefficient]
 
     def through(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
         """Return what is to be summed for the tangent of a reduction, of that of what is reduced."""
@@ -110,9 +101,12 @@ class ComplexAdjoints(Adjoints):
     def slope(self, algebra: Algebra, reduction: Value) -> Term:
         """Return the derivative of a reduction by an element; of a real one, twice that by its conjugate."""
         term = super().slope(algebra, reduction)
-        # The sign of a complex number.
-        images = rewrite(term.powers, lambda n: value("sgn", *n.args) if n.op == "sign" else n)
+        images = rewrite(term.powers, self.signed)
         return Term(term.coefficient, {images[f]: n for f, n in term.powers.items()})
+
+    def signed(self, node: Value) -> Value:
+        """Return the complex sign for that of a complex number, which the rule of a norm has."""
+        return value("sgn", *node.args) if node.op == "sign" and not self.real(node.args[0]) else node
 
     def nothing(self, algebra: Algebra, x: str) -> Value:
         """Return a zero of the shape that an input gives to the result."""
@@ -144,8 +138,9 @@ class ComplexAdjoints(Adjoints):
     def real_part(self, algebra: Algebra, term: Term) -> Term:
         """Return the real part of a term: what is real stands before it."""
         rest = {f: n for f, n in term.powers.items() if not self.real(f)}
-        if not rest:
-            return term
+        if set(rest) <= {wirtinger.UNIT}:
+            n = rest.get(wirtinger.UNIT, 0)
+            return term.without(rest).times(Term(Fraction((1, 0, -1, 0)[n % 4])))
         same = all(f.op == "conj" for f in rest)  # A number and its conjugate have one real part.
         inside = {f.args[0] if same else f: n for f, n in rest.items()}
         real = value("re", algebra.value([Term(Fraction(1), inside)]))

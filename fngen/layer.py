@@ -102,7 +102,7 @@ def _node(
         quick = eager.build(formula, room, partial(_gradients, plan), raw)
     node = Node(plan.function, plan.cls, plan.names, plan.scalars, plan.leaves, forward, backward, jvp)
     if plan.complex:
-        narrow = wirtinger.has_unit(slopes) or len(plan.names.inputs) > 1
+        narrow = wirtinger.has_unit([*slopes, tangent]) or len(plan.names.inputs) > 1
         node = replace(node, narrow_gradients=narrow, narrow_tangent=narrow and not plan.real)
     node = replace(node, scalar_cotangent=plan.scalar_cotangent)
     return replace(

@@ -82,6 +82,8 @@ class _Legaliser:
         """Return a variable that ``node`` depends on, no larger than it is; None for a constant."""
 
         def visit(n: Value, args: list[Value | None]) -> Value | None:
+            if n.op == "count":
+                return None  # A Python number, of which torch.where would make a float32 tensor.
             found = sorted(filter(None, args), key=lambda a: a.op != "name")
             return n if n.op == "name" or (found and n.op in REDUCTIONS) else next(iter(found), None)
 
