@@ -10,33 +10,42 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 from fngen.algebra import ZERO, add
 from fngen.declared import Param
 from fngen.derivatives import COTANGENT, Derivatives, Joint, cotangent_of
 from fngen.differentiate import partials
-from fngen.ir import REDUCTIONS, Value, is_number, name, names, postorder, substitute_all, value
+from fngen.ir import REDUCTIONS, Value, fold, is_number, name, names, postorder, substitute_all, value
 from fngen.joints import holes_of, joints, meetings
 from fngen.language.reduction_rules import slope
 from fngen.monomials import Algebra
 from fngen.spans import NOTHING, Span, of_inputs, spans, tracked
-from fngen.terms import Term
+from fngen.terms import Term, times
 
 _MANY = 8
 """Terms of an adjoint beyond which it is a value of its own."""
 
 
+Partials = tuple[Value, ...]
+"""The derivative by a variable; in complex numbers there are several."""
+
+
 @dataclass(frozen=True)
 class Segment:
-    """A formula between reductions, and its derivative by each variable and reduction in it."""
+    """A formula between reductions, and its derivatives by each variable and reduction in it."""
 
     reduction: Value | None
     graph: Value
-    slopes: Mapping[Value, Value]
+    slopes: Mapping[Value, Partials]
 
 
 def derivatives(
-    root: Value, inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
+    root: Value,
+    inputs: tuple[str, ...],
+    params: tuple[Param, ...],
+    named: Collection[Value],
+    declared: Mapping[str, Value] = MappingProxyType({}),
 ) -> Derivatives:
     """Return the gradients and the tangent of a formula.
 
@@ -45,13 +54,14 @@ def derivatives(
         inputs: Its inputs, the parameters among them.
         params: The parameters.
         named: The intermediates that the user named.
+        declared: What stands for the derivative by some of the inputs.
 
     Raises:
         NoDerivative: If a function in it has no known derivative by an argument that
             depends on an input.
     """
-    every = tracked([root], params)
-    adjoints = Adjoints(root, inputs, of_inputs(inputs, params, every), every, named)
+    every = tracked([root, *declared.values()], params)
+    adjoints = Adjoints(root, inputs, of_inputs(inputs, params, every), every, named, declared)
     return Derivatives(adjoints.gradients(), (adjoints.tangent(),))
 
 
@@ -103,6 +113,7 @@ class Adjoints:
         known: What each of them spans.
         every: All dimensions that are reduced.
         named: The intermediates that the user named.
+        declared: What stands for the derivative by some of the inputs.
     """
 
     def __init__(
@@ -112,13 +123,18 @@ class Adjoints:
         known: Mapping[str, Span],
         every: Span,
         named: Collection[Value],
+        declared: Mapping[str, Value] = MappingProxyType({}),
     ) -> None:
-        self.root, self.inputs, self.named = root, inputs, named
+        self.root, self.inputs, self.named, self.declared = root, inputs, named, declared
         self.known, self.every = known, every
         self.counted = inputs[0]
-        self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root]))
-        self.reductions = [n for n in postorder([root]) if n.op in REDUCTIONS]
-        self.holes = {r: name(f"reduction {i}!") for i, r in enumerate(self.reductions)}
+        self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root, *declared.values()]))
+        reductions = [n for n in postorder([root]) if n.op in REDUCTIONS]
+        self.holes = {r: name(f"reduction {i}!") for i, r in enumerate(reductions)}
+        moves = fold([root], lambda n, args: any(args) or (n.op == "name" and n.datum not in declared))
+        self.reductions = [r for r in reductions if moves[r]]
+        self.variables = {*(x for x in inputs if x not in declared)}
+        self.variables |= {str(self.holes[r].datum) for r in self.reductions}
 
     def algebra(self, known: Mapping[str, Span]) -> Algebra:
         """Return the algebra of terms with other names in them."""
@@ -134,18 +150,22 @@ class Adjoints:
     def segment(self, reduction: Value | None, graph: Value) -> Segment:
         """Return one segment with its derivatives."""
         local, *marked = substitute_all([graph, *self.named], self.holes)
-        variables = [x for x in names([local]) if x in self.inputs or name(x) in self.holes.values()]
+        variables = [x for x in names([local]) if x in self.variables]
         order = postorder([local])
         cuts = [n for n in marked if n in set(order) and n.args]
         cuts += [
             n.args[0] for n in order if n.op in ("sqrt", "rsqrt", "pow") and n.args[0].op in ("add", "sub")
         ]
-        found = partials(local, variables, cuts)
+        found = self.partials(local, variables, cuts)
         actual = {hole: r for r, hole in self.holes.items()}
-        slopes = substitute_all(found, actual)
         leaves = [actual.get(name(x), name(x)) for x in variables]
-        wanted = {leaf: s for leaf, s in zip(leaves, slopes, strict=True) if not is_number(s, 0)}
+        slopes = {leaf: tuple(substitute_all(s, actual)) for leaf, s in zip(leaves, found, strict=True)}
+        wanted = {leaf: s for leaf, s in slopes.items() if not all(is_number(d, 0) for d in s)}
         return Segment(reduction, graph, wanted)
+
+    def partials(self, root: Value, variables: Sequence[str], named: Collection[Value]) -> list[Partials]:
+        """Return the derivatives of a formula between reductions."""
+        return [(slope,) for slope in partials(root, variables, named)]
 
     def gradients(self) -> tuple[Value, ...]:
         """Return the gradient by each input, in terms of the inputs and the cotangent."""
@@ -164,10 +184,16 @@ class Adjoints:
             if segment.reduction is not None:
                 seed = self.spread(algebra, segment.reduction, arriving.get(segment.reduction, []))
             wide = algebra.span(segment.graph)
-            for leaf, by in segment.slopes.items():
-                factor, narrow = algebra.term(by), algebra.span(leaf)
-                terms = (algebra.sum(t.times(factor), wide - narrow, leaf) for t in seed)
+            for leaf in segment.slopes:
+                narrow = algebra.span(leaf)
+                pulled = self.pulled(algebra, segment, leaf, seed)
+                terms = (algebra.sum(t, wide - narrow, leaf) for t in pulled)
                 arriving.setdefault(leaf, []).extend(t for t in terms if t.coefficient)
+        for x, by in self.declared.items():
+            lost = (span | algebra.span(by)) - self.known[x]
+            arriving[name(x)] = [
+                algebra.sum(algebra.term(name(COTANGENT)).times(algebra.term(by)), lost, name(x))
+            ]
         return {x: algebra.finished(arriving[name(x)]) for x in self.inputs}
 
     def filled(self, graph: Value, x: str, below: Iterable[str] = ()) -> Value:
@@ -185,11 +211,17 @@ class Adjoints:
                 graph = value("expand", graph, name(y))
         return graph
 
+    def pulled(self, algebra: Algebra, segment: Segment, leaf: Value, seed: list[Term]) -> list[Term]:
+        """Return the cotangent of a leaf, of that of what it is in."""
+        return times(seed, algebra.term(*segment.slopes[leaf]))
+
     def spread(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
         """Return the cotangent of what is reduced, of that of the result."""
-        if len(terms) > _MANY:
-            terms = [algebra.term(algebra.finished(terms))]
-        return [t.times(self.slope(algebra, reduction)) for t in terms]
+        return times(self.few(algebra, terms), self.slope(algebra, reduction))
+
+    def few(self, algebra: Algebra, terms: list[Term]) -> list[Term]:
+        """Return a sum as one value, where it is long."""
+        return [algebra.term(algebra.finished(terms))] if len(terms) > _MANY else terms
 
     def slope(self, algebra: Algebra, reduction: Value) -> Term:
         """Return the derivative of a reduction by an element."""
@@ -204,10 +236,14 @@ class Adjoints:
         for segment in reversed(list(self.segments())[1:]):
             reduction = segment.reduction
             assert reduction is not None
-            factor, dims = self.slope(algebra, reduction), algebra.dims_of(reduction)
-            moved = [t.times(factor) for t in self.moved(algebra, segment, done)]
-            done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in moved))
-        total = algebra.finished(self.moved(algebra, self.segment(None, self.root), done))
+            dims, moved = algebra.dims_of(reduction), self.moved(algebra, segment, done)
+            through = self.through(algebra, reduction, moved)
+            done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in through))
+        terms = self.moved(algebra, self.segment(None, self.root), done)
+        for x, by in self.declared.items():
+            lost = (self.known[x] | algebra.span(by)) - algebra.span(self.root)
+            terms.append(algebra.sum(done[name(x)].times(algebra.term(by)), lost))
+        total = algebra.finished(terms)
         for x in (x for x in self.inputs if x in names([self.root])):
             if f"{x}!" not in names([total]) or algebra.span(total) < algebra.span(self.root):
                 total = add(total, self.nothing(algebra, x))
@@ -215,8 +251,12 @@ class Adjoints:
 
     def moved(self, algebra: Algebra, segment: Segment, done: Mapping[Value, Term]) -> list[Term]:
         """Return the terms of a segment's tangent."""
-        pairs = ((done[leaf], algebra.term(by)) for leaf, by in segment.slopes.items())
+        pairs = ((done[leaf], algebra.term(*by)) for leaf, by in segment.slopes.items())
         return [tangent.times(factor) for tangent, factor in pairs if tangent.coefficient]
+
+    def through(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
+        """Return what is to be summed for the tangent of a reduction, of that of what is reduced."""
+        return times(terms, self.slope(algebra, reduction))
 
     def nothing(self, algebra: Algebra, x: str) -> Value:
         """Return a zero of the shape that an input gives to the result."""

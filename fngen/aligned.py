@@ -12,13 +12,14 @@ from fngen.several import Several
 _TORCH = "# Of inputs that differ where it reduces, torch derives the formula itself."
 """So of a parameter of another shape than its own."""
 _UNEQUAL = 'raise ValueError("along what is reduced the inputs must have one size")'
+_TWICE = 'raise ValueError("a dimension is counted from both ends: give it one number")'
 
 
 def of_one(layer: Layer, x: str) -> list[str]:
     """Return the statements for a function of one tensor."""
     lines = _enough(layer, x)
     if _ambiguous(layer):
-        lines += [f"if {_ambiguous(layer)}:", *_by_torch(layer, [x, *layer.numbers])]
+        lines += [f"if {_ambiguous(layer)}:", *_by_torch(layer, [x, *layer.numbers], _TWICE)]
     return lines
 
 
@@ -31,18 +32,26 @@ def of_several(layer: Layer) -> list[str]:
     together = layer.alignment.together
     lines = _at(tuple_lines(tensors, 4, tail=" = args"))
     larger = [_larger(x, dim) for x, dim in layer.alignment.elsewhere.items() if x in tensors]
+    unequal: list[str] = []
     if together and len(wide) > 1:
-        apart = f"not plain or {_differ(wide, '.dtype', 8 + len('not plain or '))}"
-        lines += [f"if {_differ(wide, '.shape', 4)}:", f"    if {apart}:"]
-        lines += [f"    {line}" for line in _by_torch(layer, ["*args", *numbers])]
-        lines += _together(wide, tensors)
-        conditions = []
+        lines += [f"if {_differ(wide, '.shape', 4)}:"]
+        torch = _by_torch(layer, ["*args", *numbers])
+        if node.complex and not node.raw:
+            lines += torch
+        elif not node.raw:
+            apart = f"not plain or {_differ(wide, '.dtype', 8 + len('not plain or '))}"
+            lines += [f"    if {apart}:", *(f"    {line}" for line in torch)]
+        if node.raw or not node.complex:
+            lines += _together(wide, tensors)
     else:
         groups = layer.alignment.groups
-        conditions = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
-    conditions += [*filter(None, [_ambiguous(layer)]), *larger]
-    if conditions:
-        lines += [*if_lines(conditions, "or", 4), *_by_torch(layer, ["*args", *numbers])]
+        unequal = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
+    unequal += larger
+    twice = [_ambiguous(layer)] if _ambiguous(layer) else []
+    cases = [(unequal, _UNEQUAL), (twice, _TWICE)] if node.raw else [(unequal + twice, "")]
+    for conditions, refusal in cases:
+        if conditions:
+            lines += [*if_lines(conditions, "or", 4), *_by_torch(layer, ["*args", *numbers], refusal)]
     lines += _enough(layer, wide[0])
     return lines if len(lines) > 1 else []
 
@@ -72,10 +81,10 @@ def _larger(param: str, dim: int | None) -> str:
     return f"{param}.numel() != {param}.shape[{'-1:' if dim < 0 else ':1'}].numel()"
 
 
-def _by_torch(layer: Layer, args: list[str]) -> list[str]:
-    """Return the statements that leave the derivatives to torch, where it has them."""
+def _by_torch(layer: Layer, args: list[str], refusal: str = _UNEQUAL) -> list[str]:
+    """Return the statements that leave the derivatives to torch, where it has them; else a refusal."""
     if layer.main.raw:
-        return [f"    {_UNEQUAL}"]
+        return [f"    {refusal}"]
     node, value = layer.main, f"{layer.main.reverse}.forward("
     if isinstance(node, Several):
         return [

@@ -74,18 +74,25 @@ class Alignment:
         return [(dims, along) for along, dims in found.items()]
 
 
-def alignment(roots: Sequence[Value], inputs: Mapping[str, str], params: Sequence[Param]) -> Alignment:
+def alignment(
+    roots: Sequence[Value],
+    inputs: Mapping[str, str],
+    params: Sequence[Param],
+    declared: Sequence[Value] = (),
+) -> Alignment:
     """Return what a formula's node takes for granted.
 
     Args:
         roots: The formula, or those of several outputs.
         inputs: The node's name of each input.
         params: The parameters.
+        declared: The declared gradients.
     """
-    every, named = tracked(roots, params), reduced(roots)
+    graphs = [*roots, *declared]
+    every, named = tracked(graphs, params), reduced(graphs)
     known = {x: span for x, span in of_inputs(inputs, params, every).items() if x in inputs}
     wide = {x for x, span in known.items() if span}
-    parts = [p for p in _parts(roots, wide) if p]
+    parts = [p for p in _parts([*roots, *_reduced_in(graphs)], wide) if p]
     full = all(known[x] == every for x in wide)
     return Alignment(
         tuple(sorted(d for d in named if d is not None)),
@@ -96,10 +103,14 @@ def alignment(roots: Sequence[Value], inputs: Mapping[str, str], params: Sequenc
     )
 
 
-def _parts(roots: Sequence[Value], wide: set[str]) -> list[set[str]]:
-    """Return which inputs are in the formula and in what each reduction takes, not below another one."""
+def _reduced_in(graphs: Sequence[Value]) -> list[Value]:
+    return [n.args[0] for n in postorder(graphs) if n.op in REDUCTIONS]
+
+
+def _parts(tops: Sequence[Value], wide: set[str]) -> list[set[str]]:
+    """Return which inputs are in each graph, not below a reduction."""
     found = []
-    for top in [*roots, *(n.args[0] for n in postorder(roots) if n.op in REDUCTIONS)]:
+    for top in tops:
         part, stack = set[str](), [top]
         while stack:
             node = stack.pop()

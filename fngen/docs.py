@@ -12,7 +12,7 @@ from fngen.node import Layer
 from fngen.printing.latex import LatexPrinter, symbol
 from fngen.problem import Problem
 from fngen.softmax import with_softmax
-from fngen.spans import of_inputs, reduced, spans
+from fngen.spans import spans
 from fngen.wirtinger import listed
 
 _LONGEST_PARTIAL = 160
@@ -75,9 +75,7 @@ def _without(problem: Problem) -> str:
 
 def _kept(problem: Problem) -> str:
     """Return which dimensions the result has with one element, for it was asked to keep them."""
-    every = reduced([problem.value])
-    known = of_inputs(problem.inputs, problem.params, every)
-    gone = every - problem.dropped - spans([problem.value], known)[problem.value] - {None}
+    gone = problem.every - problem.dropped - spans([problem.value], problem.spans)[problem.value] - {None}
     dims = " and ".join(str(d) for d in sorted(d for d in gone if d is not None))
     return f", but of size 1 along dimension{'s' * (len(gone) > 1)} {dims}" if gone else ""
 
@@ -140,7 +138,8 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
             rows.append(f"{symbol(label)} = {printer.print(with_softmax(substitute(graph, known)))}")
     rows += [] if problem.results else [equation(problem)]
     if problem.reduces:
-        return _within_reason([*rows, *([] if problem.results else _gradients(problem, partials, known))])
+        shown = not problem.results and problem.reduction != "mean"
+        return _within_reason([*rows, *(_gradients(problem, partials, known) if shown else [])])
     entries = listed(problem, partials)
     declared = {name(x) for x, _ in problem.grads}
     slopes = substitute_all([entry.slope for entry in entries], known)
@@ -158,14 +157,16 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
 
 def _gradients(problem: Problem, gradients: tuple[Value, ...], known: dict[Value, Value]) -> list[str]:
     r"""Return ``\bar x = ...`` for each input: the gradient by it, of that by the result."""
-    printer = LatexPrinter()
-    known = known | {problem.value: name(problem.output), name(COTANGENT): value("bar", name(problem.output))}
+    printer, declared = LatexPrinter(), dict(problem.grads)
+    known = known | {name(COTANGENT): value("bar", name(problem.output))}
+    known |= {} if problem.grads else {problem.value: name(problem.output)}
     rows = []
     for x, graph in zip(problem.inputs, substitute_all(gradients, known), strict=True):
         graph = with_softmax(graph.args[0] if graph.op == "expand" else graph)
         text = printer.print(graph)
         if len(text) <= _LONGEST_PARTIAL and _breaks(text):
-            rows.append(f"{printer.print(value('bar', name(x)))} = {text}")
+            sign = ":=" if x in declared else "="
+            rows.append(f"{printer.print(value('bar', name(x)))} {sign} {text}")
     return rows
 
 

@@ -10,6 +10,7 @@ from itertools import islice
 from fngen import economy
 from fngen.buffers import ALIASES, CHEAP, distinct, reuse
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
+from fngen.functions import TABLE
 from fngen.fuse import fuse
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
 from fngen.keep import kept
@@ -45,7 +46,8 @@ class Eager:
         parts: The statements of the gradients, or those of each joint's part.
         keeps: The names of what it keeps, the leaves first.
         wanted: For each of them the inputs whose gradients need it, as a bit mask.
-        cut: Whether the formula stops gradients, which the statements do not.
+        bare: Whether torch differentiates the statements otherwise than the layer: they stop no
+            gradient, and call functions as torch has them, with a derivative or without.
     """
 
     forward: Body
@@ -53,7 +55,7 @@ class Eager:
     parts: tuple[Rows, ...]
     keeps: tuple[str, ...]
     wanted: tuple[int, ...]
-    cut: bool = False
+    bare: bool = False
 
     @property
     def backward(self) -> Body:
@@ -94,7 +96,9 @@ def build(formula: Formula, printer: Printer) -> Eager:
     parts = tuple(backward.part(p, targets) for p, targets in zip(formula.pulls, made, strict=True))
     keeps = tuple(dict.fromkeys([*formula.leaves, *(str(v.datum) for v in saved.values())]))
     users = _users(formula, keeps, rows, common, parts)
-    return Eager(forward, common, parts, keeps, tuple(users.values()), cut)
+    graphs = postorder(slope for row in rows for slope in row)
+    bare = cut or any(n.op in TABLE and not TABLE[n.op].native for n in graphs)
+    return Eager(forward, common, parts, keeps, tuple(users.values()), bare)
 
 
 def _users(

@@ -10,6 +10,7 @@ from typing import Any
 
 from fngen import grids
 from fngen.grids import Grid
+from fngen.ir import Over, value
 from fngen.numeric import mp_evaluate
 from fngen.problem import Problem
 from fngen.spans import reduced
@@ -18,8 +19,6 @@ _VECTORS = ((-1.0, 0.0, 1.0), (1.0, 2.0, 3.0), (0.5, 1.0, 1.5), (0.2, 0.4, 0.6),
 _COMPLEX_VECTORS = ((1 + 2j, 3 - 1j), (0.5 + 1j, 1 - 0.5j), (0.2 - 0.4j, 0.6 + 0.1j), (2 + 3j, -1 + 1j))
 _SCALARS = (3.0, 0.5, 2.0, 1.0, 0.1, -1.0)
 _TRIES = 60
-_SIZE = 3
-"""Elements of a vector."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,8 @@ def example(problem: Problem) -> Example | None:
             values = [total if problem.reduction == "sum" or total is None else total / len(values)]
         shown = _tensor(values, scalar=bool(problem.reduction))
         if shown:
-            first = f"torch.tensor([{', '.join(str(x).strip('()') for x in vector)}])"
             others = (f"torch.tensor({s})" for s in scalars)
-            return Example((first, *others), shown, learned=bool(learned))
+            return Example((_vector(vector), *others), shown, learned=bool(learned))
     return None
 
 
@@ -66,22 +64,27 @@ def _of_vectors(problem: Problem) -> Example | None:
     """Return an example in which every input is a vector, for a formula that reduces one dimension or all."""
     from mpmath import mp
 
-    if reduced([problem.value]) - {0, -1, None}:
+    if reduced(problem.graphs) - {0, -1, None}:
         return None
     count = len(problem.inputs) - len(problem.params)
-    learned = {p.name: Grid((_SIZE,), (mp.mpf(p.init),) * _SIZE) for p in problem.params if p.dim is not None}
+    choice = _COMPLEX_VECTORS if problem.complex else _VECTORS
+    size = len(choice[0])
+    learned = {p.name: Grid((size,), (mp.mpf(p.init),) * size) for p in problem.params if p.dim is not None}
     learned |= {p.name: grids.number(mp.mpf(p.init)) for p in problem.params if p.dim is None}
-    for first in range(len(_VECTORS)):
-        vectors = [_VECTORS[(first + i) % len(_VECTORS)] for i in range(count)]
-        variables = [Grid((_SIZE,), tuple(map(mp.mpf, v))) for v in vectors]
+    for first in range(len(choice)):
+        vectors = [choice[(first + i) % len(choice)] for i in range(count)]
+        variables = [Grid((len(v),), tuple(map(mp.mpmathify, v))) for v in vectors]
         with mp.workdps(20):
             named = dict(zip(problem.inputs, variables, strict=False))
-            found = grids.evaluate(problem.value, named | learned).items
-            values: list[complex | None] = [float(v) if mp.isfinite(v) else None for v in found]
+            root = (
+                value(problem.reduction, problem.value, datum=Over()) if problem.reduction else problem.value
+            )
+            found = grids.evaluate(root, named | learned, real=not problem.complex).items
+            values = [_number(v) for v in found]
         if not all(map(_is_whole, values)) and (
-            shown := _tensor(values, scalar=len(found) == 1 and bool(problem.dropped))
+            shown := _tensor(values, scalar=len(found) == 1 and bool(problem.dropped or problem.reduction))
         ):
-            return Example(tuple(f"torch.tensor({list(v)})" for v in vectors), shown, _SIZE, bool(learned))
+            return Example(tuple(map(_vector, vectors)), shown, size, bool(learned))
     return None
 
 
@@ -103,11 +106,21 @@ def _value(problem: Problem, point: tuple[complex, ...]) -> tuple[complex | None
     with mp.workdps(20):
         variables = {x: mp.mpmathify(v) for x, v in zip(problem.inputs, point, strict=True)}
         values = mp_evaluate([problem.value], variables)
-        result = values[problem.value]
-        if not mp.isfinite(result):
-            return None, False
-        number = complex(result) if isinstance(result, mp.mpc) else float(result)
-        return number, all(map(_is_single, values.values()))
+        number = _number(values[problem.value])
+        return number, number is not None and all(map(_is_single, values.values()))
+
+
+def _number(x: Any) -> complex | None:
+    """Return a number of mpmath as one of Python, None for one that is not finite."""
+    from mpmath import mp
+
+    if not mp.isfinite(x):
+        return None
+    return complex(x) if isinstance(x, mp.mpc) else float(x)
+
+
+def _vector(numbers: tuple[complex, ...]) -> str:
+    return f"torch.tensor([{', '.join(str(x).strip('()') for x in numbers)}])"
 
 
 def _is_whole(x: complex | None) -> bool:

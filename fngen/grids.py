@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -36,19 +36,29 @@ def number(x: Any) -> Grid:
     return Grid((), (x,))
 
 
-def evaluate(root: Value, variables: Mapping[str, Grid]) -> Grid:
-    """Return the value of a formula at mpmath's current precision, NaN where there is none."""
+def evaluate(root: Value, variables: Mapping[str, Grid], *, real: bool = True) -> Grid:
+    """Return the value of a formula at mpmath's current precision, NaN where there is none.
+
+    Args:
+        root: The formula.
+        variables: Its inputs.
+        real: Whether a complex value is none.
+    """
 
     def visit(node: Value, args: list[Grid]) -> Grid:
         if node.op == "name":
             return variables[str(node.datum)]
         if isinstance(node.datum, Over):
             return _reduced(node.op, args[0], node.datum)
-        shape = _broadcast([a.shape for a in args])
-        indices = product(*map(range, shape))
-        return Grid(shape, tuple(mp_apply(node, [a.at(i) for a in args]) for i in indices))
+        items = tuple(mp_apply(node, [a.at(i) for a in args], real=real) for i in indices(args))
+        return Grid(_broadcast([a.shape for a in args]), items)
 
     return fold([root], visit)[root]
+
+
+def indices(grids: Sequence[Grid]) -> Iterator[Shape]:
+    """Return the indices of what grids broadcast to."""
+    return product(*map(range, _broadcast([g.shape for g in grids])))
 
 
 def _broadcast(shapes: Sequence[Shape]) -> Shape:
@@ -77,7 +87,7 @@ def _variance(x: list[Any], correction: Any) -> Any:
 
     mean = mp.fsum(x) / len(x)
     free = len(x) - float(correction)
-    return mp.fsum((e - mean) ** 2 for e in x) / free if free > 0 else mp.nan
+    return mp.fsum(abs(e - mean) ** 2 for e in x) / free if free > 0 else mp.nan
 
 
 def _norm(x: list[Any], order: Any) -> Any:
@@ -92,7 +102,8 @@ def _norm(x: list[Any], order: Any) -> Any:
 def _logsumexp(x: list[Any], _: Any) -> Any:
     from mpmath import mp
 
-    return mp.log(mp.fsum(mp.exp(e - max(x)) for e in x)) + max(x)
+    largest = max(mp.re(e) for e in x)
+    return mp.log(mp.fsum(mp.exp(e - largest) for e in x)) + largest
 
 
 def _deviation(x: list[Any], correction: Any) -> Any:

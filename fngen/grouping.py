@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from fngen.algebra import ONE, div, is_gate, is_negative, mul, product_of
-from fngen.ir import Value, fold, number, rebuild, value
+from fngen.ir import CONDITIONS, Value, fold, number, postorder, rebuild, value
 from fngen.spans import Span
 
 Factor = tuple[Value, int]
@@ -20,6 +20,8 @@ def grouped(root: Value, atoms: Iterable[Value], span: Callable[[Value], Span]) 
         span: Says which reduced dimensions a node has in full.
     """
     kept = {atom: atom for atom in atoms}
+    # What is compared stays too: the largest element is equal to itself, in another order it is not.
+    kept |= {n: n for n in postorder([root]) if n.op in CONDITIONS}
 
     def visit(node: Value, args: list[Value]) -> Value:
         node = rebuild(node, args) if args else node
@@ -32,7 +34,9 @@ def _product(node: Value, kept: dict[Value, Value], span: Callable[[Value], Span
     factors = _factors(node, kept)
     whole = span(node)
     narrow = [f for f in factors if span(f[0]) < whole]
-    if len(narrow) < 2 or not any(span(f[0]) for f in factors) or all(f[0].op == "number" for f in narrow):
+    if len(narrow) in (0, 1, len(factors)) or all(f[0].op == "number" for f in narrow):
+        return node
+    if not any(span(f[0]) for f in factors):
         return node
     wide = [f for f in factors if f not in narrow]
     top, bottom = (product_of([f for f, n in narrow if n == sign]) for sign in (1, -1))

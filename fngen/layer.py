@@ -68,7 +68,8 @@ def _alignment(problem: Problem, aliases: dict[str, str]) -> Alignment:
     if not problem.reduces:
         return Alignment()
     roots = [graph for _, graph in problem.results] or [problem.value]
-    return alignment(roots, {x: aliases[x] for x in problem.inputs}, problem.params)
+    declared = [slope for _, slope in problem.grads]
+    return alignment(roots, {x: aliases[x] for x in problem.inputs}, problem.params, declared)
 
 
 def _node(
@@ -88,7 +89,7 @@ def _node(
         quick = eager.build(_formula(plan, root, room, always, taken, lean=lean), raw)
     node = Node(plan.function, plan.cls, plan.names, plan.scalars, plan.leaves, forward, backward, jvp)
     if plan.complex:
-        narrow = wirtinger.has_unit(slopes) or len(plan.names.inputs) > 1
+        narrow = wirtinger.has_unit([*slopes, tangent]) or len(plan.names.inputs) > 1
         node = replace(node, narrow_gradients=narrow, narrow_tangent=narrow and not plan.real)
     node = replace(node, scalar_cotangent=plan.scalar_cotangent)
     return replace(
@@ -145,7 +146,7 @@ def _gradients(plan: Plan, slopes: Sequence[Value]) -> list[Target]:
     products = [product(cotangent, slope) for slope in slopes]
     if plan.tangent:
         products = list(slopes)
-    if plan.complex:
+    elif plan.complex:
         products = wirtinger.gradients(slopes, cotangent, real=plan.real)
     targets = []
     products += [ZERO] * (len(plan.scalars) - len(products))  # The constants come last.

@@ -55,4 +55,9 @@ def _across_reductions(parsed: Problem) -> Derivatives:
     if parsed.results:
         outputs = [y for _, y in parsed.results]
         return adjoints.of_several(outputs, parsed.inputs, parsed.params, tuple(parsed.named))
-    return adjoints.derivatives(parsed.value, parsed.inputs, parsed.params, parsed.named)
+    if parsed.complex:
+        from fngen import complex_adjoints
+
+        return complex_adjoints.derivatives(parsed.value, parsed.inputs, parsed.params, parsed.named)
+    declared = dict(parsed.grads)
+    return adjoints.derivatives(parsed.value, parsed.inputs, parsed.params, parsed.named, declared)

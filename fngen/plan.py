@@ -58,6 +58,7 @@ class Plan:
         """Whether the cotangent of a reduction may stay a number: the only derivative has the shape."""
         return (
             self.reduction is not None
+            and not self.own_tangents
             and len(self.partials) == 1
             and self.names.inputs[0] in names(self.partials)
         )
@@ -85,7 +86,8 @@ class Plan:
     def _through_output(self) -> tuple[Value, ...]:
         graphs = (*self.partials, *self.own_tangents)
         through = substitute_all(graphs, {self.value: name(self.names.output)})
-        by_output = not self.reduction and not set(names(through)) & set(self.names.inputs)
+        # A declared gradient is differentiated as it stands, and the output as was declared.
+        by_output = not (self.reduction or self.declared or set(names(through)) & set(self.names.inputs))
         return tuple(through) if by_output else graphs
 
 

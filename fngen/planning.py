@@ -24,7 +24,7 @@ from fngen.node import Names
 from fngen.plan import Plan
 from fngen.problem import Problem
 from fngen.softmax import with_softmax
-from fngen.spans import Span, of_inputs, tracked
+from fngen.spans import Span
 from fngen.variance import from_deviations
 
 _LONGEST = 20
@@ -44,8 +44,10 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     renamed = _renamed(problem.inputs, aliases, labels, cotangents, joints)
     graphs: Sequence[Value] = (problem.value, *partials, *_quick(problem, partials))
     graphs = (*graphs, *found.tangents, *problem.named, *(g for j in joints for g in j.graphs))
-    graphs = from_deviations(problem.value, (*graphs, *(y for _, y in problem.results)), problem.inputs[0])
-    values = iter(legalise(substitute_all(graphs, renamed), numbers))
+    graphs = from_deviations(
+        problem.value, (*graphs, *(y for _, y in problem.results)), problem.inputs[0], complex=problem.complex
+    )
+    values = iter(legalise(substitute_all(graphs, renamed), numbers, complex=problem.complex))
     drops = problem.drops or (problem.dropped,)
     root, slopes, quick = next(values), tuple(islice(values, n)), tuple(islice(values, n))
     tangents = tuple(dropped(next(values), d, numbers) for _, d in zip(found.tangents, drops, strict=False))
@@ -66,7 +68,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
         budget=saved,
         reduction=problem.reduction,
         complex=problem.complex,
-        real=wirtinger.is_real(root),
+        real=wirtinger.is_real(problem.value),
         own_tangents=tangents,
         inserted=inserted(problem.dropped),
         insertions=tuple(map(inserted, problem.drops)),
@@ -133,9 +135,8 @@ def _renamed(
 
 def _extents(problem: Problem, labels: tuple[str, ...]) -> Extents:
     """Return the extents of a formula's inputs, under other names."""
-    every = tracked([problem.value], problem.params)
-    spans = of_inputs(problem.inputs, problem.params, every)
-    return Extents(labels, {y: spans[x] for x, y in zip(problem.inputs, labels, strict=True)}, every)
+    spans = problem.spans
+    return Extents(labels, {y: spans[x] for x, y in zip(problem.inputs, labels, strict=True)}, problem.every)
 
 
 def _gradients(labels: Iterable[str], taken: set[str]) -> tuple[str, ...]:

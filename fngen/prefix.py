@@ -13,7 +13,7 @@ from fngen.ir import LEAVES, Value, name, names, postorder, substitute_all
 from fngen.naming import free_name
 from fngen.problem import Problem
 from fngen.softmax import is_log_softmax
-from fngen.spans import over
+from fngen.spans import NOTHING, over, spans
 
 _LINEAR = frozenset({"add", "sub", "neg"})
 
@@ -31,7 +31,8 @@ def split(problem: Problem) -> Core:
     if problem.grads or problem.results:  # Gradients are of the inputs themselves; u + v is no result.
         return Core(problem, tuple(map(name, problem.inputs)))
     consts = {c.name for c in problem.consts}
-    combinations = [n for group in _groups(problem.value, consts) for n in group]
+    groups = (g for g in _groups(problem.value, consts) if _as_wide_as_inputs(g, problem))
+    combinations = [n for group in groups for n in group]
     if not combinations:
         return Core(problem, tuple(map(name, problem.inputs)))
     taken = {*problem.inputs, *problem.named.values(), problem.output}
@@ -83,6 +84,12 @@ def _is_worth_it(group: list[Value], consts: set[str]) -> bool:
     inputs = set(names(group)) - consts
     softmax = group[0].op == "exp" or is_log_softmax(group[0])
     return len(group) < len(inputs) or (len(group) == 1 and softmax and bool(inputs))
+
+
+def _as_wide_as_inputs(group: list[Value], problem: Problem) -> bool:
+    """Say whether combinations have all dimensions that an argument of the node has."""
+    left = spans(group, problem.spans)
+    return all(left[n] == NOTHING.union(*(problem.spans.get(x, NOTHING) for x in names([n]))) for n in group)
 
 
 def _closed(group: list[Value], users: dict[Value, set[Value]]) -> bool:

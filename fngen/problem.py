@@ -9,10 +9,10 @@ from fractions import Fraction
 from functools import cached_property
 
 from fngen.algebra import fold_numbers, sum_of
+from fngen.chosen import Chosen, check_fit, chosen
 from fngen.declared import Const, Param
 from fngen.errors import FormulaError, OptionError
 from fngen.ir import (
-    REDUCTIONS,
     Block,
     Kernel,
     Let,
@@ -22,18 +22,16 @@ from fngen.ir import (
     name,
     names,
     number,
-    postorder,
-    rewrite,
     substitute,
     substitute_all,
-    value,
 )
 from fngen.language.parse import Reading, Statement, parse
 from fngen.naming import derived_name, free_name
 from fngen.printing.formula import FormulaPrinter
-from fngen.roles import declared_gradients, inputs_of, ordered
+from fngen.reducing import check_dimensions, check_reductions, with_dimensions, without
+from fngen.roles import inputs_of, ordered
 from fngen.softmax import with_softmax
-from fngen.spans import NOTHING, Span, of_inputs, over, reduced, spans, tracked
+from fngen.spans import NOTHING, Span, of_inputs, over, reduced, tracked
 from fngen.spec import Spec
 
 
@@ -73,13 +71,28 @@ class Problem:
 
     @cached_property
     def reduces(self) -> bool:
-        """Whether there are reductions inside the formula."""
-        return bool(reduced([self.value]))
+        """Whether there are reductions inside the formula, or in a declared gradient."""
+        return bool(reduced(self.graphs))
+
+    @property
+    def graphs(self) -> list[Value]:
+        """The formula and the declared gradients."""
+        return [self.value, *(slope for _, slope in self.grads)]
+
+    @cached_property
+    def every(self) -> Span:
+        """All dimensions to tell apart: those that are reduced, and what comes with them."""
+        return tracked(self.graphs, self.params)
+
+    @property
+    def spans(self) -> dict[str, Span]:
+        """The dimensions among them that each input has."""
+        return of_inputs(self.inputs, self.params, self.every)
 
     @property
     def is_number(self) -> bool:
         """Whether the result has no dimensions, whatever the inputs have."""
-        everything = None in self.dropped and self.dropped == tracked([self.value], self.params)
+        everything = None in self.dropped and self.dropped == self.every
         return self.reduction is not None or (everything and not self.results)
 
     @property
@@ -129,10 +142,13 @@ def read(spec: Spec) -> Problem:
         if let.name and (several or let is not outputs[0]):
             images[name(let.name)] = substitute(let.value, images)
     results = [images[name(s.name)] for s in outputs] if several else [substitute(body, images)]
-    drops = _dropped(reading, results, inputs, spec)
-    together = with_dimensions([*results, *images.values()])
-    results, images = together[: len(results)], dict(zip(images, together[len(results) :], strict=True))
-    folded = fold_numbers([*results, *images.values()])
+    declared = chosen(spec, inputs, images)
+    drops = _dropped(reading, results, inputs, declared, spec)
+    together = with_dimensions([*results, *(g.graph for g in declared), *images.values()])
+    folded = fold_numbers(together)
+    wide = iter(together)
+    results, slopes = [next(wide) for _ in results], [next(wide) for _ in declared]
+    images = dict(zip(images, wide, strict=True))
     named = {folded[node]: str(leaf.datum) for leaf, node in images.items() if folded[node].args}
     output = outputs[0].name or free_name("y", {*inputs, *named.values()})
     found = tuple((s.name, folded[r]) for s, r in zip(outputs, results, strict=True)) if several else ()
@@ -148,7 +164,7 @@ def read(spec: Spec) -> Problem:
         complex=spec.complex,
         params=spec.params,
         consts=spec.consts,
-        grads=declared_gradients(reading, spec, inputs, images),
+        grads=tuple((g.input, folded[slope]) for g, slope in zip(declared, slopes, strict=True)),
         results=found,
         dropped=NOTHING if several else drops[0],
         drops=drops if several else (),
@@ -183,55 +199,21 @@ def _reduction(
     whole = root.op in ("sum", "mean") and over(root) == Over(None, keepdim=False) and len(outputs) == 1
     inside = [s.value for s in statements if s is not outputs[0]]
     inside += root.args if whole else [root]
-    found = [n for n in postorder(inside) if n.op in REDUCTIONS]
-    for node in found:
-        _check_reduction(reading, node, spec)
+    check_reductions(reading, inside, spec.consts)
+    found = reduced(inside)
     return (root.op, root.args[0]) if whole and not found else (None, root)
 
 
-def _check_reduction(reading: Reading, node: Value, spec: Spec) -> None:
-    """Refuse what reductions do not go together with."""
-    if over(node).dims is None and over(node).keepdim:
-        raise reading.error("keepdim=True needs dim=", node, "Write for example dim=(-2, -1), keepdim=True.")
-    if not set(names(node.args)) - {c.name for c in spec.consts}:
-        raise reading.error("no input is in what is reduced", node, "A constant is one number.")
-    if spec.complex or spec.grads:
-        what = "complex layer" if spec.complex else "layer with a declared gradient"
-        raise reading.error(
-            f"a {what} has no reduction inside", node, "Apply torch's to the result of a layer."
-        )
-
-
 def _dropped(
-    reading: Reading, roots: Sequence[Value], inputs: tuple[str, ...], spec: Spec
+    reading: Reading,
+    roots: Sequence[Value],
+    inputs: tuple[str, ...],
+    declared: list[Chosen],
+    spec: Spec,
 ) -> tuple[Span, ...]:
-    """Return the dimensions over which everything in a result was reduced, and that nobody asked to keep."""
-    every = tracked(roots, spec.params)
+    """Return the dimensions that each result does not have; refuse what has none to reduce."""
+    every = tracked([*roots, *(g.graph for g in declared)], spec.params)
     known = of_inputs(inputs, spec.params, every)
-    left = spans(roots, known)
-    for node in (n for n in left if n.op in REDUCTIONS):
-        dims = over(node).dims
-        span = left[node.args[0]]
-        gone = sorted(set(dims or ()) - span)
-        if gone or not span:
-            what = f"dimension {gone[0]}" if gone else "no dimension"
-            hint = (
-                "Inside a formula what was reduced keeps its dimension, with one element; a number has none."
-            )
-            raise reading.error(f"what is reduced here has {'no ' * bool(gone)}{what} to reduce", node, hint)
-    kept = spans(roots, known, kept=True)
-    return tuple(every - kept[root] for root in roots)
-
-
-def with_dimensions(roots: list[Value]) -> list[Value]:
-    """Return graphs in which what was reduced has its dimensions still, and so broadcasts."""
-
-    def rule(node: Value) -> Value:
-        return (
-            value(node.op, *node.args, datum=replace(over(node), keepdim=True))
-            if node.op in REDUCTIONS
-            else node
-        )
-
-    images = rewrite(roots, rule)
-    return [images[root] for root in roots]
+    check_dimensions(reading, roots, known)
+    check_fit(declared, roots[0], known)
+    return without(roots, known, every)

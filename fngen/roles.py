@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fngen.algebra import fold_numbers
 from fngen.errors import FormulaError, OptionError
-from fngen.ir import REDUCTIONS, Value, name, names, postorder, substitute
+from fngen.ir import name, names
 from fngen.language.parse import Reading, Statement, parse
 from fngen.spec import Spec
 from fngen.suggest import closest
@@ -98,34 +97,3 @@ def _listed(reading: Reading, found: tuple[str, ...], spec: Spec) -> tuple[str, 
 
 def _absent(reading: Reading, message: str, found: Iterable[str]) -> FormulaError:
     return FormulaError(message, f"It has {', '.join(found)}.", reading.text, 0, len(reading.text))
-
-
-def declared_gradients(
-    reading: Reading, spec: Spec, inputs: tuple[str, ...], images: dict[Value, Value]
-) -> tuple[tuple[str, Value], ...]:
-    """Return the declared gradients in terms of inputs and constants."""
-    known = [*inputs, *(c.name for c in spec.consts), *(str(leaf.datum) for leaf in images)]
-    found = []
-    for label, text in spec.grads:
-        if label not in inputs:
-            close = closest(label, inputs)
-            hint = f"Did you mean {close!r}?" if close else f"The inputs are {', '.join(inputs)}."
-            raise OptionError(f"a gradient is declared of {label!r}, which is no input", hint, option="grad")
-        declared = parse(text)
-        if len(declared.statements) > 1 or declared.statements[0].name:
-            hint = "Intermediates of the layer's formula may be used in it."
-            raise _error(declared, "a declared gradient is one expression", declared.statements[-1], hint)
-        slope = declared.statements[0].value
-        for variable in names([slope]):
-            if variable not in known:
-                close = closest(variable, known)
-                hint = f"Did you mean {close!r}?" if close else f"The layer has {', '.join(known)}."
-                raise declared.error(f"{variable!r} is unknown to the layer", name(variable), hint)
-        for node in postorder([slope]):
-            if node.op in REDUCTIONS:
-                raise declared.error("a declared gradient is a number at each point", node, "")
-        if spec.complex:
-            raise OptionError("a complex layer has no declared gradient", option="grad")
-        graph = substitute(slope, images)
-        found.append((label, fold_numbers([graph])[graph]))
-    return tuple(found)

@@ -42,6 +42,11 @@ class Term:
         return frozenset(self.powers.items())
 
 
+def times(terms: Iterable[Term], factor: Term) -> list[Term]:
+    """Return a sum times a factor."""
+    return [t.times(factor) for t in terms]
+
+
 def merged(terms: Iterable[Term]) -> list[Term]:
     """Return a sum with like terms added."""
     found: dict[frozenset[tuple[Value, int]], Term] = {}

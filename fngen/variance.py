@@ -8,7 +8,9 @@ from fngen.ir import Over, Value, name, number, postorder, substitute_all, value
 from fngen.spans import over
 
 
-def from_deviations(root: Value, graphs: Sequence[Value], counted: str) -> list[Value]:
+def from_deviations(
+    root: Value, graphs: Sequence[Value], counted: str, *, complex: bool = False
+) -> list[Value]:
     """Return graphs with ``mean((x - mean(x))**2)`` for ``var(x)``, where the formula has ``x - mean(x)``.
 
     It rounds no worse than torch's own, which takes several times as long on a CPU.
@@ -17,6 +19,7 @@ def from_deviations(root: Value, graphs: Sequence[Value], counted: str) -> list[
         root: The formula.
         graphs: The formula, and what is made of it.
         counted: An input with as many elements along what is reduced.
+        complex: Whether deviations may be complex: their sizes are squared.
     """
     known = set(postorder([root]))
     images = {}
@@ -24,7 +27,8 @@ def from_deviations(root: Value, graphs: Sequence[Value], counted: str) -> list[
         x, datum = node.args[0], Over(over(node).dims)
         deviation = value("sub", x, value("mean", x, datum=datum))
         if deviation in known and over(node).option in (0, 1):
-            images[node] = _spread(node, value("pow", deviation, number(2)), datum, counted)
+            size = value("abs", deviation) if complex else deviation
+            images[node] = _spread(node, value("pow", size, number(2)), datum, counted)
     return substitute_all(graphs, images)
 
 

@@ -14,10 +14,11 @@ from fractions import Fraction
 
 from fngen import differentiate
 from fngen.algebra import ZERO, add, div, exact, mul, neg, power, sub, sum_of
-from fngen.functions.complex import ANALYTIC, REAL_VALUED
+from fngen.functions.complex import ANALYTIC
 from fngen.ir import Datum, Value, fold, is_number, name, names, number, postorder, value
 from fngen.naming import free_name
 from fngen.problem import Problem
+from fngen.reals import real_nodes
 
 UNIT = name("1j")
 """The imaginary unit: a name that no formula can have."""
@@ -51,7 +52,7 @@ def listed(problem: Problem, partials: Sequence[Value]) -> list[Entry]:
     if problem.results:
         found = zip(((x, y) for y, _ in problem.results for x in problem.inputs), partials, strict=True)
         return [Entry(name(x), p, output=y) for (x, y), p in found if not is_number(p, 0)]
-    if not problem.complex:
+    if not problem.complex or problem.reduces:
         return [Entry(name(x), p) for x, p in zip(problem.inputs, partials, strict=True)]
     real = is_real(problem.value)
     ahead = [Entry(name(x), p) for x, p in zip(problem.inputs, partials[:n], strict=True)]
@@ -71,48 +72,59 @@ def has_unit(slopes: Sequence[Value]) -> bool:
 
 def is_real(root: Value) -> bool:
     """Say whether the result is a real tensor for complex inputs."""
-    return _real([root])[root]
+    return real_nodes([root])[root]
 
 
-def _real(roots: Sequence[Value]) -> dict[Value, bool]:
-    return fold(roots, lambda n, args: n.op in REAL_VALUED or (n.op != "name" and all(args)))
-
-
-def partials(root: Value, inputs: Sequence[str], named: Collection[Value] = ()) -> tuple[Value, ...]:
+def partials(
+    root: Value, inputs: Sequence[str], named: Collection[Value] = (), reals: Collection[str] = ()
+) -> tuple[Value, ...]:
     """Return the derivatives of ``root`` by the inputs and by their conjugates.
+
+    Args:
+        root: The formula.
+        inputs: The variables.
+        named: The intermediates that the user named: they stay whole.
+        reals: The variables that are real. They have one derivative, and zero as the other.
 
     Returns:
         First the derivatives by each input, then those by each conjugate, then the
-        conjugates of the first. Of a real result, twice the derivatives, and zeros last:
-        there the derivative by the conjugate does alone.
+        conjugates of the first. Of a real result, twice the derivatives by complex variables, and
+        zeros last: there the derivative by the conjugate does alone.
 
     Raises:
         NoDerivative: If a function in it has no known derivative.
     """
-    bars = _bars(inputs)
-    pairs = _pairs([root, *named], bars)
-    real = is_real(root)
-    top = mul(number(2), pairs[root][0]) if real else pairs[root][0]
-    slopes = differentiate.partials(
-        top, [*inputs, *bars.values()], [pairs[n][0] for n in named], complex=True
-    )
+    bars = _bars(inputs, reals)
+    pairs = _pairs([root, *named], bars, reals)
+    real = real_nodes([root], reals)[root]
+    top, cuts = pairs[root][0], [pairs[n][0] for n in named]
+    twice = mul(number(2), top) if real else top
+    found = dict.fromkeys([*inputs, *bars.values()], ZERO)
+    for graph, variables in ((twice, [x for x in found if x not in reals]), (top, list(reals))):
+        if variables:
+            slopes = differentiate.partials(graph, variables, cuts, complex=True)
+            found |= dict(zip(variables, slopes, strict=True))
+    rows = [found[x] for x in inputs] + [ZERO if x in reals else found[bars[x]] for x in inputs]
     forward = frozenset(postorder([root]))
-    plain = _plain(slopes, {bar: value("conj", name(x)) for x, bar in bars.items()}, forward)
-    mirrored = [ZERO if real else conjugate(a, forward) for a in plain[: len(inputs)]]
+    conjugates = {bar: value("conj", name(x)) for x, bar in bars.items() if x not in reals}
+    plain = _plain(rows, conjugates, forward)
+    mirrored = [ZERO if real else conjugate(a, forward, reals) for a in plain[: len(inputs)]]
     return (*plain, *mirrored)
 
 
-def _bars(inputs: Sequence[str]) -> dict[str, str]:
-    """Return the name of each input's conjugate."""
+def _bars(inputs: Sequence[str], reals: Collection[str]) -> dict[str, str]:
+    """Return the name of each variable's conjugate: a real one is its own."""
     bars: dict[str, str] = {}
     for x in inputs:
-        bars[x] = free_name(f"{x}_bar", {*inputs, *bars.values()})
+        bars[x] = x if x in reals else free_name(f"{x}_bar", {*inputs, *bars.values()})
     return bars
 
 
-def _pairs(roots: Sequence[Value], bars: dict[str, str]) -> dict[Value, tuple[Value, Value]]:
+def _pairs(
+    roots: Sequence[Value], bars: dict[str, str], reals: Collection[str]
+) -> dict[Value, tuple[Value, Value]]:
     """Return each node, and its conjugate, in terms of the inputs and their conjugates."""
-    real = _real(roots)
+    real = real_nodes(roots, reals)
 
     def visit(node: Value, args: list[tuple[Value, Value]]) -> tuple[Value, Value]:
         here, there = [a[0] for a in args], [a[1] for a in args]
@@ -178,9 +190,9 @@ def conjugate_outside(op: str, args: list[Value], datum: Datum | None) -> Value:
     return make(*args) if make else value(op, *args, datum=datum)
 
 
-def conjugate(root: Value, forward: frozenset[Value] = frozenset()) -> Value:
+def conjugate(root: Value, forward: frozenset[Value] = frozenset(), reals: Collection[str] = ()) -> Value:
     """Return the conjugate of a derivative, made of the results in ``forward`` where it can be."""
-    real = _real([root])
+    real = real_nodes([root], reals)
 
     def visit(node: Value, args: list[Value]) -> Value:
         if node is UNIT:

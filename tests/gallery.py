@@ -74,4 +74,9 @@ GALLERY = {
     ),
     "reflection": Entry("(Z - Z0)/(Z + Z0)", "the Smith chart: how much a load reflects", complex=True),
     "modrelu": Entry("relu(abs(z) + re(b))*sgn(z)", "a ReLU that keeps the phase", complex=True),
+    "fidelity": Entry(
+        "abs(sum(conj(u)*v, dim=-1))**2/(sum(abs(u)**2, dim=-1)*sum(abs(v)**2, dim=-1))",
+        "how alike two quantum states are",
+        complex=True,
+    ),
 }

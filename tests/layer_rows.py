@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  As everybody calls it.
 
-from tests.layer_row import POSITIVE, REAL, UNIT, Range, Row
+from tests.layer_row import POSITIVE, REAL, UNIT, Range, Row, with_gradients
 from tests.reduction_rows import REDUCING
 
 ACTIVATIONS = {
@@ -62,8 +62,8 @@ GATES = {
     "layer_scale": Row("gamma*x", lambda x, g: g * x, "LayerScale", params={"gamma[-1]": 1e-5}),
     "dyt": Row("gamma*tanh(alpha*x) + beta", lambda x, g, a, b: g * torch.tanh(a * x) + b, "DyT",
         params={"gamma[-1]": 1.0, "alpha": 0.5, "beta[-1]": 0.0}),
-    "spike": Row("heaviside(v - theta)", lambda v: torch.heaviside(v - 1, v.new_zeros(())).where(v != 1, 0.5),
-        "a spiking neuron, surrogate gradient", consts={"theta": 1, "k": 4}, grads={"v": "1/(1 + k*abs(v - theta))**2"}),
+    "spike": Row("heaviside(v - theta)",
+        with_gradients(lambda v: torch.heaviside(v - 1, v.new_tensor(0.5)), lambda g, v: g / (1 + 4 * abs(v - 1)) ** 2), "a spiking neuron, surrogate gradient", consts={"theta": 1, "k": 4}, grads={"v": "1/(1 + k*abs(v - theta))**2"}),
 }  # fmt: skip
 
 

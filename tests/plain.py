@@ -72,6 +72,12 @@ def joined(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Tensor]
     return value
 
 
+def _fidelity(u: Tensor, v: Tensor) -> Tensor:
+    conjugate = 2 * u.real - u  # Forward mode of torch fails in conj() of a batched dual number.
+    sizes = (u.abs() ** 2).sum(-1) * (v.abs() ** 2).sum(-1)
+    return (conjugate * v).sum(-1).abs() ** 2 / sizes
+
+
 def between(low: complex, high: complex, share: Tensor) -> Tensor:
     """Return the number so far on the way; a complex one goes its own way along each axis."""
     if not share.is_complex():
@@ -160,5 +166,6 @@ PLAIN = {
         several=True,
     ),
     "reflection": Plain(lambda Z, Z0: (Z - Z0) / (Z + Z0), (_IMPEDANCE, _IMPEDANCE)),
+    "fidelity": Plain(_fidelity, (_PLANE, _PLANE), rank=1),
     "modrelu": Plain(lambda z, b: torch.relu(abs(z) + b.real) * torch.sgn(z), (_PLANE, (-1.0, 1.0))),
 }

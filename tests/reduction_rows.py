@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F  # noqa: N812  As everybody calls it.
 
-from tests.layer_row import POSITIVE, REAL, UNIT, Row
+from tests.layer_row import POSITIVE, REAL, UNIT, Row, with_gradients
 
 IMAGE, GROUPS = (2, 5, 3, 4), (4, 3, 5)
 
@@ -130,4 +130,30 @@ PLAIN_REDUCTIONS = {
     "norm_of_all": Row("norm(x)", torch.linalg.vector_norm, "torch.linalg.vector_norm"),
 }  # fmt: skip
 
-REDUCING = {**SOFTMAX, **NORMS, **DISTANCES, **PLAIN_REDUCTIONS}
+
+def _hard(x):
+    p = F.softmax(x, -1)
+    return torch.heaviside(p - p.amax(-1, keepdim=True), p.new_ones(()))
+
+
+def _ternary(x):
+    size = x.abs().mean(-1, keepdim=True)
+    return torch.where(x.abs() > 0.7 * size, x.sign() * size, 0.0)
+
+
+DECLARED = {
+    "rounded_dot": Row("sum(round(x)*w, dim=-1)", with_gradients(lambda x, w: (x.round() * w).sum(-1),
+        lambda g, x, w: g[..., None] * w, lambda g, x, w: g[..., None] * x.round()), "straight through a rounded input", (REAL, REAL),
+        grads={"x": "w"}),
+    "absmax_quantisation": Row("s = amax(abs(x), dim=-1, keepdim=True)/127; round(x/s)*s",
+        lambda x: x + ((x / (s := x.abs().amax(-1, keepdim=True) / 127)).round() * s - x).detach(), "symmetric quantisation, straight through",
+        grads={"x": "1"}),
+    "hard_softmax": Row("p = softmax(x, dim=-1); where(p >= max(p, dim=-1), 1, 0)",
+        with_gradients(_hard, lambda g, x: g * F.softmax(x, -1) * (1 - F.softmax(x, -1))), "the largest, with a softmax's slope",
+        grads={"x": "softmax(x, dim=-1)*(1 - softmax(x, dim=-1))"}),
+    "ternary_weights": Row("s = mean(abs(x), dim=-1); where(abs(x) > 0.7*s, sign(x)*s, 0)",
+        with_gradients(_ternary, lambda g, x: torch.where(x.abs() < 1, g, 0.0)), "ternary weights (TWN), clipped straight through",
+        grads={"x": "where(abs(x) < 1, 1, 0)"}),
+}  # fmt: skip
+
+REDUCING = {**SOFTMAX, **NORMS, **DISTANCES, **PLAIN_REDUCTIONS, **DECLARED}

@@ -48,6 +48,7 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
     "x + conj(z)": lambda x, z: x + z.conj(),
     "abs(sqrt(z + 1.5))*w": lambda z, w: torch.sqrt(z + 1.5).abs() * w,
     "relu(abs(z) + re(w))*sgn(z)": lambda z, w: torch.relu(z.abs() + w.real) * z.sgn(),
+    "where(abs(z) > 1, 1, 0)*abs(z)": lambda z: torch.where(z.abs() > 1, z.abs(), 0.0),
     "where(abs(z) > 1, z/abs(z), z)": lambda z: torch.where(z.abs() > 1, z / z.abs(), z),
     "abs(z)**4 - abs(z)**2": lambda z: z.abs() ** 4 - z.abs() ** 2,
     "0*z + w": lambda z, w: 0 * z + w,

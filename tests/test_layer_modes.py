@@ -123,13 +123,7 @@ def plain(name: str) -> Listed:
     row = ROWS[name]
     made = fngen.generate(row.formula, name="layer", **row.options)
     parsed = problem.read(made.spec).at_defaults()
-    formula = operators.Plain(parsed)
-
-    def function(*inputs: Tensor) -> Tensor:
-        value = formula(*inputs)
-        return getattr(torch, parsed.reduction)(value) if parsed.reduction else value
-
-    return replace(judged(row), function=function)
+    return replace(judged(row), function=operators.Plain(parsed))
 
 
 def judged(row: Row) -> Listed:

@@ -8,7 +8,7 @@ from fngen.functions import TABLE
 from fngen.ir import ARITHMETIC, COMPARISONS, LEAVES, Value, names, number, rewrite, value
 from fngen.language.rules import definition, instantiate
 
-_SAME = {*ARITHMETIC, *COMPARISONS, "and", "or", *LEAVES}
+_SAME = {*ARITHMETIC, *COMPARISONS, "and", "or", "count", *LEAVES}
 _FUNCTIONS = {
     **{f: f"math.{f}" for f in ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "cos", "cosh")},
     **{f: f"math.{f}" for f in ("erf", "erfc", "exp", "expm1", "exp2", "hypot", "lgamma", "log", "log10")},

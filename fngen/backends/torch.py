@@ -22,6 +22,7 @@ from fngen.ir import (
     value,
 )
 from fngen.language.rules import definition, derivative, instantiate
+from fngen.reals import real_nodes
 from fngen.softmax import as_softmax
 
 TEMPLATE = "torch.py.jinja"
@@ -50,16 +51,17 @@ IN_PLACE = frozenset(
 _MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
-def legalise(roots: Iterable[Value], numbers: Collection[str] = ()) -> list[Value]:
+def legalise(roots: Iterable[Value], numbers: Collection[str] = (), *, complex: bool = False) -> list[Value]:
     """Return ``roots`` in terms of operators that torch has, called as torch takes them.
 
     Args:
         roots: The graphs.
         numbers: The names that are Python numbers.
+        complex: Whether the others are complex tensors.
     """
     roots = list(roots)
     smooth = rewrite(roots, _without_cosh)
-    images = rewrite([smooth[root] for root in roots], _Legaliser(numbers).legal)
+    images = rewrite([smooth[root] for root in roots], _Legaliser(numbers, complex).legal)
     return [images[smooth[root]] for root in roots]
 
 
@@ -72,13 +74,16 @@ def _without_cosh(node: Value) -> Value:
 
 
 class _Legaliser:
-    def __init__(self, numbers: Collection[str]) -> None:
+    def __init__(self, numbers: Collection[str], complex: bool) -> None:
         self.variables: dict[Value, Value | None] = {name(x): None for x in numbers}
+        self.complex, self.reals = complex, dict[Value, bool]()
 
     def variable(self, node: Value) -> Value | None:
         """Return a variable that ``node`` depends on, no larger than it is; None for a constant."""
 
         def visit(n: Value, args: list[Value | None]) -> Value | None:
+            if n.op == "count":
+                return None  # A Python number, of which torch.where would make a float32 tensor.
             found = sorted(filter(None, args), key=lambda a: a.op != "name")
             return n if n.op == "name" or (found and n.op in REDUCTIONS) else next(iter(found), None)
 
@@ -88,7 +93,7 @@ class _Legaliser:
         """Return a node whose arguments are legal, made legal itself; constants stay."""
         if self.variable(node) is None:
             return scalar(node) if names([node]) else node
-        if (softmax := as_softmax(node)) is not None:
+        if (softmax := as_softmax(node)) is not None and self.is_real(softmax):
             return softmax
         if node.op in ("pow", "where", "maximum", "minimum"):
             return getattr(self, f"legal_{node.op}")(*node.args)  # type: ignore[no-any-return]
@@ -109,6 +114,10 @@ class _Legaliser:
             return self.expand(node)
         tensors = [p not in row.scalars | row.numbers for p in row.parameters]
         return value(node.op, *map(self.spread, node.args, tensors, [node] * len(tensors)))
+
+    def is_real(self, node: Value) -> bool:
+        """Say whether a node is a real tensor."""
+        return not self.complex or real_nodes([node], done=self.reals)[node]
 
     def tensors(self, node: Value) -> list[str]:
         """Return the names of the tensors that a node is made of."""
@@ -136,7 +145,7 @@ class _Legaliser:
         shape = self.variable(node)
         if not tensor or shape is None or self.variable(arg) is not None:
             return arg
-        return value("full_like", shape, arg)
+        return value("full_like", value("re", shape) if self.complex else shape, arg)
 
     def legal_pow(self, base: Value, exponent: Value) -> Value:
         """Return a root or reciprocal where a power is one."""

@@ -73,6 +73,8 @@ ANALYTIC = frozenset(
 )
 """Operators that are real on the real axis and have one derivative: f(conj(z)) is conj(f(z))."""
 
-REAL_VALUED = frozenset({"abs", "re", "im", "arg"})
-ALLOWED = ANALYTIC | REAL_VALUED | {"conj", "sgn", "name", "number", "pi", "sum", "mean"}
+REAL_VALUED = frozenset({"abs", "re", "im", "arg", "norm", "var", "std"})
+HOLOMORPHIC = frozenset({"sum", "mean", "prod", "logsumexp"})
+"""Reductions with one derivative, as an analytic function has."""
+ALLOWED = ANALYTIC | REAL_VALUED | HOLOMORPHIC | {"conj", "sgn", "name", "number", "pi"}
 """The operators of a complex layer."""

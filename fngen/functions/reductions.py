@@ -32,13 +32,17 @@ class Reduction:
 
 # torch's rule for amax: elements that tie share the gradient.
 _TIES = "where(x == y, 1, 0)/sum(where(x == y, 1, 0))"
+_AMAX = Reduction("amax", _TIES, "torch.amax", note="ties share the gradient")
+_AMIN = Reduction("amin", _TIES, "torch.amin", note="ties share the gradient")
 
 REDUCTIONS: dict[str, Reduction] = {
     "sum": Reduction("sum", "1", "torch.sum"),
     "mean": Reduction("mean", "1/n", "torch.mean"),
     "prod": Reduction("prod", "others", "torch.prod", note="zeros have their exact gradient", one=True),
-    "max": Reduction("amax", _TIES, "torch.amax", note="ties share the gradient"),
-    "min": Reduction("amin", _TIES, "torch.amin", note="ties share the gradient"),
+    "max": _AMAX,
+    "min": _AMIN,
+    "amax": _AMAX,
+    "amin": _AMIN,
     "var": Reduction("var", "2*(x - mean(x))/(n - correction)", "torch.var", (("correction", "1"),)),
     "std": Reduction(
         "std",
@@ -64,5 +68,5 @@ REDUCTIONS: dict[str, Reduction] = {
 SMALL_NORM = "sign(x)*(where(x == 0, 1, abs(x))/where(y == 0, 1, y))**(p - 1)"
 """The slope of a norm with ``p < 2``: a power of 0 would be infinite in a second derivative."""
 
-SPELLED = {row.op: name for name, row in REDUCTIONS.items()}
+SPELLED = {row.op: name for name, row in reversed(REDUCTIONS.items())}
 """The name in formulas, by operator."""

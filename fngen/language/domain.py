@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from fngen.functions import complex as rows
+from fngen.functions.reductions import SPELLED
 from fngen.ir import CONDITIONS, Value
 
 _COMPLEX_ONLY = frozenset(row.name for row in rows.ROWS)
@@ -30,8 +31,10 @@ def without_meaning(node: Value, reals: Collection[Value], *, complex: bool) -> 
     real = [a in reals for a in node.args]
     if op in rows.ALLOWED or (real[0] if op == "where" else all(real)):
         return None
-    what = "a condition" if op in CONDITIONS else f"{op!r}"
+    what = "a condition" if op in CONDITIONS else f"{SPELLED.get(op, op)!r}"
     hint = "It takes re(z), im(z), abs(z), arg(z) and what is made of them alone."
+    if op in ("amax", "amin", "maximum", "minimum"):
+        hint = f"They have no order. {hint}"
     if op == "sign":
         hint = "Did you mean 'sgn', z/abs(z)?"
     return f"{what} of complex numbers has no meaning", hint

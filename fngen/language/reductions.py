@@ -126,10 +126,11 @@ def _norm(
     if order is not None:
         names = {infinity: "inf", value("neg", infinity): "-inf"}
         p = names.get(order.node) or _number(builder, order, "p")
-    size = builder.make("abs", (x,), start, end) if p in ("inf", "-inf", 1) else x
+    sized = p in ("inf", "-inf", 1) or (p == 0 and builder.complex)
+    size = builder.make("abs", (x,), start, end) if sized else x
     if p == 0:
         zero, one = (builder.make("number", (), start, end, Fraction(n)) for n in (0, 1))
-        size = builder.where(builder.arithmetic("ne", (x, zero), start, end), one, zero)
+        size = builder.where(builder.arithmetic("ne", (size, zero), start, end), one, zero)
     op = {"inf": "amax", "-inf": "amin", 1: "sum", 0: "sum"}.get(p, "norm")
     option = p if op == "norm" and not isinstance(p, str) else None
     return builder.make(op, (size,), start, end, Over(dims, keepdim, option))
@@ -139,6 +140,9 @@ def _normalized(
     builder: Builder, text: str, x: Operand, dims: tuple[int, ...] | None, start: int, end: int
 ) -> Operand:
     """Return a softmax in terms of the one reduction that it needs."""
+    if builder.complex and x.node not in builder.reals:
+        hint = f"torch has none either. It takes re(z), im(z), abs(z), arg(z), as in {text}(abs(z), dim=-1)."
+        raise builder.error(f"{text!r} of complex numbers has no meaning", start, end, hint)
     total = builder.make("logsumexp", (x,), start, end, Over(dims, keepdim=False))
     shifted = builder.make("sub", (x, total), start, end)
     return shifted if text == "log_softmax" else builder.make("exp", (shifted,), start, end)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from fngen.ir import postorder
+from fngen.problem import Problem
 from fngen.verification.points import smooth
 from fngen.verification.report import Check
 from fngen.verification.under_test import Subject
@@ -29,21 +31,33 @@ def well_conditioned(subject: Subject, native: bool) -> Tensor:
     return points[:, :_JUDGED]
 
 
+def excused(problem: Problem, name: str) -> str:
+    """Return why a judge has nothing to say of a layer, or nothing.
+
+    Finite differences of the value know nothing of a declared gradient, those of gradients do.
+    """
+    judged = [problem.value] if name == "gradcheck" else problem.graphs
+    if any(n.op == "stop_gradient" for n in postorder(judged)):
+        return "finite differences see nothing of a gradient that is stopped"
+    if name == "gradcheck" and not any(wanted(problem, name)):
+        return "every gradient is declared"
+    return ""
+
+
+def wanted(problem: Problem, name: str) -> list[bool]:
+    """Return of which inputs a judge looks at the gradient."""
+    declared = {x for x, _ in problem.grads} if name == "gradcheck" else set()
+    return [x not in declared for x in problem.inputs]
+
+
 def judge(name: str, judged_by: Callable[..., bool], subject: Subject, points: Tensor) -> Check:
     """Let torch's own judge compare the layer with finite differences."""
     if not points.shape[1]:
         return Check(name, True, 0, detail="no point is smooth enough for finite differences")
-    if subject.cut:
-        return Check(name, True, 0, detail="finite differences see nothing of a gradient that is stopped")
-    # Finite differences of the value know nothing of a declared gradient, those of gradients do.
-    declared = {x for x, _ in subject.problem.grads} if name == "gradcheck" else set()
-    wanted = [x not in declared for x in subject.problem.inputs]
-    if not any(wanted):
-        return Check(name, True, 0, detail="every gradient is declared")
-    function, leaves = (
-        subject.function,
-        tuple(p.clone().requires_grad_(w) for p, w in zip(points, wanted, strict=True)),
-    )
+    if reason := excused(subject.problem, name):
+        return Check(name, True, 0, detail=reason)
+    pairs = zip(points, wanted(subject.problem, name), strict=True)
+    function, leaves = subject.function, tuple(p.clone().requires_grad_(w) for p, w in pairs)
     if len(leaves) > _MANY_INPUTS:
         function, leaves = _along_a_direction(subject, points)
     options = {"fast_mode": len(leaves) > _FEW_INPUTS}

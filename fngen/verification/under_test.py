@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fngen.ir import postorder
 from fngen.problem import Problem
 from fngen.verification.reference import DIGITS, MANY_DIGITS
 
@@ -42,11 +41,6 @@ class Subject:
             got = sum(got)
         want = self.function(*inputs, *learned)
         return torch.allclose(got, want, rtol=0, atol=0, equal_nan=True)
-
-    @property
-    def cut(self) -> bool:
-        """Whether the formula stops a gradient somewhere."""
-        return any(n.op == "stop_gradient" for n in postorder([self.problem.value]))
 
     @property
     def digits(self) -> int:
