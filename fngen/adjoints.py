@@ -7,31 +7,21 @@ what was reduced, times the slope there; what arrives from a wider place is summ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from fngen.algebra import ZERO, add
 from fngen.declared import Param
 from fngen.derivatives import COTANGENT, Derivatives, cotangent_of
-from fngen.differentiate import partials
-from fngen.ir import REDUCTIONS, Value, is_number, name, names, postorder, substitute_all, value
+from fngen.ir import REDUCTIONS, Value, name, names, postorder, substitute_all, value
 from fngen.language.reduction_rules import slope
 from fngen.monomials import Algebra
+from fngen.segments import Segment, Segments
 from fngen.spans import Span, of_inputs, spans, tracked
 from fngen.terms import Term
 
 _MANY = 8
-"""Terms of an adjoint beyond which it is a value of its own."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A formula between reductions, and its derivative by each variable and reduction in it."""
-
-    reduction: Value | None
-    graph: Value
-    slopes: Mapping[Value, Value]
+"""Terms of an adjoint, and factors of a term, beyond which it is a value of its own."""
 
 
 def derivatives(
@@ -82,50 +72,28 @@ class Adjoints:
     def __init__(
         self, root: Value, inputs: tuple[str, ...], params: tuple[Param, ...], named: Collection[Value]
     ) -> None:
-        self.root, self.inputs, self.named = root, inputs, named
+        self.root, self.inputs = root, inputs
         self.every = tracked([root], params)
         self.known = of_inputs(inputs, params, self.every)
         self.counted = inputs[0]
         self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root]))
-        self.reductions = [n for n in postorder([root]) if n.op in REDUCTIONS]
-        self.holes = {r: name(f"reduction {i}!") for i, r in enumerate(self.reductions)}
+        cut = Segments(root, inputs, named)
+        self.segments, self.joints = list(cut), cut.joints
 
     def algebra(self, known: Mapping[str, Span]) -> Algebra:
         """Return the algebra of terms with other names in them."""
-        counted, decimals = self.counted, self.decimals
-        return Algebra(self.root, {**self.known, **known}, self.every, counted, decimals=decimals)
-
-    def segments(self) -> Iterator[Segment]:
-        """Yield the formula's segments, each before what it is made of."""
-        yield self.segment(None, self.root)
-        for reduction in reversed(self.reductions):
-            yield self.segment(reduction, reduction.args[0])
-
-    def segment(self, reduction: Value | None, graph: Value) -> Segment:
-        """Return one segment with its derivatives."""
-        local, *marked = substitute_all([graph, *self.named], self.holes)
-        variables = [x for x in names([local]) if x in self.inputs or name(x) in self.holes.values()]
-        order = postorder([local])
-        cuts = [n for n in marked if n in set(order) and n.args]
-        cuts += [
-            n.args[0] for n in order if n.op in ("sqrt", "rsqrt", "pow") and n.args[0].op in ("add", "sub")
-        ]
-        found = partials(local, variables, cuts)
-        actual = {hole: r for r, hole in self.holes.items()}
-        slopes = substitute_all(found, actual)
-        leaves = [actual.get(name(x), name(x)) for x in variables]
-        wanted = {leaf: s for leaf, s in zip(leaves, slopes, strict=True) if not is_number(s, 0)}
-        return Segment(reduction, graph, wanted)
+        counted, decimals, known = self.counted, self.decimals, {**self.known, **known}
+        return Algebra(self.root, known, self.every, counted, decimals=decimals, atoms=self.joints)
 
     def gradients(self) -> tuple[Value, ...]:
         """Return the gradient by each input, in terms of the inputs and the cotangent."""
         span = spans([self.root], self.known)[self.root]
         algebra = self.algebra({COTANGENT: span})
         arriving: dict[Value, list[Term]] = {name(x): [] for x in self.inputs}
-        for segment in self.segments():
+        for segment in self.segments:
             seed = [algebra.term(name(COTANGENT))]
-            if segment.reduction is not None:
-                seed = self.spread(algebra, segment.reduction, arriving.get(segment.reduction, []))
+            if segment.end is not None:
+                seed = self.spread(algebra, segment.end, arriving.get(segment.end, []))
             wide = algebra.span(segment.graph)
             for leaf, by in segment.slopes.items():
                 factor, narrow = algebra.term(by), algebra.span(leaf)
@@ -133,11 +101,14 @@ class Adjoints:
                 arriving.setdefault(leaf, []).extend(t for t in terms if t.coefficient)
         return tuple(self.gradient(algebra, x, arriving[name(x)]) for x in self.inputs)
 
-    def spread(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
-        """Return the cotangent of what is reduced, of that of the result."""
-        if len(terms) > _MANY:
+    def spread(self, algebra: Algebra, end: Value, terms: list[Term]) -> list[Term]:
+        """Return the cotangent of a segment: that of a joint, or of what is reduced."""
+        reduces = end.op in REDUCTIONS
+        if any(len(t.powers) > _MANY for t in terms) or (len(terms) > 1 and not reduces):
+            terms = [algebra.whole(algebra.finished(terms))]
+        elif len(terms) > _MANY:
             terms = [algebra.term(algebra.finished(terms))]
-        return [t.times(self.slope(algebra, reduction)) for t in terms]
+        return [t.times(self.slope(algebra, end)) for t in terms] if reduces else terms
 
     def slope(self, algebra: Algebra, reduction: Value) -> Term:
         """Return the derivative of a reduction by an element."""
@@ -156,13 +127,19 @@ class Adjoints:
         algebra = self.algebra({f"{x}!": span for x, span in self.known.items()})
         done = {name(x): algebra.term(name(f"{x}!")) for x in self.inputs}
         total = ZERO
-        for segment in reversed(list(self.segments())[1:]):
-            reduction = segment.reduction
-            assert reduction is not None
-            factor, dims = self.slope(algebra, reduction), algebra.dims_of(reduction)
-            moved = [t.times(factor) for t in self.moved(algebra, segment, done)]
-            done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in moved))
-        total = algebra.finished(self.moved(algebra, self.segment(None, self.root), done))
+        for segment in reversed(self.segments):
+            end, moved = segment.end, self.moved(algebra, segment, done)
+            if end is None:
+                total = algebra.finished(moved)
+            elif end.op in REDUCTIONS:
+                factor, dims = self.slope(algebra, end), algebra.dims_of(end)
+                moved = [algebra.sum(t.times(factor), dims) for t in moved]
+                graph = algebra.finished(moved)
+                done[end] = algebra.term(graph)
+                if len(done[end].powers) > _MANY:
+                    done[end] = algebra.whole(graph)
+            else:
+                done[end] = algebra.whole(algebra.finished(moved))
         for x in (x for x in self.inputs if x in names([self.root])):
             if f"{x}!" not in names([total]) or algebra.span(total) < algebra.span(self.root):
                 total = add(total, self.nothing(algebra, x))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fngen.declared import Param
-from fngen.ir import REDUCTIONS, Value, postorder
+from fngen.ir import REDUCTIONS, Value, fold, postorder
 from fngen.spans import NOTHING, Span, of_inputs, reduced, tracked
 
 
@@ -91,14 +91,11 @@ def alignment(roots: Sequence[Value], inputs: Mapping[str, str], params: Sequenc
 
 def _parts(roots: Sequence[Value], wide: set[str]) -> list[set[str]]:
     """Return which inputs are in the formula and in what each reduction takes, not below another one."""
-    found = []
-    for top in [*roots, *(n.args[0] for n in postorder(roots) if n.op in REDUCTIONS)]:
-        part, stack = set[str](), [top]
-        while stack:
-            node = stack.pop()
-            if node.op == "name" and str(node.datum) in wide:
-                part.add(str(node.datum))
-            elif node.op not in REDUCTIONS:
-                stack.extend(node.args)
-        found.append(part)
-    return found
+
+    def visit(node: Value, args: list[set[str]]) -> set[str]:
+        own = {str(node.datum)} & wide if node.op == "name" else set[str]()
+        return own if node.op in REDUCTIONS else own.union(*args)
+
+    order = postorder(roots)
+    known = fold(order, visit)
+    return [known[top] for top in [*roots, *(n.args[0] for n in order if n.op in REDUCTIONS)]]
