@@ -13,7 +13,7 @@ from decimal import Decimal
 from fngen.algebra import ZERO, add
 from fngen.declared import Param
 from fngen.derivatives import COTANGENT, Derivatives, cotangent_of
-from fngen.ir import REDUCTIONS, Value, name, names, postorder, substitute_all, value
+from fngen.ir import REDUCTIONS, Value, name, names, postorder, rebuild, substitute_all, value
 from fngen.language.reduction_rules import slope
 from fngen.monomials import Algebra
 from fngen.segments import Segment, Segments
@@ -76,7 +76,8 @@ class Adjoints:
         self.every = tracked([root], params)
         self.known = of_inputs(inputs, params, self.every)
         self.counted = inputs[0]
-        self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root]))
+        self.nodes = set(postorder([root]))
+        self.decimals = any(isinstance(n.datum, Decimal) for n in self.nodes)
         cut = Segments(root, inputs, named)
         self.segments, self.joints = list(cut), cut.joints
 
@@ -113,6 +114,10 @@ class Adjoints:
     def slope(self, algebra: Algebra, reduction: Value) -> Term:
         """Return the derivative of a reduction by an element."""
         count = algebra.value([algebra.count(algebra.dims_of(reduction))])
+        if reduction.op == "logsumexp" and value("sub", reduction.args[0], reduction) not in self.nodes:
+            # Of an infinite element a softmax is nan. Where the formula has none, its derivative need not be.
+            (x,) = reduction.args
+            reduction = rebuild(reduction, [value("finite", x, x)])
         return algebra.term(slope(reduction, count))
 
     def gradient(self, algebra: Algebra, x: str, terms: list[Term]) -> Value:
