@@ -28,6 +28,8 @@ from fngen.variance import from_deviations
 
 VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
 """Operators whose result may share the memory of their argument."""
+_OF_FILE = ("_as_tensors", "_others", "_per_channel", "_plus")
+"""Functions that an emitted file may define."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def aliases_of(
 ) -> dict[str, str]:
     """Return an identifier of Python for each variable."""
     cls = class_name(function)
-    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", f"_{cls}Eager", "_as_tensors", *helpers}
+    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", f"_{cls}Eager", *_OF_FILE, *helpers}
     aliases: dict[str, str] = {}
     consts = [c.name for c in problem.consts]
     attributes = {*consts, *(p.name for p in problem.params)}

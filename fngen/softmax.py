@@ -44,8 +44,11 @@ def _is_log(node: Value) -> bool:
 
 
 def _log_softmax(x: Value, dims: tuple[int, ...] | None) -> Value:
-    if is_run(dims):  # Of several, its shape is asked for again.
-        return value("log_softmax", x, *([] if dims is not None and len(dims) == 1 else [x]), datum=Over(dims))
+    if is_run(dims):
+        shaped = (
+            [] if dims is not None and len(dims) == 1 else [x]
+        )  # When they are one, it is asked for its shape.
+        return value("log_softmax", x, *shaped, datum=Over(dims))
     # Rounded as the largest element would be: what is taken off is in the sum again. Of nothing it is -inf.
     shifted = value("sub", x, value("logsumexp", x, datum=Over(dims)))
     total = value("sum", value("exp", shifted), datum=Over(dims))

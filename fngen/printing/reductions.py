@@ -26,7 +26,8 @@ def text(node: Value, args: Sequence[Text]) -> Text:
         return Text(f"torch._softmax_backward_data({x.text}, {args[1].text}, {over.dims[0]}, {x.text}.dtype)")  # type: ignore[index]
     name = "_others" if node.op == "others" else REDUCTIONS[SPELLED.get(node.op, node.op)].torch
     arguments = [x.text, *_options(node.op, over)]
-    if (over.dims is None and node.op in _WANT_DIMENSION) or (node.op in _SOFTMAX and len(over.dims or ()) > 1):
+    several = node.op in _SOFTMAX and len(over.dims or ()) > 1
+    if several or (over.dims is None and node.op in _WANT_DIMENSION):
         return _signed(_flat(name, x, node))
     if over.dims is not None:
         arguments.append(f"dim={_tuple(over.dims)}")
