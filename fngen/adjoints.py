@@ -7,37 +7,25 @@ what was reduced, times the slope there; what arrives from a wider place is summ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from types import MappingProxyType
 
 from fngen.algebra import ZERO, add
 from fngen.declared import Param
 from fngen.derivatives import COTANGENT, Derivatives, Joint, cotangent_of
 from fngen.differentiate import partials
-from fngen.ir import REDUCTIONS, Value, fold, is_number, name, names, postorder, substitute_all, value
+from fngen.ir import REDUCTIONS, Value, name, names, postorder, rebuild, substitute_all, value
 from fngen.joints import holes_of, joints, meetings
 from fngen.language.reduction_rules import slope
 from fngen.monomials import Algebra
+from fngen.segments import Partials, Segment, Segments
 from fngen.spans import NOTHING, Span, of_inputs, spans, tracked
 from fngen.terms import Term, times
 
 _MANY = 8
-"""Terms of an adjoint beyond which it is a value of its own."""
-
-
-Partials = tuple[Value, ...]
-"""The derivative by a variable; in complex numbers there are several."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A formula between reductions, and its derivatives by each variable and reduction in it."""
-
-    reduction: Value | None
-    graph: Value
-    slopes: Mapping[Value, Partials]
+"""Terms of an adjoint, and factors of a term, beyond which it is a value of its own."""
 
 
 def derivatives(
@@ -125,43 +113,22 @@ class Adjoints:
         named: Collection[Value],
         declared: Mapping[str, Value] = MappingProxyType({}),
     ) -> None:
-        self.root, self.inputs, self.named, self.declared = root, inputs, named, declared
+        self.root, self.inputs, self.declared = root, inputs, declared
         self.known, self.every = known, every
         self.counted = inputs[0]
-        self.decimals = any(isinstance(n.datum, Decimal) for n in postorder([root, *declared.values()]))
-        reductions = [n for n in postorder([root]) if n.op in REDUCTIONS]
-        self.holes = {r: name(f"reduction {i}!") for i, r in enumerate(reductions)}
-        moves = fold([root], lambda n, args: any(args) or (n.op == "name" and n.datum not in declared))
-        self.reductions = [r for r in reductions if moves[r]]
-        self.variables = {*(x for x in inputs if x not in declared)}
-        self.variables |= {str(self.holes[r].datum) for r in self.reductions}
+        self.nodes = set(postorder([root, *declared.values()]))
+        self.decimals = any(isinstance(n.datum, Decimal) for n in self.nodes)
+        self.cut = Segments(root, [x for x in inputs if x not in declared], named)
+
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """The formula's segments, each before what it is made of."""
+        return list(self.cut.segments(self.partials))
 
     def algebra(self, known: Mapping[str, Span]) -> Algebra:
         """Return the algebra of terms with other names in them."""
-        counted, decimals = self.counted, self.decimals
-        return Algebra(self.root, {**self.known, **known}, self.every, counted, decimals=decimals)
-
-    def segments(self) -> Iterator[Segment]:
-        """Yield the formula's segments, each before what it is made of."""
-        yield self.segment(None, self.root)
-        for reduction in reversed(self.reductions):
-            yield self.segment(reduction, reduction.args[0])
-
-    def segment(self, reduction: Value | None, graph: Value) -> Segment:
-        """Return one segment with its derivatives."""
-        local, *marked = substitute_all([graph, *self.named], self.holes)
-        variables = [x for x in names([local]) if x in self.variables]
-        order = postorder([local])
-        cuts = [n for n in marked if n in set(order) and n.args]
-        cuts += [
-            n.args[0] for n in order if n.op in ("sqrt", "rsqrt", "pow") and n.args[0].op in ("add", "sub")
-        ]
-        found = self.partials(local, variables, cuts)
-        actual = {hole: r for r, hole in self.holes.items()}
-        leaves = [actual.get(name(x), name(x)) for x in variables]
-        slopes = {leaf: tuple(substitute_all(s, actual)) for leaf, s in zip(leaves, found, strict=True)}
-        wanted = {leaf: s for leaf, s in slopes.items() if not all(is_number(d, 0) for d in s)}
-        return Segment(reduction, graph, wanted)
+        counted, decimals, known = self.counted, self.decimals, {**self.known, **known}
+        return Algebra(self.root, known, self.every, counted, decimals=decimals, atoms=self.cut.joints)
 
     def partials(self, root: Value, variables: Sequence[str], named: Collection[Value]) -> list[Partials]:
         """Return the derivatives of a formula between reductions."""
@@ -179,10 +146,11 @@ class Adjoints:
         span = spans([self.root], self.known)[self.root]
         algebra = self.algebra({COTANGENT: span})
         arriving: dict[Value, list[Term]] = {name(x): [] for x in self.inputs}
-        for segment in self.segments():
+        for segment in self.segments:
             seed = [algebra.term(name(COTANGENT))]
-            if segment.reduction is not None:
-                seed = self.spread(algebra, segment.reduction, arriving.get(segment.reduction, []))
+            if segment.end is not None:
+                seed = self.few(algebra, segment.end, arriving.get(segment.end, []))
+                seed = self.spread(algebra, segment.end, seed) if segment.end.op in REDUCTIONS else seed
             wide = algebra.span(segment.graph)
             for leaf in segment.slopes:
                 narrow = algebra.span(leaf)
@@ -215,31 +183,47 @@ class Adjoints:
         """Return the cotangent of a leaf, of that of what it is in."""
         return times(seed, algebra.term(*segment.slopes[leaf]))
 
+    def few(self, algebra: Algebra, end: Value, terms: list[Term]) -> list[Term]:
+        """Return a cotangent as one value where it is long, or that of a joint."""
+        joint = end.op not in REDUCTIONS
+        if any(len(t.powers) > _MANY for t in terms) or (len(terms) > 1 and joint):
+            return [algebra.whole(algebra.finished(terms))]
+        return [algebra.term(algebra.finished(terms))] if len(terms) > _MANY else terms
+
     def spread(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
         """Return the cotangent of what is reduced, of that of the result."""
-        return times(self.few(algebra, terms), self.slope(algebra, reduction))
-
-    def few(self, algebra: Algebra, terms: list[Term]) -> list[Term]:
-        """Return a sum as one value, where it is long."""
-        return [algebra.term(algebra.finished(terms))] if len(terms) > _MANY else terms
+        return times(terms, self.slope(algebra, reduction))
 
     def slope(self, algebra: Algebra, reduction: Value) -> Term:
         """Return the derivative of a reduction by an element."""
         count = algebra.value([algebra.count(algebra.dims_of(reduction))])
+        if reduction.op == "logsumexp" and value("sub", reduction.args[0], reduction) not in self.nodes:
+            # Of an infinite element a softmax is nan. Where the formula has none, its derivative need not be.
+            (x,) = reduction.args
+            reduction = rebuild(reduction, [self.finite(x)])
         return algebra.term(slope(reduction, count))
+
+    def finite(self, x: Value) -> Value:
+        """Return a number with the largest one in place of an infinite one."""
+        return value("finite", x, x)
 
     def tangent(self) -> Value:
         """Return the tangent of the result, in terms of the inputs and their tangents."""
         algebra = self.algebra({f"{x}!": span for x, span in self.known.items()})
         done = {name(x): algebra.term(name(f"{x}!")) for x in self.inputs}
-        total = ZERO
-        for segment in reversed(list(self.segments())[1:]):
-            reduction = segment.reduction
-            assert reduction is not None
-            dims, moved = algebra.dims_of(reduction), self.moved(algebra, segment, done)
-            through = self.through(algebra, reduction, moved)
-            done[reduction] = algebra.term(algebra.finished(algebra.sum(t, dims) for t in through))
-        terms = self.moved(algebra, self.segment(None, self.root), done)
+        terms: list[Term] = []
+        for segment in reversed(self.segments):
+            end, terms = segment.end, self.moved(algebra, segment, done)
+            if end is None:
+                continue
+            if end.op not in REDUCTIONS:
+                done[end] = algebra.whole(algebra.finished(terms))
+                continue
+            dims, through = algebra.dims_of(end), self.through(algebra, end, terms)
+            graph = algebra.finished(algebra.sum(t, dims) for t in through)
+            done[end] = algebra.term(graph)
+            if len(done[end].powers) > _MANY:
+                done[end] = algebra.whole(graph)
         for x, by in self.declared.items():
             lost = (self.known[x] | algebra.span(by)) - algebra.span(self.root)
             terms.append(algebra.sum(done[name(x)].times(algebra.term(by)), lost))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fngen.declared import Param
-from fngen.ir import REDUCTIONS, Value, postorder
+from fngen.ir import REDUCTIONS, Value, fold, postorder
 from fngen.spans import NOTHING, Span, of_inputs, reduced, tracked
 
 
@@ -109,14 +109,10 @@ def _reduced_in(graphs: Sequence[Value]) -> list[Value]:
 
 def _parts(tops: Sequence[Value], wide: set[str]) -> list[set[str]]:
     """Return which inputs are in each graph, not below a reduction."""
-    found = []
-    for top in tops:
-        part, stack = set[str](), [top]
-        while stack:
-            node = stack.pop()
-            if node.op == "name" and str(node.datum) in wide:
-                part.add(str(node.datum))
-            elif node.op not in REDUCTIONS:
-                stack.extend(node.args)
-        found.append(part)
-    return found
+
+    def visit(node: Value, args: list[set[str]]) -> set[str]:
+        own = {str(node.datum)} & wide if node.op == "name" else set[str]()
+        return own if node.op in REDUCTIONS else own.union(*args)
+
+    known = fold(tops, visit)
+    return [known[top] for top in tops]

@@ -10,12 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
 from fngen import wirtinger
-from fngen.adjoints import Adjoints, Partials, Segment
+from fngen.adjoints import Adjoints
 from fngen.declared import Param
 from fngen.derivatives import COTANGENT, Derivatives
 from fngen.ir import Value, rewrite, value
 from fngen.monomials import Algebra
 from fngen.reals import real_nodes
+from fngen.segments import Partials, Segment
 from fngen.spans import of_inputs, tracked
 from fngen.terms import Term, times
 
@@ -49,7 +50,7 @@ class ComplexAdjoints(Adjoints):
         super().__init__(root, inputs, of_inputs(inputs, params, every), every, named)
         self.done = real_nodes([root])
         self.real_names = {COTANGENT} if self.done[root] else set[str]()
-        self.real_holes = [str(hole.datum) for r, hole in self.holes.items() if self.done[r]]
+        self.real_holes = [str(hole.datum) for end, hole in self.cut.holes.items() if self.done[end]]
 
     def partials(self, root: Value, variables: Sequence[str], named: Collection[Value]) -> list[Partials]:
         """Return by each variable the derivative, that by its conjugate, and the conjugate of the first."""
@@ -81,7 +82,7 @@ class ComplexAdjoints(Adjoints):
     def spread(self, algebra: Algebra, reduction: Value, terms: list[Term]) -> list[Term]:
         """Return the cotangent of what is reduced, of that of the result."""
         factor = self.slope(algebra, reduction)
-        return times(self.few(algebra, terms), factor if self.real(reduction) else self.conjugate(factor))
+        return times(terms, factor if self.real(reduction) else self.conjugate(factor))
 
     def moved(self, algebra: Algebra, segment: Segment, done: Mapping[Value, Term]) -> list[Term]:
         """Return the terms of a segment's tangent."""
@@ -105,6 +106,10 @@ class ComplexAdjoints(Adjoints):
         term = super().slope(algebra, reduction)
         images = rewrite(term.powers, self.signed)
         return Term(term.coefficient, {images[f]: n for f, n in term.powers.items()})
+
+    def finite(self, x: Value) -> Value:
+        """Return a number with the largest one in place of an infinite one, if it is real."""
+        return super().finite(x) if self.real(x) else x
 
     def signed(self, node: Value) -> Value:
         """Return the complex sign for that of a complex number, which the rule of a norm has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fngen.declared import CHANNELS, Param
 from fngen.derivatives import COTANGENT
 from fngen.example import Example
-from fngen.ir import Value, name, substitute, substitute_all, tree_sizes, value
+from fngen.ir import Value, name, substitute, substitute_all, tree_size, tree_sizes, value
 from fngen.layout import filled
 from fngen.lower import MARGIN
 from fngen.node import Layer
@@ -115,9 +115,11 @@ def shapes(problem: Problem, layer: Layer) -> list[str]:
 
 
 def equation(problem: Problem) -> str:
-    """Return the layer's equation in LaTeX, in terms of the named intermediates."""
+    """Return the layer's equation in LaTeX, in terms of named intermediates; nothing if it is too long."""
     known = {node: name(text) for node, text in problem.named.items()}
-    latex = LatexPrinter().print(with_softmax(substitute(problem.value, known)))
+    latex = _latex(problem.value, known)
+    if not latex:
+        return ""
     over = {None: "{}", "sum": r"\sum \left({}\right)", "mean": r"\operatorname{{mean}} \left({}\right)"}
     return f"{symbol(problem.output)} = {over[problem.reduction].format(latex)}"
 
@@ -127,19 +129,14 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
 
     A partial that is too long to help a reader is left out, and so is a whole display.
     """
-    printer = LatexPrinter()
-    known: dict[Value, Value] = {}
-    rows = []
-    for node, text in problem.named.items():
-        rows.append(f"{symbol(text)} = {printer.print(with_softmax(substitute(node, known)))}")
-        known[node] = name(text)
-    for label, graph in problem.results:
-        if graph not in known:
-            rows.append(f"{symbol(label)} = {printer.print(with_softmax(substitute(graph, known)))}")
-    rows += [] if problem.results else [equation(problem)]
+    known = {node: name(text) for node, text in problem.named.items()}
+    rows = _defined(problem)
+    if not all(rows):
+        return []
     if problem.reduces:
         shown = not problem.results and problem.reduction != "mean"
         return _within_reason([*rows, *(_gradients(problem, partials, known) if shown else [])])
+    printer = LatexPrinter()
     entries = listed(problem, partials)
     declared = {name(x) for x, _ in problem.grads}
     slopes = substitute_all([entry.slope for entry in entries], known)
@@ -155,18 +152,35 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
     return _within_reason(rows)
 
 
+def _defined(problem: Problem) -> list[str]:
+    """Return the equations of the intermediates and of the results; nothing for what is too long."""
+    known: dict[Value, Value] = {}
+    pairs = []
+    for node, text in problem.named.items():
+        pairs.append((symbol(text), _latex(node, known)))
+        known[node] = name(text)
+    pairs += [(symbol(label), _latex(graph, known)) for label, graph in problem.results if graph not in known]
+    rows = [f"{left} = {right}" if right else "" for left, right in pairs]
+    return rows if problem.results else [*rows, equation(problem)]
+
+
+def _latex(graph: Value, known: dict[Value, Value]) -> str:
+    """Return the text of a graph, unless it is so long that no display would hold it."""
+    graph = with_softmax(substitute(graph, known))
+    return LatexPrinter().print(graph) if tree_size(graph) <= 4 * _LONGEST_PARTIAL else ""
+
+
 def _gradients(problem: Problem, gradients: tuple[Value, ...], known: dict[Value, Value]) -> list[str]:
     r"""Return ``\bar x = ...`` for each input: the gradient by it, of that by the result."""
-    printer, declared = LatexPrinter(), dict(problem.grads)
+    declared = dict(problem.grads)
     known = known | {name(COTANGENT): value("bar", name(problem.output))}
     known |= {} if problem.grads else {problem.value: name(problem.output)}
     rows = []
     for x, graph in zip(problem.inputs, substitute_all(gradients, known), strict=True):
-        graph = with_softmax(graph.args[0] if graph.op == "expand" else graph)
-        text = printer.print(graph)
-        if len(text) <= _LONGEST_PARTIAL and _breaks(text):
+        text = _latex(graph.args[0] if graph.op == "expand" else graph, {})
+        if text and len(text) <= _LONGEST_PARTIAL and _breaks(text):
             sign = ":=" if x in declared else "="
-            rows.append(f"{printer.print(value('bar', name(x)))} {sign} {text}")
+            rows.append(f"{LatexPrinter().print(value('bar', name(x)))} {sign} {text}")
     return rows
 
 

@@ -150,6 +150,7 @@ class _Lowering:
         self.names: dict[Value, str] = {}
         self.terms = (f"term_{i}" for i in count(1))
         self.uses, self.reached = self.count(), self.reach()
+        self.twice = {a for n in self.order for a in n.args if n.args.count(a) > 1}
         self.lifetimes: Lifetimes | None = None
 
     def recycled(self, named: Collection[Value]) -> Body:
@@ -193,7 +194,7 @@ class _Lowering:
     def is_repeated(self, node: Value) -> bool:
         """Say whether each of several targets works a node out for itself."""
         at_hand = node.op in self.cheap and not any(a.args for a in node.args)
-        return at_hand and self.uses[node] == self.reached[node].bit_count()
+        return at_hand and self.uses[node] == self.reached[node].bit_count() and node not in self.twice
 
     def count(self) -> dict[Value, int]:
         counts = dict.fromkeys(self.order, 0)

@@ -7,8 +7,9 @@ becomes ``y*(g - sum(g*y))``, and that of a LayerNorm has two means.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
+from functools import partial
 
 from sympy import Add, Symbol
 
@@ -16,7 +17,8 @@ from fngen.algebra import ONE, ZERO, exact
 from fngen.arrange import to_value
 from fngen.cost import cost
 from fngen.grouping import grouped
-from fngen.ir import Over, Value, is_number, name, names, number, postorder, substitute, tree_sizes, value
+from fngen.ir import Over, Value, is_number, name, number, postorder, substitute, tree_sizes, value
+from fngen.pieces import Pieces
 from fngen.spans import NOTHING, Span, over, spans
 from fngen.symbolic import simplest_forms
 from fngen.terms import HALVES, Powers, Term, expression, is_deviation, is_root, merged, open_side
@@ -34,13 +36,22 @@ class Algebra:
         every: All dimensions that are reduced.
         counted: An input that spans them all, for the number of elements.
         decimals: Write ``0.1*x`` rather than ``x/10``.
+        atoms: Nodes that are one factor, whatever they are made of.
     """
 
     def __init__(
-        self, root: Value, known: Mapping[str, Span], every: Span, counted: str, *, decimals: bool
+        self,
+        root: Value,
+        known: Mapping[str, Span],
+        every: Span,
+        counted: str,
+        *,
+        decimals: bool,
+        atoms: Collection[Value] = (),
     ) -> None:
         self.known, self.every, self.counted, self.decimals = known, every, name(counted), decimals
         self.spans: dict[Value, Span] = {}
+        self.atoms = set(atoms)
         order = postorder([root])
         self.roots = {n.args[0]: (n, HALVES[n.op]) for n in order if n.op in HALVES}
         self.roots |= {n.args[0]: (n, exact(n.args[1])) for n in order if is_root(n)}
@@ -52,7 +63,7 @@ class Algebra:
             total = Term(1 / inside.coefficient, {node: 1})
             factor = self.count(self.dims_of(node)) if node.op == "mean" else Term(Fraction(1))
             self.sums[inside.key, over(node).dims] = total.times(factor)
-        self.parts = [(n, t) for n in order if n.op in ("mul", "div") and self.is_part(t := self.term(n))]
+        self.parts = Pieces(order, partial(self.term, opened=True), self.span)
 
     def span(self, node: Value) -> Span:
         """Return the reduced dimensions that a node has in full."""
@@ -63,12 +74,19 @@ class Algebra:
         dims = over(node).dims
         return self.span(node.args[0]) & (self.every if dims is None else frozenset(dims))
 
-    def term(self, root: Value) -> Term:
-        """Return a graph as a product: its factors are what is no product itself."""
+    def term(self, root: Value, *, opened: bool = False) -> Term:
+        """Return a graph as a product: its factors are what is no product itself, and atoms.
+
+        Args:
+            root: The graph.
+            opened: Whether it is a product even if it is an atom.
+        """
         coefficient, powers, stack = Fraction(1), Powers(), [(root, 1)]
         while stack:
             node, n = stack.pop()
-            if node.op == "neg":
+            if node in self.atoms and not (opened and node is root):
+                powers[node] = powers.get(node, 0) + n
+            elif node.op == "neg":
                 coefficient *= (-1) ** n
                 stack.append((node.args[0], n))
             elif node.op == "number" and (n > 0 or exact(node)):
@@ -86,6 +104,11 @@ class Algebra:
                 factor, n = self.factor(node, n)
                 powers[factor] = powers.get(factor, 0) + n
         return Term(coefficient, {f: n for f, n in powers.items() if n})
+
+    def whole(self, graph: Value) -> Term:
+        """Return a graph as one factor from now on, whatever it is made of."""
+        self.atoms |= set() if is_number(graph) else {graph}
+        return self.term(graph)
 
     def factor(self, node: Value, n: int) -> tuple[Value, int]:
         """Return a factor and its exponent; of ``x`` that of ``sqrt(x)``, if the formula has it."""
@@ -132,33 +155,25 @@ class Algebra:
         self.insides[node] = inside
         return node
 
-    def is_part(self, term: Term) -> bool:
-        """Say whether a product is worth finding again: a quotient, or scaled by what is reduced."""
-        if len(term.powers) < 2:
-            return False
-        held = [self.span(f) for f in term.powers if names([f])]
-        return min(term.powers.values()) < 0 or any(a < b for a in held for b in held)
-
     def by_parts(self, term: Term) -> Term:
         """Return a term in which products that the formula has are those."""
-        for node, found in self.parts:
-            part = self.by_parts_before(node, found)
-            if part.powers == {node: 1}:
-                continue
+        place = self.parts.after(-1, self.factors(term))
+        while place is not None:
+            node, part = self.parts.found[place]
             while term.holds(part.powers):
                 term = term.without(part.powers).times(Term(1 / part.coefficient, {node: 1}))
-            for total in [f for f, n in term.powers.items() if n == 1 and f in self.insides]:
+            for total in self.totals(term):
                 term = self.moved_in(term, total, node, part)
+            place = self.parts.after(place, self.factors(term))
         return term
 
-    def by_parts_before(self, node: Value, term: Term) -> Term:
-        """Return a product of the formula in terms of smaller ones that are found before it."""
-        for other, found in self.parts:
-            if other is node:
-                break
-            if term.holds(found.powers):
-                term = term.without(found.powers).times(Term(1 / found.coefficient, {other: 1}))
-        return term if self.is_part(term) else Term(Fraction(1), {node: 1})
+    def totals(self, term: Term) -> list[Value]:
+        """Return the sums of products that are factors of a term."""
+        return [f for f, n in term.powers.items() if n == 1 and f in self.insides]
+
+    def factors(self, term: Term) -> list[Value]:
+        """Return the factors of a term, and those in its sums."""
+        return [*term.powers, *(f for total in self.totals(term) for f in self.insides[total])]
 
     def moved_in(self, term: Term, total: Value, node: Value, part: Term) -> Term:
         """Return a term with a part of the formula inside a sum; what is reduced is moved in for it."""
@@ -174,7 +189,7 @@ class Algebra:
 
     def with_means(self, term: Term) -> Term:
         """Return a term with the mean for a sum over the number of elements."""
-        for total in [f for f, n in term.powers.items() if n == 1 and f in self.insides]:
+        for total in self.totals(term):
             (x,) = total.args
             dims = self.span(x) & (
                 self.every if over(total).dims is None else frozenset(over(total).dims or ())

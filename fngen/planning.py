@@ -30,6 +30,9 @@ from fngen.variance import from_deviations
 _LONGEST = 20
 """Characters of a name in that of its gradient."""
 
+_OF_FILE = ("_as_tensors", "_others", "_per_channel", "_plus", "_spread")
+"""Functions that an emitted file may define."""
+
 
 def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict[str, str]) -> Plan:
     """Return the node of the formula, its variables named by ``aliases``."""
@@ -183,7 +186,7 @@ def aliases_of(
 ) -> dict[str, str]:
     """Return an identifier of Python for each variable."""
     cls = class_name(function)
-    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", f"_{cls}Eager", "_as_tensors", *helpers}
+    taken = {function, cls, f"{cls}Function", f"_{cls}Reverse", f"_{cls}Eager", *_OF_FILE, *helpers}
     aliases: dict[str, str] = {}
     consts = [c.name for c in problem.consts]
     attributes = {*consts, *(p.name for p in problem.params)}

@@ -99,7 +99,7 @@ class Problem:
     def name(self) -> str:
         """A readable name, for a request without one."""
         spell = FormulaPrinter().print
-        text = "; ".join(f"{s.name} = {spell(s.value)}" for s in self.reading.statements)
+        text = "; ".join(f"{s.name} = {spell(with_softmax(s.value))}" for s in self.reading.statements)
         return derived_name(with_softmax(self.value), self.reduction, text)
 
     def at_defaults(self) -> Problem:

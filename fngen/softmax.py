@@ -9,7 +9,8 @@ from fngen.spans import over
 def as_softmax(node: Value) -> Value | None:
     """Return ``softmax(x)`` for ``exp(x - logsumexp(x))``, and its logarithm likewise.
 
-    torch has them over one dimension. Over several they are what it does there, step by step.
+    torch has them over one dimension, and a run of dimensions or all of them are one when they are flat.
+    Over others they are what it does there, step by step.
 
     Args:
         node: A graph whose arguments are in torch's terms already.
@@ -48,8 +49,17 @@ def _is_log(node: Value) -> bool:
 
 
 def _log_softmax(x: Value, dims: tuple[int, ...] | None) -> Value:
-    if dims is not None and len(dims) == 1:
-        return value("log_softmax", x, datum=Over(dims))
-    shifted = value("sub", x, value("amax", x, datum=Over(dims)))
+    if is_run(dims):
+        shaped = (
+            [] if dims is not None and len(dims) == 1 else [x]
+        )  # When they are one, it is asked for its shape.
+        return value("log_softmax", x, *shaped, datum=Over(dims))
+    # Rounded as the largest element would be: what is taken off is in the sum again. Of nothing it is -inf.
+    shifted = value("sub", x, value("logsumexp", x, datum=Over(dims)))
     total = value("sum", value("exp", shifted), datum=Over(dims))
     return value("sub", shifted, value("log", total))
+
+
+def is_run(dims: tuple[int, ...] | None) -> bool:
+    """Say whether dimensions follow one another, so that they can be made one."""
+    return dims is None or (dims == tuple(range(dims[0], dims[-1] + 1)) and (dims[0] >= 0 or dims[-1] < 0))

@@ -32,10 +32,11 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     "closes nothing": ("x)", "(x))", "sin(x))*2"),
     NO_RIGHT: ("x +", "x *", "x ** ", "x + ; y", "not", "2**", "x++", "x--", "y == ", "x %", "sin(x==)"),
     MISSING: (
-        ")", "()", "* x", "/x", "x * * y", "**2", "sin(,x)", "sin(=x)", "sin(x=)", "max(x,,y)", "max(,)",
+        ")", "* x", "/x", "x * * y", "**2", "sin(,x)", "sin(=x)", "sin(x=)", "max(x,,y)", "max(,)",
         "= x", "x =", "x = = y", "if x", "x =< y", "x === y", "x <> y", "<x>",
         "%s", "%(x)s % x", "%d%n",
     ),
+    "there is nothing in these brackets": ("()", "x + ()", "sum(x, dim=())", "x*softmax(x, ())"),
     "a comma separates": ("x,y", "x, ", "(x, y)", "Piecewise((x, x > 0, 1))", "sin((x, y))"),
     # characters
     "unexpected character '^'": ("x^2", "x1^3 + x2^2"),

@@ -68,5 +68,8 @@ REDUCTIONS: dict[str, Reduction] = {
 SMALL_NORM = "sign(x)*(where(x == 0, 1, abs(x))/where(y == 0, 1, y))**(p - 1)"
 """The slope of a norm with ``p < 2``: a power of 0 would be infinite in a second derivative."""
 
+NEGATIVE_NORM = SMALL_NORM.replace("sign(x)", "where(y == 0, 0, sign(x))")
+"""That of one with ``p < 0``, which is 0 beside an element that is: there it is torch's, 0 again."""
+
 SPELLED = {row.op: name for name, row in reversed(REDUCTIONS.items())}
 """The name in formulas, by operator."""

@@ -159,6 +159,11 @@ class _Parser(Stack):
                 return self.error(f"{before.text!r} has no right side", before)
             if token.kind == "end" and self.brackets:
                 return self.never_closed()
+        if token.text == ")" and self.pending and self.pending[-1].kind == "(" and not self.pending[-1].args:
+            whole = "Without dim= a reduction is over all elements." if self.is_list(self.pending[-1]) else ""
+            return self.builder.error(
+                "there is nothing in these brackets", self.pending[-1].token.start, token.end, whole
+            )
         shown = {"end": "the end", "newline": "the end of the line"}.get(token.kind, repr(token.text))
         return self.error(f"a number, name or bracket is missing before {shown}", token)
 

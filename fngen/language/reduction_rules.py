@@ -6,7 +6,7 @@ from fractions import Fraction
 from functools import cache
 
 from fngen.algebra import fold_numbers, sub
-from fngen.functions.reductions import REDUCTIONS, SMALL_NORM, SPELLED
+from fngen.functions.reductions import NEGATIVE_NORM, REDUCTIONS, SMALL_NORM, SPELLED
 from fngen.ir import REDUCTIONS as OPS
 from fngen.ir import Over, Value, fold, name, number, rebuild, rewrite, substitute, value
 from fngen.language.parse import parse_expression
@@ -37,7 +37,7 @@ def _rule(op: str, option: Fraction | None) -> Value:
     row = REDUCTIONS[SPELLED[op]]
     text = row.slope
     if op == "norm" and option is not None and option < 2:
-        text = SMALL_NORM
+        text = SMALL_NORM if option > 0 else NEGATIVE_NORM
     if op == "norm" and option == 2:
         text = text.partition("*(")[0]
     root = parse_expression(text, rule=True)

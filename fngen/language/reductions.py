@@ -108,7 +108,9 @@ def _number(builder: Builder, operand: Operand, label: str) -> Fraction | Decima
         raise builder.error(
             f"{label!r} must be a number, known when the layer is made", operand.start, operand.end
         )
-    return n
+    # As torch would be handed it: 2 + 1e-20 is 2.
+    nearest = Fraction(float(n))
+    return nearest if nearest.denominator == 1 else n
 
 
 def _norm(

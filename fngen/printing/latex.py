@@ -144,6 +144,10 @@ class LatexPrinter(Printer):
         """Return the gradient by a variable."""
         return Text(rf"\bar{_braced(x.text) if len(x.text) > 1 else ' ' + x.text}")
 
+    def print_finite(self, node: Value, x: Text, like: Text) -> Text:
+        """Return what it is to mathematics: the same."""
+        return x
+
     def print_sum(self, node: Value, x: Text) -> Text:
         """Return a sum over dimensions."""
         return Text(rf"\sum{_over(node)} {_bracketed(x, PRODUCT)}", PRODUCT)

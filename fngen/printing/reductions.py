@@ -10,6 +10,9 @@ from fngen.functions.reductions import REDUCTIONS, SPELLED
 from fngen.ir import Over, Value
 from fngen.printing.infix import ATOM, PRODUCT, Text, float_text, is_exact_integer
 
+_SOFTMAX = frozenset({"softmax", "log_softmax"})
+_WANT_DIMENSION = frozenset({"logsumexp", "others", *_SOFTMAX})
+
 
 def text(node: Value, args: Sequence[Text]) -> Text:
     """Return the text of a node that says which dimensions it is about."""
@@ -23,18 +26,23 @@ def text(node: Value, args: Sequence[Text]) -> Text:
         return Text(f"torch._softmax_backward_data({x.text}, {args[1].text}, {over.dims[0]}, {x.text}.dtype)")  # type: ignore[index]
     name = "_others" if node.op == "others" else REDUCTIONS[SPELLED.get(node.op, node.op)].torch
     arguments = [x.text, *_options(node.op, over)]
-    if over.dims is None and node.op in ("logsumexp", "others"):
-        # They want a dimension.
-        x = Text(f"{x.inside(ATOM)}.flatten()")
-        whole = f"{name}({', '.join([x.text, 'dim=0'])})"
-        return _signed(
-            whole if node.op == "logsumexp" else f"{name}({x.text}, dim=0).view_as({args[0].text})"
-        )
+    several = node.op in _SOFTMAX and len(over.dims or ()) > 1
+    if several or (over.dims is None and node.op in _WANT_DIMENSION):
+        return _signed(_flat(name, x, node))
     if over.dims is not None:
         arguments.append(f"dim={_tuple(over.dims)}")
-        if over.keepdim and node.op not in ("softmax", "log_softmax", "others"):
+        if over.keepdim and node.op not in (*_SOFTMAX, "others"):
             arguments.append("keepdim=True")
     return _signed(f"{name}({', '.join(arguments)})")
+
+
+def _flat(name: str, x: Text, node: Value) -> str:
+    """Return the call of an operator that takes one dimension only, of several made one."""
+    dims = node.datum.dims  # type: ignore[union-attr]
+    ends = [] if dims is None else [dims[0]] if dims[-1] == -1 else [dims[0], dims[-1]]
+    dim = 0 if dims is None else dims[0] if dims[0] >= 0 else dims[-1]
+    call = f"{name}({x.inside(ATOM)}.flatten({', '.join(map(str, ends))}), dim={dim})"
+    return call if node.op == "logsumexp" else f"{call}.view_as({x.text})"
 
 
 def _options(op: str, over: Over) -> list[str]:

@@ -91,6 +91,10 @@ class TorchPrinter(infix.Printer):
         """Return an upper bound."""
         return Text(f"torch.clamp({x.text}, max={bound.text})")
 
+    def print_finite(self, node: Value, x: Text, like: Text) -> Text:
+        """Return a tensor with the largest number for what is infinite."""
+        return Text(f"torch.clamp({x.text}, max=torch.finfo({like.text}.dtype).max)")
+
     def print_full_like(self, node: Value, x: Text, fill: Text) -> Text:
         """Return a tensor of one number, shaped and typed like ``x``."""
         if is_number(node.args[1], 0):

@@ -14,11 +14,14 @@ from fngen import grids
 from fngen.alignment import alignment
 from fngen.declared import CHANNELS
 from fngen.grids import Grid
-from fngen.ir import Over, Value, name, value
+from fngen.ir import Over, Value, name, postorder, value
 from fngen.problem import Problem
+from fngen.spans import over
 from fngen.verification.reference import DIGITS, evaluate, torch_differentiates
 
 _SIZES = (4, 5, 6, 3)
+_MOST, _SEVERAL, _LONGEST = 64, 6, 40
+"""The dimensions that a tensor may have; those of them that are given elements; how many at most."""
 _WANTED, _TRIES = 6, 200
 Sample = tuple[Tensor, ...]
 
@@ -59,11 +62,19 @@ class Plain:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """A shape with one dimension more than the formula needs."""
+        """A shape with one dimension more than the formula needs, few elements along many of them."""
         problem = self.problem
         declared = [slope for _, slope in problem.grads]
         needs = alignment([problem.value], {x: x for x in problem.inputs}, problem.params, declared)
-        return _SIZES[: max(needs.rank, needs.distinct, 1) + 1] + (2,) * (max(needs.rank, needs.distinct) - 3)
+        rank = min(max(needs.rank, needs.distinct, 1) + 1, _MOST)
+        sizes = [*_SIZES, *(1 for _ in range(rank))][:rank]
+        # A variance is infinite where its correction is the number of elements or more.
+        graphs = postorder([problem.value, *declared])
+        options = [over(n).option or 0 for n in graphs if n.op in ("var", "std")]
+        least = min(int(max(options, default=0)) + 2, _LONGEST)
+        for d in sorted({d % rank for d in needs.dims} or {0})[:_SEVERAL]:
+            sizes[d] = max(sizes[d], least)
+        return tuple(sizes)
 
     def shape_of(self, x: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of an input when the others have ``shape``."""
