@@ -9,7 +9,7 @@ from fngen.declared import CHANNELS, Const, Param
 from fngen.layout import bracketed, filled
 from fngen.lower import MARGIN
 from fngen.node import Layer
-from fngen.problem import Problem
+from fngen.spec import Spec
 
 _LONGEST_FORMULA = 400
 """Characters of a formula up to which it is shown where the module is printed."""
@@ -26,7 +26,7 @@ class Constructor:
     formula: list[str]
 
 
-def constructor(problem: Problem, layer: Layer, formula: str) -> Constructor | None:
+def constructor(layer: Layer, spec: Spec) -> Constructor | None:
     """Return what a module with parameters or constants is made with; None without any."""
     if not layer.params and not layer.consts:
         return None
@@ -44,7 +44,7 @@ def constructor(problem: Problem, layer: Layer, formula: str) -> Constructor | N
         head=bracketed("def __init__(", arguments, ") -> None:", 4),
         body=body + (["        self.reset_parameters()"] if layer.params else []),
         resets=[f"nn.init.constant_(self.{p.name}, {literal(p)})" for p in layer.params],
-        formula=formula_method(problem, layer, formula),
+        formula=formula_method(spec, layer),
     )
 
 
@@ -79,21 +79,18 @@ def _assigned(target: str, text: str) -> list[str]:
     return [flat] if len(flat) <= MARGIN else [f"        {target} = (", f"            {text}", "        )"]
 
 
-def formula_method(problem: Problem, layer: Layer, formula: str) -> list[str]:
-    """Return the body of ``formula()``: numbers for what is one number, names for the rest."""
-    asked_for: list[Param | Const] = [*problem.params, *problem.consts]
-    ours: list[Param | Const] = [*layer.params, *layer.consts]
-    lines, labels = list[str](), dict[str, str]()
-    for asked, made in zip(asked_for, ours, strict=True):
-        if isinstance(made, Param) and made.dim is not None:
-            continue
-        labels[asked.name] = f"{{{made.name}}}"
-        read = f"{{self.{made.name}}}" if isinstance(made, Const) else f"{{self.{made.name}.item()}}"
-        lines.append(f'{made.name} = f"({read})"')
-    # Neither a function of that name nor a keyword of a call.
-    pattern = r"\b(" + "|".join(map(re.escape, labels)) + r")\b(?!\s*\(|\s*=[^=])"
-    text = re.sub(pattern, lambda match: labels[match.group(1)], formula) if labels else formula
-    return [*lines, *returned(text)]
+def formula_method(spec: Spec, layer: Layer) -> list[str]:
+    """Return the body of ``formula()``: a text that declares what the request did, with its own numbers."""
+    roles = [("inputs", spec.inputs), ("outputs", spec.outputs)]
+    lines = [f"{word} {', '.join(listed)}" for word, listed in roles if listed]
+    for param, own in zip(spec.params, layer.params, strict=True):
+        lines.append(
+            f"param {param.key} = {own.init if own.dim is not None else f'{{self.{own.name}.item()}}'}"
+        )
+    for const, made in zip(spec.consts, layer.consts, strict=True):
+        lines.append(f"const {const.name} = {{self.{made.name}}}")
+    lines += [f"grad {x} = {slope}" for x, slope in spec.grads]
+    return returned(*lines, *spec.formula.split("; "))
 
 
 def repr_body(layer: Layer, formula: str) -> list[str]:
@@ -103,13 +100,15 @@ def repr_body(layer: Layer, formula: str) -> list[str]:
     return returned(", ".join(shown)) if shown else []
 
 
-def returned(text: str) -> list[str]:
+def returned(*statements: str) -> list[str]:
     """Return the statement that returns a text, ``{name}`` in it standing for a value."""
-    flat = f"return {_literal(text)}"
+    flat = f"return {_literal('; '.join(statements))}"
     if len(flat) + 8 <= MARGIN:
         return [flat]
-    words = re.findall(r"\{[\w.]+\} ?|[\w.]+ ?|\W ?", text)
-    parts = filled(words, MARGIN - len('            ""') - ("{" in text), "")
+    parts = list[str]()
+    for i, text in enumerate(statements, 1):
+        words = re.findall(r"\{[^}]+\} ?|[\w.]+ ?|\W ?", text + "; " * (i < len(statements)))
+        parts += filled(words, MARGIN - len('            ""') - ("{" in text), "")
     return ["return (", *(f"    {_literal(part)}" for part in parts), ")"]
 
 

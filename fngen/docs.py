@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from fngen.backends.scalars import may_raise
 from fngen.declared import CHANNELS, Param
 from fngen.derivatives import COTANGENT
 from fngen.example import Example
-from fngen.ir import Value, name, substitute, substitute_all, tree_size, tree_sizes, value
+from fngen.ir import Value, name, names, substitute, substitute_all, tree_size, tree_sizes, value
 from fngen.layout import filled
 from fngen.lower import MARGIN
 from fngen.node import Layer
@@ -45,6 +46,8 @@ def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
     no_number = ", or a constant no number" if layer.consts else ""
     raised = [] if problem.complex else [f"TypeError: If a tensor is complex{no_number}."]
     raised += ["ValueError: If a dimension that is reduced is missing."] if layer.alignment.rank > 1 else []
+    if _of_numbers(layer):
+        raised += ["ArithmeticError, ValueError: If Python's math has no value for a constant."]
     return [
         f'"""Return {what}.',
         *_section("Args", [first, *others]),
@@ -52,6 +55,13 @@ def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
         *_section("Raises", raised),
         '"""',
     ]
+
+
+def _of_numbers(layer: Layer) -> bool:
+    """Say whether something is made of constants alone that they need not have."""
+    computed = [n for node in (layer.main, *layer.helpers) for body in node.bodies for n in body.printed]
+    numbers = set(layer.numbers)
+    return any(may_raise(n) and set(names([n])) <= numbers for n in computed if names([n]))
 
 
 def _result(problem: Problem, only: str) -> str:

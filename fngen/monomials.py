@@ -111,15 +111,22 @@ class Algebra:
         return self.term(graph)
 
     def factor(self, node: Value, n: int) -> tuple[Value, int]:
-        """Return a factor and its exponent; of ``x`` that of ``sqrt(x)``, if the formula has it."""
-        base, exponent = node, Fraction(n)
-        if node.op == "pow" and node.args[1].op == "number":
-            base, exponent = node.args[0], n * exact(node.args[1])
-        if base in self.roots:
-            root, half = self.roots[base]
+        """Return a factor and its exponent; of ``x**1.5`` those of ``sqrt(x)``, if the formula has it."""
+        if node.op == "pow" and node.args[1].op == "number" and node.args[0] in self.roots:
+            root, half = self.roots[node.args[0]]
+            exponent = n * exact(node.args[1])
             if (exponent / half).denominator == 1:
                 return root, int(exponent / half)
         return node, n
+
+    def rooted(self, term: Term) -> Term:
+        """Return a term with ``sqrt(x)**3`` for ``x*sqrt(x)``: ``x`` alone may be negative."""
+        powers = dict(term.powers)
+        for base in [f for f in powers if f in self.roots and self.roots[f][0] in powers]:
+            root, half = self.roots[base]
+            n = powers.pop(base) / half
+            powers[root] += int(n)
+        return Term(term.coefficient, {f: n for f, n in powers.items() if n})
 
     def count(self, dims: Span) -> Term:
         """Return the number of elements along dimensions."""
@@ -218,7 +225,7 @@ class Algebra:
 
     def finished(self, terms: Iterable[Term]) -> Value:
         """Return the graph of a sum in the terms of the formula."""
-        found = merged(self.with_means(self.by_parts(self.guarded(t))) for t in terms)
+        found = merged(self.with_means(self.by_parts(self.rooted(self.guarded(t)))) for t in terms)
         return self.value(found) if found else number(0)
 
     def guarded(self, term: Term) -> Term:

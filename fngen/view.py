@@ -93,7 +93,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         cls=cls,
         module_summary=docs.module_summary(problem, main.function, equation),
         shapes=docs.shapes(problem, layer),
-        constructor=constructor(problem, layer, formula),
+        constructor=constructor(layer, spec),
         module_head=bracketed("def forward(", ["self", *typed(layer.inputs)], f") -> {result}:", 4),
         module_return=bracketed(f"return {main.function}(", _given(layer), ")", 8),
         example=docs.example_lines(cls, len(sizes(layer)), shown_example),

@@ -213,8 +213,10 @@ class CosineSimilarity(nn.Module):
 
     def formula(self) -> str:
         """Return the formula with the numbers that were learned and given."""
-        eps = f"({self.eps})"
-        return f"sum(x*y, dim=-1)/max(norm(x, dim=-1)*norm(y, dim=-1), {eps})"
+        return (
+            f"const eps = {self.eps}; "
+            "sum(x*y, dim=-1)/max(norm(x, dim=-1)*norm(y, dim=-1), eps)"
+        )
 
     def extra_repr(self) -> str:
         return (

@@ -228,10 +228,12 @@ class LayerNorm(nn.Module):
 
     def formula(self) -> str:
         """Return the formula with the numbers that were learned and given."""
-        eps = f"({self.eps})"
         return (
-            f"(x - mean(x, dim=-1))/sqrt(var(x, dim=-1, correction=0) + {eps})*weight "
-            "+ bias"
+            "param weight[-1] = 1.0; "
+            "param bias[-1] = 0.0; "
+            f"const eps = {self.eps}; "
+            "(x - mean(x, dim=-1))/sqrt(var(x, dim=-1, correction=0) + eps)*weight + "
+            "bias"
         )
 
     def extra_repr(self) -> str:

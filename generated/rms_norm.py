@@ -206,8 +206,11 @@ class RmsNorm(nn.Module):
 
     def formula(self) -> str:
         """Return the formula with the numbers that were learned and given."""
-        eps = f"({self.eps})"
-        return f"x/sqrt(mean(x**2, dim=-1) + {eps})*weight"
+        return (
+            "param weight[-1] = 1.0; "
+            f"const eps = {self.eps}; "
+            "x/sqrt(mean(x**2, dim=-1) + eps)*weight"
+        )
 
     def extra_repr(self) -> str:
         return f"x/sqrt(mean(x**2, dim=-1) + eps)*weight, eps={self.eps}"

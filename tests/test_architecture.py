@@ -20,6 +20,7 @@ HOMES = {
     "torch": {
         "verification.arguments",
         "verification.declarations",
+        "verification.formula",
         "verification.judges",
         "verification.mixtures",
         "verification.plain",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -223,20 +225,54 @@ def test_formula_is_a_formula(beta: float, k: float) -> None:
     layer = module.Powered(k)
     with torch.no_grad():
         layer.beta.fill_(beta)
-    again = fngen.compile(layer.formula(), name="again")
+    again = fngen.compile(layer.formula(), name="again").Again()
     x = torch.tensor([0.25, 1.0, 2.0])
-    torch.testing.assert_close(again.again(x), layer(x))
+    torch.testing.assert_close(again(x), layer(x), rtol=0, atol=0)
+    assert again.formula() == layer.formula()
 
 
 def _powered() -> ModuleType:
     return fngen.compile("x - beta**2*x**k", name="powered", params={"beta": 1.0}, consts={"k": 2})
 
 
-def test_a_function_of_that_name_is_none_of_the_constants() -> None:
-    layer = fngen.compile(
-        "gamma(x + 3)*gamma + elu(x, alpha=alpha)", name="g", consts={"gamma": 2, "alpha": 1}
-    ).G()
-    assert layer.formula() == "gamma(x + 3)*(2) + elu(x, alpha=(1))"
+COME_BACK: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "gamma(x + 3)*gamma + elu(x, alpha=alpha)",
+        {"consts": {"gamma": 2, "alpha": 1}},
+        "const gamma = 2; const alpha = 1; gamma(x + 3)*gamma + elu(x, alpha=alpha)",
+    ),
+    ("where(k > 1, x, y)", {"consts": {"k": 2}}, "const k = 2; where(k > 1, x, y)"),
+    (
+        "v = x*y; u = k*v",
+        {"consts": {"k": 0.5}, "outputs": ["u", "v"], "inputs": ["y", "x"]},
+        "inputs y, x; outputs u, v; const k = 0.5; v = x*y; u = k*v",
+    ),
+    (
+        "heaviside(k*x)",
+        {"consts": {"k": 1e-6}, "grads": {"x": "k*exp(-k*abs(x))"}},
+        "const k = 1e-06; grad x = k*exp(-k*abs(x)); heaviside(k*x)",
+    ),
+    ("w*x/norm(x, dim=-1)", {"params": {"w[-1]": 1.5}}, "param w[-1] = 1.5; w*x/norm(x, dim=-1)"),
+    ("lambda*x", {"params": {"lambda": 0.25}}, "param lambda = 0.25; lambda*x"),
+]
+
+
+@pytest.mark.parametrize(("formula", "options", "text"), COME_BACK)
+def test_the_formula_that_comes_back(formula: str, options: dict[str, Any], text: str) -> None:
+    module = fngen.compile(formula, name="made", **options)
+    layer = module.Made(*([3] if "[-1]" in text else []))
+    assert layer.formula() == text
+    source, again = (fngen.generate(f, name="made", **o) for f, o in ((formula, options), (text, {})))
+    assert source.text.partition('r"""')[2] == again.text.partition('r"""')[2]
+
+
+def test_a_formula_that_does_not_come_back_is_found() -> None:
+    source = fngen.generate("v = x*y; u = k*v", name="made", consts={"k": 2}, outputs=["u", "v"])
+    for wrong in ("outputs v, u", "k = 3", "u = v*k*x"):
+        right = {"outputs v, u": "outputs u, v", "k = 3": "k = {self.k}", "u = v*k*x": "u = k*v"}[wrong]
+        head, mark, tail = source.text.partition("def formula(")
+        broken = replace(source, text=head + mark + tail.replace(right, wrong, 1))
+        assert [c.name for c in fngen.verify(broken).checks if not c.ok] == ["formula"]
 
 
 # What is refused.
@@ -362,3 +398,55 @@ def test_what_is_no_number_is_no_constant(formula: str, wrong: Any) -> None:
     function = fngen.compile(formula, name="f", consts={"k": 2}).f
     with pytest.raises(TypeError, match="k takes a number"):
         function(*[torch.ones(3)] * len({"x", "y"} & set(formula)), k=wrong)
+
+
+# Constants at which Python's math has no value.
+
+
+@pytest.mark.parametrize(
+    ("formula", "value", "error"),
+    [
+        ("x*sqrt(c)", -1.0, ValueError),
+        ("x*log(c)", 0, ValueError),
+        ("x*(1/c + 1)", 0, ZeroDivisionError),
+        ("x*exp(c)", 1e3, OverflowError),
+        ("x*abs(c)**c", 1e200, OverflowError),
+    ],
+)
+def test_a_constant_without_a_value_raises_as_documented(
+    formula: str, value: float, error: type[Exception]
+) -> None:
+    layer = fngen.compile(formula, name="layer", consts={"c": 0.5}).layer
+    with pytest.raises(error):
+        layer(torch.ones(3), c=value)
+    assert "Python's math has no value for a constant" in layer.__doc__
+
+
+@pytest.mark.parametrize(
+    ("formula", "plain"),
+    [
+        ("x/c", lambda x, c: x / c),
+        ("exp(-x/c)", lambda x, c: torch.exp(-x / c)),
+        ("x*c**2", lambda x, c: x * c**2),
+    ],
+)
+@pytest.mark.parametrize("value", [0, 0.0, -1.0, 1e-300, torch.inf, torch.nan])
+def test_a_constant_beside_tensors_is_torchs(
+    formula: str, plain: Callable[[Tensor, float], Tensor], value: float
+) -> None:
+    layer = fngen.compile(formula, name="layer", consts={"c": 0.5}).layer
+    assert "Python's math" not in layer.__doc__
+    results = []
+    for function in (layer, plain):
+        x = torch.tensor([0.5, 1, 2], dtype=torch.float64, requires_grad=True)
+        results.append([y := function(x, value), *torch.autograd.grad(y.sum(), x)])
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got, want, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "logsigmoid", "softplus", "silu", "mish"])
+@pytest.mark.parametrize("value", [-800.0, -30.0, 0, 2.5, 800.0])
+def test_a_function_of_a_constant_overflows_no_sooner_than_torchs(name: str, value: float) -> None:
+    layer = fngen.compile(f"x*{name}(c)", name="layer", consts={"c": 0.5}).layer
+    want = getattr(torch.nn.functional, name)(torch.tensor(value, dtype=torch.float64))
+    torch.testing.assert_close(layer(torch.ones((), dtype=torch.float64), c=value), want, rtol=1e-13, atol=0)

@@ -156,3 +156,18 @@ def test_names_of_what_a_file_defines(name: str) -> None:
     ):
         report = fngen.verify(source)
         assert report.ok, report
+
+
+def test_what_has_a_root_may_be_negative_elsewhere() -> None:
+    """``x`` is no ``sqrt(x)**2`` where a choice takes the other branch."""
+    layer = fngen.compile("sum(where(x > 0, sqrt(x), x), dim=-1)*x", name="layer").layer
+    x = torch.tensor([-1.0, -0.5, 2.0], dtype=torch.float64)
+    safe = x.clamp(min=0.1)
+
+    def plain(x: Tensor) -> Tensor:
+        return torch.where(x > 0, torch.sqrt(torch.where(x > 0, x, safe)), x).sum(-1, keepdim=True) * x
+
+    for got, want in zip(outcome(layer, x), outcome(plain, x), strict=True):
+        torch.testing.assert_close(got, want)
+    tangents = [torch.func.jvp(f, (x,), (torch.ones_like(x),))[1] for f in (layer, plain)]
+    torch.testing.assert_close(*tangents)

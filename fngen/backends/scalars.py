@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from fngen.algebra import exact
 from fngen.errors import OptionError
 from fngen.functions import TABLE
 from fngen.ir import ARITHMETIC, COMPARISONS, LEAVES, Value, names, number, rewrite, value
+from fngen.language.parse import parse_expression
 from fngen.language.rules import definition, instantiate
 
 _SAME = {*ARITHMETIC, *COMPARISONS, "and", "or", "count", *LEAVES}
@@ -21,6 +24,12 @@ _FUNCTIONS = {
     "minimum": "py.min",
     "round": "py.round",
 }
+_STEADY = {
+    "logsigmoid": "minimum(x, 0) - log1p(exp(-abs(x)))",
+    "sigmoid": "exp(minimum(x, 0))/(1 + exp(-abs(x)))",
+    "softplus": "maximum(x, 0) + log1p(exp(-abs(x)))",
+}
+"""Definitions in which no exponential overflows: Python's raises then."""
 IF_ELSE, NEGATION = "if_else", "negation"
 _OWN = {*_FUNCTIONS.values(), IF_ELSE, NEGATION, "math.pow"}
 
@@ -43,12 +52,28 @@ def scalar(node: Value) -> Value:
         (x,) = node.args
         below = value(IF_ELSE, value("lt", x, number(0)), number(-1), x)
         return value(IF_ELSE, value("gt", x, number(0)), number(1), below)
+    if node.op in _STEADY:
+        return _expanded(_steady(node.op), node)
     if not TABLE[node.op].definition:
         message = f"{node.op} of constants alone is not among the functions of Python's math"
         raise OptionError(
             message, "Make the constant an input: it may be a number there too.", option="consts"
         )
-    body = instantiate(definition(node.op), node.op, node.args)
+    return _expanded(definition(node.op), node)
+
+
+def may_raise(node: Value) -> bool:
+    """Say whether a number need not have a value in Python: that of a function, a quotient, a power."""
+    return node.op.startswith("math.") or (node.op in ("div", "pow") and bool(names(node.args[1:])))
+
+
+@cache
+def _steady(op: str) -> Value:
+    return parse_expression(_STEADY[op], rule=True)
+
+
+def _expanded(rule: Value, node: Value) -> Value:
+    body = instantiate(rule, node.op, node.args)
     return rewrite([body], lambda n: scalar(n) if names([n]) else n)[body]
 
 

@@ -14,6 +14,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from fngen.errors import VerificationError
 from fngen.problem import Problem
+from fngen.verification.formula import given_back
 from fngen.verification.judges import excused, wanted
 from fngen.verification.mixtures import real_tensors, together
 from fngen.verification.plain import Plain, Precise, Sample, cotangent, results_of
@@ -39,8 +40,12 @@ def verify_tensors(
     Raises:
         VerificationError: If no tensors were found for which the formula is finite.
     """
-    if asked.results:
-        return _of_several(asked, apply, cls)
+    report = (_of_several if asked.results else _of_one)(asked, apply, cls)
+    return replace(report, checks=(*report.checks, *given_back(asked, cls)))
+
+
+def _of_one(asked: Problem, apply: Callable[..., Tensor], cls: Callable[..., torch.nn.Module]) -> Report:
+    """Compare a layer of one output with its formula."""
     problem = asked.at_defaults()
     plain, native = Plain(problem), torch_differentiates(problem)
     with warnings.catch_warnings():
@@ -70,7 +75,7 @@ def _of_several(asked: Problem, apply: Callable[..., Any], cls: Callable[..., to
         def module(*sizes: float, place: int = j) -> torch.nn.Module:
             return _Output(cls(*sizes), place)
 
-        reports.append((label, verify_tensors(single, output, module)))
+        reports.append((label, _of_one(single, output, module)))
     checks = tuple(replace(c, name=f"{label}: {c.name}") for label, r in reports for c in r.checks)
     return Report(getattr(apply, "__name__", "layer"), reports[0][1].reference, checks)
 

@@ -16,6 +16,7 @@ from fngen.naming import class_name
 from fngen.problem import Problem
 from fngen.verification.arguments import broadcasting, one_gradient
 from fngen.verification.declarations import Declared
+from fngen.verification.formula import given_back
 from fngen.verification.judges import judge, well_conditioned
 from fngen.verification.mixtures import real_inputs
 from fngen.verification.points import find_points, well_posed
@@ -74,13 +75,18 @@ def verify(problem: Problem, module: ModuleType, function: str) -> Report:
         declared = Declared(asked, apply, cls, points)
         for name, check in declared.checks():
             checks += tuple(_guarded(name, subject, check))
-        for j, (label, graph) in enumerate(problem.results):
-            single = replace(problem, value=graph, results=())
-            one = replace(subject, problem=single, function=_output(apply, j), output=j)
-            checks += tuple(replace(c, name=f"{label}: {c.name}") for c in _value_and_partials(one, native))
+        checks += (*_each_output(subject, apply, native), *given_back(asked, cls))
     reference = "torch autograd of the formula" if native else "60-digit differences of the formula"
     reference += f" and {len(problem.grads)} declared" if problem.grads else ""
     return Report(function, reference, checks)
+
+
+def _each_output(subject: Subject, apply: Callable[..., tuple[Tensor, ...]], native: bool) -> Iterator[Check]:
+    """Compare each of several outputs with its formula."""
+    for j, (label, graph) in enumerate(subject.problem.results):
+        single = replace(subject.problem, value=graph, results=())
+        one = replace(subject, problem=single, function=_output(apply, j), output=j)
+        yield from (replace(c, name=f"{label}: {c.name}") for c in _value_and_partials(one, native))
 
 
 def _output(apply: Callable[..., tuple[Tensor, ...]], j: int) -> Callable[..., Tensor]:
