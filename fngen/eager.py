@@ -150,7 +150,7 @@ def _backward(
     bits[formula.cotangent] = extents.cotangent(result)
     small = {str(v.datum) for n, v in saved.items() if n.op in BOUNDED_FUNCTIONS} | {formula.cotangent}
     values = shared_factors([t.value for t in made], formula.cotangent, formula.inputs, small)
-    values = fuse(values, extents.depends(values, bits), small)
+    values = fuse(values, extents.depends(values, bits), small, extents.batched)
     images = reuse(values, extents.depends(values, bits))
     named = zip(substitute_all(formula.named, saved), formula.named.values(), strict=True)
     # What is read once lives longer with a name than without.

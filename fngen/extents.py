@@ -57,6 +57,11 @@ class Extents:
         rows = [i for i, d in enumerate(self.rows) if (d != "tensor" if dims is None else d in dims)]
         return sum(((1 << self.width) - 1) << (self.width * i) for i in rows)
 
+    @property
+    def batched(self) -> int:
+        """The last bit of every row."""
+        return sum(1 << (self.width * (i + 1) - 1) for i in range(len(self.rows)))
+
     def cotangent(self, result: int) -> int:
         """Return the mask of a result's cotangent: under vmap it may be batched alone."""
         row = (1 << self.width) - 1

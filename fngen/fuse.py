@@ -11,15 +11,18 @@ from fngen.ir import Over, Value, is_number, rebuild, value
 from fngen.spans import over
 
 
-def fuse(roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str]) -> list[Value]:
+def fuse(
+    roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], batched: int = 0
+) -> list[Value]:
     """Return ``roots`` with ``addcmul(a, b, c)`` for ``a + b*c``, and torch's own backward kernels.
 
     Args:
         roots: What is computed.
         masks: For each node the inputs that it depends on, as a bit mask.
         small: Names that stand for numbers of moderate size.
+        batched: The bits of what may be batched alone: they say nothing of a shape.
     """
-    fusion = _Fusion(roots, masks, small)
+    fusion = _Fusion(roots, masks, small, batched)
     images: dict[Value, Value] = {}
     for node in fusion.order:
         node_as = fusion.product(node) or fusion.sum(node) or node
@@ -28,9 +31,11 @@ def fuse(roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[s
 
 
 class _Fusion(Buffers):
-    def __init__(self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str]) -> None:
+    def __init__(
+        self, roots: Sequence[Value], masks: Mapping[Value, int], small: Collection[str], batched: int
+    ) -> None:
         super().__init__(roots, masks)
-        self.small = small
+        self.small, self.batched = small, batched
         self.bounded = bounded(self.order, small)
         self.need = buffers_alive(self.order)
 
@@ -68,13 +73,10 @@ class _Fusion(Buffers):
             p, total = rest.args
             dims = over(total).dims
             alike = total.args[0].op == "mul" and set(total.args[0].args) == {p, y}
-            if (
-                alike
-                and dims is not None
-                and len(dims) == 1
-                and self.masks[p] | self.masks[y] == self.masks[p]
-            ):
-                return value("softmax_backward", p, y, datum=Over(dims))
+            # The kernel broadcasts nothing.
+            alike = alike and self.masks[p] & ~self.batched == self.masks[y] & ~self.batched
+            if alike and dims is not None and len(dims) == 1:
+                return value("softmax_backward", p, y, p, datum=Over(dims))
         return None
 
     def is_small(self, node: Value) -> bool:

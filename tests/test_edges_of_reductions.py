@@ -171,3 +171,22 @@ def test_what_has_a_root_may_be_negative_elsewhere() -> None:
         torch.testing.assert_close(got, want)
     tangents = [torch.func.jvp(f, (x,), (torch.ones_like(x),))[1] for f in (layer, plain)]
     torch.testing.assert_close(*tangents)
+
+
+@pytest.mark.parametrize(
+    "formula", ["softmax(x**2, dim=-1)*y", "softmax(sin(x), dim=-1) - y*softmax(x, dim=-1)"]
+)
+def test_the_kernel_for_a_softmax_broadcasts_nothing(formula: str) -> None:
+    layer = fngen.compile(formula, name="layer").layer
+    x, y = torch.rand(3, 4, dtype=torch.float64), torch.rand(2, 3, 4, dtype=torch.float64)
+
+    def plain(x: Tensor, y: Tensor) -> Tensor:
+        if "sin" in formula:
+            return torch.softmax(torch.sin(x), -1) - y * torch.softmax(x, -1)
+        return torch.softmax(x**2, -1) * y
+
+    for make in (lambda t: t, lambda t: t[:, :1]):
+        inputs = [x.clone().requires_grad_(), make(y).clone().requires_grad_()]
+        weights = torch.rand(2, 3, 4, dtype=torch.float64)
+        got, want = (torch.autograd.grad(f(*inputs), inputs, weights) for f in (layer, plain))
+        torch.testing.assert_close(got, want)

@@ -23,7 +23,8 @@ def text(node: Value, args: Sequence[Text]) -> Text:
     if node.op == "squeeze":
         return Text(f"{x.inside(ATOM)}.squeeze({_tuple(over.dims or ())})")
     if node.op == "softmax_backward":
-        return Text(f"torch._softmax_backward_data({x.text}, {args[1].text}, {over.dims[0]}, {x.text}.dtype)")  # type: ignore[index]
+        dtype = f"{args[2].inside(ATOM)}.dtype"
+        return Text(f"torch._softmax_backward_data({x.text}, {args[1].text}, {over.dims[0]}, {dtype})")  # type: ignore[index]
     name = "_others" if node.op == "others" else REDUCTIONS[SPELLED.get(node.op, node.op)].torch
     arguments = [x.text, *_options(node.op, over)]
     several = node.op in _SOFTMAX and len(over.dims or ()) > 1
