@@ -125,7 +125,10 @@ class Adjoints:
         graph = algebra.finished(terms)
         if graph is ZERO:
             graph = value("mul", ZERO, name(COTANGENT))
-        return graph if algebra.span(graph) >= self.known[x] else value("expand", graph, name(x))
+        if algebra.span(graph) >= self.known[x]:
+            return graph
+        alone = len(self.inputs) == 1
+        return value("expand_as", graph, name(x)) if alone else value("expand", graph, graph, name(x))
 
     def tangent(self) -> Value:
         """Return the tangent of the result, in terms of the inputs and their tangents."""

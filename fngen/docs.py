@@ -186,7 +186,7 @@ def _gradients(problem: Problem, gradients: tuple[Value, ...], known: dict[Value
     known = known | {problem.value: name(problem.output), name(COTANGENT): value("bar", name(problem.output))}
     rows = []
     for x, graph in zip(problem.inputs, substitute_all(gradients, known), strict=True):
-        text = _latex(graph.args[0] if graph.op == "expand" else graph, {})
+        text = _latex(graph.args[0] if graph.op in ("expand", "expand_as") else graph, {})
         if text and len(text) <= _LONGEST_PARTIAL and _breaks(text):
             rows.append(f"{LatexPrinter().print(value('bar', name(x)))} = {text}")
     return rows

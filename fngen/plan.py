@@ -108,7 +108,7 @@ class Plan:
 
 def _asks_for_shape(node: Value, place: int) -> bool:
     """Say whether an operator wants no more than the shape of an argument."""
-    return node.op == "count" or (node.op in ("expand", "sum_to") and place == 1)
+    return node.op == "count" or (node.op in ("expand", "expand_as", "sum_to") and place > 0)
 
 
 def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict[str, str]) -> Plan:

@@ -134,9 +134,14 @@ class TorchPrinter(infix.Printer):
         """Return a copy."""
         return Text(f"{x.inside(infix.ATOM)}.clone()")
 
-    def print_expand(self, node: Value, x: Text, like: Text) -> Text:
+    def print_expand_as(self, node: Value, x: Text, like: Text) -> Text:
+        """Return a tensor in the shape of another."""
+        return Text(f"{x.inside(infix.ATOM)}.expand_as({like.text})")
+
+    def print_expand(self, node: Value, x: Text, own: Text, like: Text) -> Text:
         """Return a tensor in the shape that it has together with another."""
-        return Text(f"torch.broadcast_tensors({x.text}, {like.text})[0]")
+        shapes = f"{own.inside(infix.ATOM)}.shape, {like.text}.shape"
+        return Text(f"{x.inside(infix.ATOM)}.expand(torch.broadcast_shapes({shapes}))")
 
     def print_sum_to(self, node: Value, x: Text, like: Text) -> Text:
         """Return a tensor summed over what another does not have."""
