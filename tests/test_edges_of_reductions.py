@@ -171,3 +171,35 @@ def test_what_has_a_root_may_be_negative_elsewhere() -> None:
         torch.testing.assert_close(got, want)
     tangents = [torch.func.jvp(f, (x,), (torch.ones_like(x),))[1] for f in (layer, plain)]
     torch.testing.assert_close(*tangents)
+
+
+@pytest.mark.parametrize("sign", ["*", "+"])
+def test_the_kernel_for_a_softmax_broadcasts_nothing(sign: str) -> None:
+    """The cotangents of a chain have the size of ``y``, and what is in it that of ``x``."""
+    steps = [f"a{i + 1} = softmax(sin(a{i}), dim=-1)" for i in range(20)]
+    layer = fngen.compile("; ".join(["a0 = 9*x", *steps, f"a20{sign}y"]), name="layer").layer
+
+    def plain(x: Tensor, y: Tensor) -> Tensor:
+        a = 9 * x
+        for _ in steps:
+            a = torch.softmax(torch.sin(a), -1)
+        return a * y if sign == "*" else a + y
+
+    x, y = torch.rand(3, 4, dtype=torch.float64), torch.rand(2, 3, 4, dtype=torch.float64)
+    inputs, weights = [x.requires_grad_(), y.requires_grad_()], torch.rand(2, 3, 4, dtype=torch.float64)
+    got, want = (torch.autograd.grad(f(*inputs), inputs, weights) for f in (layer, plain))
+    torch.testing.assert_close(got, want, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "formula", ["mean(x, dim=-1)", "sum(x + y, dim=(-2, -1))", "mean(x*y) + mean(y)", "sum(x - y, dim=0)"]
+)
+def test_gradients_of_many_cotangents_at_once(formula: str) -> None:
+    layer = fngen.compile(formula, name="layer").layer
+    shapes = [(3, 2), (3, 2)] if "y" in formula else [(3, 2)]
+    if formula.startswith("sum(x + y"):
+        shapes = [(2, 3, 2), (3, 2)]
+    inputs = [torch.rand(s, dtype=torch.float64, requires_grad=True) for s in shapes]
+    flags = {"check_batched_grad": True, "check_forward_ad": True, "check_batched_forward_grad": True}
+    assert torch.autograd.gradcheck(layer, inputs, **flags)
+    assert torch.autograd.gradgradcheck(layer, inputs, check_batched_grad=True)
