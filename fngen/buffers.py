@@ -121,11 +121,14 @@ def _kinds(order: Sequence[Value], masks: Mapping[Value, int]) -> dict[Value, in
 
 
 def reuse(
-    roots: Sequence[Value], masks: Mapping[Value, int], kept: Collection[Value] = ()
+    roots: Sequence[Value],
+    masks: Mapping[Value, int],
+    kept: Collection[Value] = (),
+    spared: Collection[Value] = (),
 ) -> dict[Value, Value]:
     """Return every node's image, ``mul(u, x)`` as ``mul_(u, x)`` where nothing reads ``u`` afterwards.
 
-    For the arguments see :class:`Buffers`.
+    For the first arguments see :class:`Buffers`; ``spared`` nodes take a buffer of their own.
     """
     buffers = Buffers(roots, masks, kept)
     owned = buffers.owned
@@ -135,7 +138,7 @@ def reuse(
     for node in buffers.order:
         args = [images[a] for a in node.args]
         images[node] = rebuild(node, args) if args else node
-        if node.op not in _ARITHMETIC and node.op not in IN_PLACE:
+        if node in spared or (node.op not in _ARITHMETIC and node.op not in IN_PLACE):
             continue
         if buffers.swaps(node) and (need[node.args[1]] > need[node.args[0]] or not owned(node, node.args[0])):
             images[node] = value(f"{node.op}_", args[1], args[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -12,6 +12,7 @@ from fngen.buffers import ALIASES, CHEAP, distinct, reuse
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.functions import TABLE
 from fngen.fuse import fuse
+from fngen.hazards import safely
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
 from fngen.keep import kept
 from fngen.kernels import written_out
@@ -147,12 +148,18 @@ def _forward(
     named, roots = dict(formula.named), formula.roots
     if formula.output in formula.leaves:
         named |= dict.fromkeys(roots, formula.output)
-    images = reuse(roots, formula.extents.depends(roots), keep)
-    wanted = {images[n]: text for n, text in named.items() if n in images}
-    # A name for each of several: what one reads may then be left in the buffer of another.
-    stored = {images[n] for n in keep if n.args} | {images[root] for root in roots[1:] and roots}
-    targets = [Target(images[root], room) for root, room in zip(roots, formula.rooms, strict=True)]
-    body = lower(targets, printer, taken, wanted, 8, stored, recycle=True)
+    masks = formula.extents.depends(roots)
+
+    def make(spared: Collection[Value]) -> tuple[Body, dict[Value, Value], set[str]]:
+        images, used = reuse(roots, masks, keep, spared), set(taken)
+        wanted = {images[n]: text for n, text in named.items() if n in images}
+        # A name for each of several: what one reads may then be left in the buffer of another.
+        stored = {images[n] for n in keep if n.args} | {images[root] for root in roots[1:] and roots}
+        targets = [Target(images[root], room) for root, room in zip(roots, formula.rooms, strict=True)]
+        return lower(targets, printer, used, wanted, 8, stored, recycle=True), images, used
+
+    body, images, used = safely(make, roots, [n for n in keep if n.args])
+    taken |= used
     labels = {let.value: name(let.name) for lets in (body.shared, *body.local) for let in lets}
     return body, {n: labels[images[n]] if n.args else n for n in keep}
 
@@ -195,15 +202,20 @@ class _Backward:
         values = substitute_all([t.value for t in made], self.labels)
         values = shared_factors(values, pull.cotangent, self.formula.inputs, small)
         batch = extents.batch if pull.exact else None
-        values = written_out(fuse(values, extents.depends(values, bits), small, pull.cotangent, batch))
-        images = reuse(values, extents.depends(values, bits))
-        # What is read once lives longer with a name than without.
-        uses = Counter(a for n in postorder(images[v] for v in values) for a in n.args)
-        wanted = {
-            images[n]: text
-            for n, text in self.named.items()
-            if n in images and n.args and uses[images[n]] > 1
-        }
-        final = [replace(t, value=images[v]) for v, t in zip(values, made, strict=True)]
-        body = lower(final, self.printer, self.taken, wanted, self.formula.indent, cheap=CHEAP, recycle=True)
-        return Rows(body, tuple(t.value for t in final))
+        values = fuse(values, extents.depends(values, bits), small, pull.cotangent, batch)
+        values = written_out(values, extents.depends(values, bits))
+        masks = extents.depends(values, bits)
+
+        def make(spared: Collection[Value]) -> tuple[Body, dict[Value, Value], set[str]]:
+            images, used = reuse(values, masks, spared=spared), set(self.taken)
+            # What is read once lives longer with a name than without.
+            uses = Counter(a for n in postorder(images[v] for v in values) for a in n.args)
+            places = [(images[n], text) for n, text in self.named.items() if n in images and n.args]
+            wanted = {n: text for n, text in places if uses[n] > 1}
+            final = [replace(t, value=images[v]) for v, t in zip(values, made, strict=True)]
+            body = lower(final, self.printer, used, wanted, self.formula.indent, cheap=CHEAP, recycle=True)
+            return body, images, used
+
+        body, images, used = safely(make, values)
+        self.taken |= used
+        return Rows(body, tuple(images[v] for v in values))

@@ -110,24 +110,30 @@ def _inner(uses: Counter[Value]) -> set[Value]:
     return {a for n in uses if n.op == "mul" for a in n.args if a.op == "mul" and uses[a] == 1}
 
 
-def written_out(roots: Sequence[Value]) -> list[Value]:
+def written_out(roots: Sequence[Value], masks: Mapping[Value, int]) -> list[Value]:
     """Return graphs in which each derivative that no kernel took up is what the table says.
 
-    Its factor moves into the branches of a gate, as it does in every derivative.
+    Its factor moves into the branches of a gate, as it does in every derivative; a number does not, for of
+    two numbers a choice has torch's default type.
+
+    Args:
+        roots: The graphs.
+        masks: For each node the tensors that it depends on, as a bit mask.
     """
     hole = name("p!")
+    numbers = [str(n.datum) for n in postorder(roots) if n.op == "name" and not masks[n]]
 
     def rule(node: Value, args: list[Value]) -> Value:
         slopes = [a for a in node.args if a.op == SLOPE]
-        if node.op == "mul" and len(slopes) == 1:
-            (factor,) = (images[a] for a in node.args if a is not slopes[0])
-            return substitute(legal(slopes[0], hole), {hole: factor})
+        factors = [a for a in node.args if a.op != SLOPE]
+        if node.op == "mul" and len(slopes) == 1 and masks[factors[0]]:
+            return substitute(legal(slopes[0], hole), {hole: images[factors[0]]})
         return legal(node, ONE) if node.op == SLOPE else rebuild(node, args) if args else node
 
     def legal(node: Value, factor: Value) -> Value:
         args = [images[a] for a in node.args]
         slope = mul(factor, _slope(value(str(node.datum), *args)))
-        return legalise([slope], names(args[1:]))[0]
+        return legalise([slope], numbers)[0]
 
     images: dict[Value, Value] = {}
     fold(roots, rule, images)

@@ -79,6 +79,7 @@ PRODUCTS = [
     "x + x**2/2 - x**3/6 + x**4/24 - x**5/120",
     "y*(x**8 - 3*x**6 + x**4/3 - 1)*x",
     "u = sin(x*y); (u**7 - u**5/7 + 3*u**3 - u)*y",
+    "y*sqrt(1 + (mish(y)*sigmoid(mish(y))/(1.5 + abs(hardswish(w/(1 + y**2)))))**2)",
     "-(x**6 - 2*x**5 - x**4)*(3*x**5 - 7*x**3/2 + x**2)",
     "softplus(a*b)*tanh(softplus(a*b))*c",
 ]
@@ -101,6 +102,10 @@ def test_kernels_of_torch() -> None:
 
 
 ACTIVATIONS = [
+    "0.3*relu(x - 1/2) - 0.2*relu(1/2 - x)",
+    "relu(2*x - 1) + 0.7*x",
+    "relu6(3*x)/7 + x + y*hardtanh(2*x)",
+    "1e-50*relu(x) + 1e-50*x**2 + 1e39*relu(x)",
     "x*sigmoid(x)*y",
     "silu(a*x + b)*x",
     "relu(x - 1/2)**2*y",
