@@ -35,7 +35,7 @@ def of_several(layer: Layer) -> list[str]:
     unequal: list[str] = []
     if together and len(wide) > 1:
         lines += [f"if {_differ(wide, '.shape', 4)}:"]
-        torch = _by_torch(layer, ["*args", *numbers])
+        torch = _by_torch(layer, [*tensors, *numbers])
         if node.complex and not node.raw:
             lines += torch
         elif not node.raw:
@@ -51,7 +51,7 @@ def of_several(layer: Layer) -> list[str]:
     cases = [(unequal, _UNEQUAL), (twice, _TWICE)] if node.raw else [(unequal + twice, "")]
     for conditions, refusal in cases:
         if conditions:
-            lines += [*if_lines(conditions, "or", 4), *_by_torch(layer, ["*args", *numbers], refusal)]
+            lines += [*if_lines(conditions, "or", 4), *_by_torch(layer, [*tensors, *numbers], refusal)]
     lines += _enough(layer, wide[0])
     return lines if len(lines) > 1 else []
 

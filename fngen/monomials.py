@@ -59,6 +59,8 @@ class Algebra:
         self.sums = {}
         for node in (n for n in order if n.op in ("sum", "mean")):
             inside = self.term(node.args[0])
+            if not inside.coefficient:
+                continue
             # A mean is a sum over the number of elements; either is a constant times the other.
             total = Term(1 / inside.coefficient, {node: 1})
             factor = self.count(self.dims_of(node)) if node.op == "mean" else Term(Fraction(1))

@@ -58,7 +58,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     joints = tuple(joint.mapped(values) for joint in joints)
     wide = squeezed(root, problem.dropped)
     root = dropped(root, problem.dropped, numbers)
-    root = value("clone", root) if root.op in VIEWS else root
+    root, wide = _owned(root), wide and _owned(wide)
     scalars = (False,) * len(problem.inputs) + (True,) * len(numbers)
     saved = () if problem.complex else budget(with_softmax(problem.value), _extents(problem, problem.inputs))
     plan = Plan(function, cls, labels, scalars, root, slopes, quick, named)
@@ -98,6 +98,11 @@ def _with_names(
         quick = _quick(problem, joint.slopes)
         found.append(replace(joint, quick=quick, cotangent=label))
     return tuple(found)
+
+
+def _owned(root: Value) -> Value:
+    """Return a result that is no view: nobody may change one in place, as anybody may an operator's."""
+    return value("clone", root) if root.op in VIEWS or root.op == "squeeze" else root
 
 
 def _quick(problem: Problem, slopes: Sequence[Value]) -> tuple[Value, ...]:

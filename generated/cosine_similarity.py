@@ -104,7 +104,7 @@ class _CosineSimilarityEager(torch.autograd.Function):
         w = torch.sum(x * y, dim=-1, keepdim=True).div_(v)
         ctx.numbers = (eps,)
         ctx.save_for_backward(x, y, norm_x, norm_y, u, v, w)
-        return w.squeeze(-1)
+        return w.squeeze(-1).clone()
 
     @staticmethod
     def backward(
@@ -156,7 +156,7 @@ def cosine_similarity(x: Tensor, y: Tensor, eps: float = 1e-8) -> Tensor:
     x, y = args
     if x.shape[-1:] != y.shape[-1:]:
         # Of inputs that differ where it reduces, torch derives the formula itself.
-        return _CosineSimilarityReverse.forward(*args, eps)
+        return _CosineSimilarityReverse.forward(x, y, eps)
     given: list[Any] = [*args, eps]
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():

@@ -112,7 +112,7 @@ def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
     if u.shape != t.shape:
         if not plain or u.dtype != t.dtype:
             # Of inputs that differ where it reduces, torch derives the formula itself.
-            return _CrossEntropyReverse.forward(*args)
+            return _CrossEntropyReverse.forward(u, t)
         u, t = torch.broadcast_tensors(u, t)
         args = (u, t)
     transformed = torch._C._are_functorch_transforms_active()

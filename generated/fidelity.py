@@ -103,7 +103,7 @@ def fidelity(u: Tensor, v: Tensor) -> Tensor:
     u, v = args
     if u.shape[-1:] != v.shape[-1:]:
         # Of inputs that differ where it reduces, torch derives the formula itself.
-        return _FidelityReverse.forward(*args)
+        return _FidelityReverse.forward(u, v)
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -155,7 +155,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
     x, weight, bias = args
     if not x.shape[-1:] == weight.shape[-1:] == bias.shape[-1:]:
         # Of inputs that differ where it reduces, torch derives the formula itself.
-        return _LayerNormReverse.forward(*args, eps)
+        return _LayerNormReverse.forward(x, weight, bias, eps)
     given: list[Any] = [*args, eps]
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():

@@ -135,7 +135,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     x, weight = args
     if x.shape[-1:] != weight.shape[-1:]:
         # Of inputs that differ where it reduces, torch derives the formula itself.
-        return _RmsNormReverse.forward(*args, eps)
+        return _RmsNormReverse.forward(x, weight, eps)
     given: list[Any] = [*args, eps]
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():

@@ -66,7 +66,7 @@ DEPARTURES = (
         truth=_undefined,
     ),
     Departure(
-        ("nn.functional.celu", "nn.functional.hardshrink", "nn.functional.softshrink"),
+        ("nn.functional.celu", "nn.functional.hardshrink", "nn.functional.selu", "nn.functional.softshrink"),
         "gradient",
         _nan,
         "torch's vectorised loop and the one for the rest of a tensor disagree at NaN",

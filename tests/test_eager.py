@@ -114,7 +114,7 @@ ACTIVATIONS = [
     "relu(x - y)*relu(y - x + 1/4)",
     "sqrt(relu(x - 1/2) + y)",
     "elu(x - 1, 3/2)*leaky_relu(y - x)",
-    "selu(x - y) + selu(y - x)*x",
+    "elu(x - y) + elu(y - x)*x",
     "relu6(9*x - y)/(1 + silu(x))",
     "s = sigmoid(x); x*s + s*(1 - s)",
     "sum(silu(x)*y, dim=-1)",

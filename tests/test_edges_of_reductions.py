@@ -203,3 +203,22 @@ def test_gradients_of_many_cotangents_at_once(formula: str) -> None:
     flags = {"check_batched_grad": True, "check_forward_ad": True, "check_batched_forward_grad": True}
     assert torch.autograd.gradcheck(layer, inputs, **flags)
     assert torch.autograd.gradgradcheck(layer, inputs, check_batched_grad=True)
+
+
+@pytest.mark.parametrize(
+    "formula", ["norm(x, dim=-1)", "std(x, dim=-1)", "logsumexp(2*x, dim=-1)", "max(x, dim=0)"]
+)
+def test_the_result_may_be_changed_in_place(formula: str) -> None:
+    layer = fngen.compile(formula, name="layer").layer
+    x = torch.rand(3, 4, dtype=torch.float64, requires_grad=True)
+    (want,) = torch.autograd.grad(layer(x).sum(), x)
+    y = layer(x)
+    y += 1
+    torch.testing.assert_close(torch.autograd.grad(y.sum(), x)[0], want)
+
+
+@pytest.mark.parametrize("formula", ["y + mean(x*0.0, dim=0)", "sum(x*0, dim=-1) + y", "y*mean(0*x)"])
+def test_a_sum_of_nothing(formula: str) -> None:
+    layer = fngen.compile(formula, name="layer").layer
+    x, y = (torch.rand(3, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda x, y: layer(x=x, y=y), (x, y), check_forward_ad=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from fngen.functions import complex as rows
 from fngen.functions.reductions import SPELLED
-from fngen.ir import CONDITIONS, Value
+from fngen.ir import CONDITIONS, Value, names
 
 _COMPLEX_ONLY = frozenset(row.name for row in rows.ROWS)
 
@@ -28,7 +28,7 @@ def without_meaning(node: Value, reals: Collection[Value], *, complex: bool) -> 
     if not complex:
         hint = "Make the layer with --complex (the keyword complex=True)."
         return (f"{op!r} is a function of complex numbers", hint) if op in _COMPLEX_ONLY else None
-    real = [a in reals for a in node.args]
+    real = [a in reals or not names([a]) for a in node.args]
     if op in rows.ALLOWED or (real[0] if op == "where" else all(real)):
         return None
     what = "a condition" if op in CONDITIONS else f"{SPELLED.get(op, op)!r}"
