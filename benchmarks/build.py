@@ -33,10 +33,11 @@ _SHAPES = (
     "x/sqrt(y**2 + {a}) + {f}(x*y*z)",
     "{f}(x)*{g}(y) + {g}(x*z)/(1 + {a}*z**2)",
 )
+_EPS = "consts = {{ eps = 1e-6 }}"
 _TABLES = (
     '{{ formula = "x*{f}(beta*x) + {a}", params = {{ beta = {b} }} }}',
-    '{{ formula = "gain*{f}(x) + {a}*x/(eps + abs(y))", params = {{ "gain[C]" = {b} }}, consts = {{ eps = 1e-3 }} }}',
-    '{{ formula = "{a}*x/sqrt(mean(x**2, dim=-1) + eps)*w", params = {{ "w[-1]" = 1.0 }}, consts = {{ eps = 1e-6 }} }}',
+    '{{ formula = "gain*{f}(x) + {a}*x/(eps + abs(y))", params = {{ "gain[C]" = {b} }}, ' + _EPS + " }}",
+    '{{ formula = "{a}*x/sqrt(mean(x**2, dim=-1) + eps)*w", params = {{ "w[-1]" = 1.0 }}, ' + _EPS + " }}",
     '{{ formula = "sum({f}(x)*y, dim=-1)/{a}", lean = true }}',
     '{{ formula = "u = {a}*x*y; v = {f}(u) + x", outputs = ["u", "v"] }}',
     '{{ formula = "x + {a}*round(x)", grads = {{ x = "{b}" }} }}',
@@ -44,7 +45,7 @@ _TABLES = (
 
 
 def declaration(layers: int, seed: int = 0) -> str:
-    """Return the declaration of so many layers: most are a line, some have parameters, reductions, options."""
+    """Return the declaration of so many layers: most are a line, some have more to say."""
     rng = random.Random(seed)
     lines = ["[layers]"]
     for i in range(layers):

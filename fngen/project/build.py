@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from fngen.naming import snake_case
 from fngen.project.declaration import Declaration
 from fngen.project.fingerprint import tool
 from fngen.project.folder import Folder, locked
@@ -56,7 +57,7 @@ def build(
         FileError: If there is no declaration, or the folder cannot be written.
         DeclarationError: If the declaration is no TOML.
     """
-    options = Options(tuple(only), jobs, verify, force, keep_stale, fresh, dry)
+    options = Options(tuple(map(snake_case, only)), jobs, verify, force, keep_stale, fresh, dry)
     declaration = read(config)
     listener = listener or Listener()
     first = _Build(declaration, options, listener)
@@ -152,7 +153,8 @@ class _Build:
         written = time.monotonic()
         self.listener.start(len(self.todo))
         jobs = max(1, self.options.jobs or usable_cpus())
-        for layer, answer in answers([(layer, self._question(layer)) for layer in self.todo], jobs):
+        asked = answers([(layer, self._question(layer)) for layer in self.todo], jobs)
+        for layer, answer in asked:
             result = judged(layer, answer, self.folder, self.declaration, force=self.options.force)
             name = layer.filename
             self.results[name] = result
@@ -220,7 +222,7 @@ class _Build:
         return judged_package(self.declaration.names, self.results, self.folder, force=self.options.force)
 
     def _outcome(self) -> Outcome:
-        names = [*(layer.filename for layer in self.declaration.layers), FILENAME]
+        names = [FILENAME, *(layer.filename for layer in self.declaration.layers)]
         return Outcome(
             results=tuple(r for _, r in sorted(self.results.items(), key=lambda x: (x[0] == FILENAME, x[0]))),
             problems=tuple(sorted(self.problems, key=lambda p: (str(p.file), p.line, p.key))),

@@ -149,9 +149,7 @@ def _brought(config: Path | None, quiet: bool, **options: Any) -> Outcome:
     try:
         return bring(config, listener=listener, **options)
     except DeclarationError as error:
-        for problem in error.problems:
-            explain(problem)
-        sys.exit(2)
+        return Outcome(problems=error.problems, dry=True)
     finally:
         if isinstance(listener, _Bar):
             listener.close()
@@ -217,4 +215,20 @@ def add(label: str, words: tuple[str, ...], config: Path | None, **request: Any)
     click.echo(f"added {label} to {shown(path)}; `fngen build` makes it")
 
 
-PROJECT_VERBS = (build, diff, init, add)
+@click.command()
+@_CONFIG
+@_JOBS
+@click.option("--verify/--no-verify", default=None, help="Test all layers, or none; default: those written.")
+@reporting
+def watch(config: Path | None, **options: Any) -> None:
+    """Build whenever the declaration or a formula file is saved, until Ctrl-C."""
+    from fngen.project.watch import watch as outcomes
+
+    try:
+        for outcome in outcomes(config, listener=_Lines(), **options):
+            _report(outcome, diffs=False)
+    except KeyboardInterrupt:
+        click.echo("no longer watching")
+
+
+PROJECT_VERBS = (build, diff, init, add, watch)

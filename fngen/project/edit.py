@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from tomlkit.items import Table
+from tomlkit.items import InlineTable, Table
 
 from fngen.declared import one_line
 from fngen.errors import FileError, FngenError, OptionError
-from fngen.naming import check_layer_name
+from fngen.naming import check_layer_name, snake_case
 from fngen.project.declaration import Declaration, text_of
-from fngen.project.problems import shown
+from fngen.project.problems import DeclarationError, shown
 from fngen.project.reading import OWN_FILE, SHARED_FILE, parsed, read
 from fngen.project.workers import answers
 from fngen.write import write_if_changed
@@ -72,12 +72,11 @@ def add(label: str, formula: str, options: Mapping[str, Any], config: Path | Non
     if name in before.names:
         hint = "Give it another name, or change it there."
         raise OptionError(f"there is a layer {name!r} in {shown(before.path)}", hint, option="name")
-    text = _with(before, label, _said(formula, options))
-    after = parsed(text, before.path)
+    text, after = _with(before, label, _said(formula, options))
     for problem in after.problems:
         if problem.layer == label:
             raise FngenError(f"{problem.key}: {problem.message}", problem.hint)
-    request = next(dict(layer.request) for layer in after.layers if layer.name == name)
+    request = _requests(after)[name]
     ((_, answer),) = answers([(name, {"request": request})], 1)
     if "error" in answer:
         error = answer["error"]
@@ -86,16 +85,34 @@ def add(label: str, formula: str, options: Mapping[str, Any], config: Path | Non
     return _written(before.path, text)
 
 
-def _with(declaration: Declaration, label: str, said: Mapping[str, Any]) -> str:
-    """Return the text of a declaration with one more layer."""
-    document = _document(text_of(declaration.path), declaration.path)
-    table: Any = document
-    for key in (*declaration.prefix, "layers"):
-        if key not in table:
-            table[key] = tomlkit.table()
-        table = table[key]
-    table[label] = said["formula"] if set(said) == {"formula"} else _table(said)
-    return tomlkit.dumps(document).rstrip("\n") + "\n"
+def _with(before: Declaration, label: str, said: Mapping[str, Any]) -> tuple[str, Declaration]:
+    """Return the text of a declaration with one more layer, and what it declares.
+
+    A layer of more than a formula is a table of its own where it can be, else one in a line.
+    """
+    ways: list[Any] = [said["formula"]] if set(said) == {"formula"} else [_table(said), _inline(said)]
+    for value in ways:
+        document = _document(text_of(before.path), before.path)
+        table: Any = document
+        try:
+            for key in (*before.prefix, "layers"):
+                if key not in table:
+                    table[key] = tomlkit.table()
+                table = table[key]
+            table[label] = value
+            text = tomlkit.dumps(document).rstrip("\n") + "\n"
+            after = parsed(text, before.path)
+        except (ValueError, TypeError, DeclarationError):
+            continue
+        others, wrong = _requests(after), {problem.layer for problem in after.problems}
+        if (others.pop(snake_case(label), None) or label in wrong) and others == _requests(before):
+            return text, after
+    hint = "Its tables are in an order that cannot be kept: add the layer by hand."
+    raise FileError(f"cannot add to {shown(before.path)}", hint, path=str(before.path))
+
+
+def _requests(declaration: Declaration) -> dict[str, dict[str, Any]]:
+    return {layer.name: dict(layer.request) for layer in declaration.layers}
 
 
 def _said(formula: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,10 +142,14 @@ def _value(text: str, key: str) -> Any:
 def _table(said: Mapping[str, Any]) -> Table:
     table = tomlkit.table()
     for key, value in said.items():
-        inline = tomlkit.inline_table()
-        if isinstance(value, dict):
-            inline.update(value)
-        table[key] = inline if isinstance(value, dict) else value
+        table[key] = _inline(value) if isinstance(value, dict) else value
+    return table
+
+
+def _inline(said: Mapping[str, Any]) -> InlineTable:
+    table = tomlkit.inline_table()
+    for key, value in said.items():
+        table[key] = _inline(value) if isinstance(value, dict) else value
     return table
 
 

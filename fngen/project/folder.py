@@ -27,6 +27,9 @@ class Folder:
         self.entries: Entries = manifest.read(path)
         self._contents: dict[str, bytes | None] = {}
         self._hashes: dict[str, str] = {}
+        for name, entry in self.entries.items():
+            if entry.was and entry.content == self.hash(name):  # Written, and then the build was killed.
+                self.entries[name] = Entry(entry.key, entry.content)
 
     @cached_property
     def names(self) -> set[str]:
@@ -103,6 +106,7 @@ class Folder:
         old and for the new content.
         """
         for name, (text, key) in texts.items():
+            self._check_untouched(name)
             self.entries[name] = Entry(key, hashed(text.encode()), self.hash(name))
         self.remember()
         for name, (text, key) in texts.items():
@@ -111,6 +115,16 @@ class Folder:
             self._contents[name], self._hashes[name] = text.encode(), hashed(text.encode())
             self.names.add(name)
             self.adopt(name, key, text)
+
+    def _check_untouched(self, name: str) -> None:
+        """Refuse to write over what was edited while the build was at work."""
+        path = self.path / name
+        try:
+            now = path.read_bytes() if os.path.lexists(path) else None
+        except OSError as error:
+            raise _unusable("read", path, error) from None
+        if now != self.content(name):
+            raise FileError(f"{shown(path)} was changed during the build", "Build again.", path=str(path))
 
     def remove(self, names: list[str]) -> None:
         """Remove files of layers."""
@@ -133,6 +147,8 @@ class Folder:
     def clean(self) -> None:
         """Remove unfinished files."""
         for path in self.leftovers:
+            if path.name == _LOCK:  # It is held, and goes at the end.
+                continue
             with _writing(path):
                 path.unlink(missing_ok=True)
 

@@ -51,7 +51,7 @@ def _problem(layer: Layer, error: Mapping[str, Any], declaration: Declaration) -
         error.get("hint", ""),
         layer.file,
         declaration.line_of(layer, key, error),
-        key=".".join(filter(None, [layer.key, key])),
+        key=".".join(filter(None, [layer.key, key])) if layer.key else "",
         mark=error.get("mark", ""),
         layer=layer.name,
     )

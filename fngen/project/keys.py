@@ -145,6 +145,12 @@ def fits(value: Any, wanted: Schema) -> bool:
     return wanted["type"] == "number" and isinstance(value, int | float)
 
 
+def fitting(defaults: object) -> dict[str, Any]:
+    """Return the defaults that are as they should be."""
+    said = defaults if isinstance(defaults, dict) else {}
+    return {key: x for key, x in said.items() if key in DEFAULTS and fits(x, DEFAULTS[key].schema)}
+
+
 def _kind(value: object) -> str:
     """Return what a value is, in a few words."""
     if isinstance(value, str):

@@ -88,7 +88,7 @@ class Outcome:
         problems: What is wrong with the declaration and its formulas.
         notes: What else there is to know.
         inputs: The files that were read: the declaration, the formula files.
-        outputs: The files that are there afterwards.
+        outputs: The files that are there afterwards; the package's own comes first.
         dry: Whether nothing was to be written.
     """
 

@@ -120,8 +120,7 @@ class _Reader:
         for fault in keys.faults(table):
             of_layer = fault.path[1] if fault.path[0] == "layers" and len(fault.path) > 1 else ""
             self.add(fault.path, fault.message, fault.hint, of_layer)
-        wrong = {problem.layer for problem in self.problems}
-        layers = [layer for layer in self._layers(table) if layer.label not in wrong]
+        layers = list(self._layers(table, {problem.layer for problem in self.problems}))
         output = table.get("output")
         folder = self.path.parent / (output if isinstance(output, str) and output else DEFAULT_OUTPUT)
         return Declaration(
@@ -133,15 +132,14 @@ class _Reader:
             self.prefix,
         )
 
-    def _layers(self, table: dict[str, Any]) -> Iterator[Layer]:
-        """Yield the layers; of those whose names cannot be used there is a problem."""
-        defaults = table.get("defaults")
-        defaults = defaults if isinstance(defaults, dict) else {}
+    def _layers(self, table: dict[str, Any], wrong: set[str]) -> Iterator[Layer]:
+        """Yield the layers that are not wrong; of those whose names cannot be used there is a problem."""
+        defaults = keys.fitting(table.get("defaults"))
         listed = table.get("layers")
         for label, said in listed.items() if isinstance(listed, dict) else ():
-            said = {"formula": said} if isinstance(said, str) else said
-            if not isinstance(said, dict) or not isinstance(said.get("formula"), str):
+            if label in wrong:
                 continue
+            said = {"formula": said} if isinstance(said, str) else said
             try:
                 name = check_layer_name(label)
             except OptionError as error:

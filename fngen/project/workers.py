@@ -49,6 +49,7 @@ class _Workers:
 
     def __init__(self, threads: int) -> None:
         self._local = threading.local()
+        self._lock, self._ended = threading.Lock(), False
         self._started: list[subprocess.Popen[str]] = []
         # The same file everywhere, whatever else is installed; no more threads than CPUs.
         self._environment = {"OMP_NUM_THREADS": str(threads)} | os.environ | {"SYMPY_GROUND_TYPES": "python"}
@@ -71,8 +72,16 @@ class _Workers:
         return {"error": {"kind": "internal", "message": how, "hint": hint}}
 
     def _start(self) -> Any:
+        with self._lock:
+            if self._ended:
+                raise OSError("the build is over")
+            self._local.worker = self._process()
+            self._started.append(self._local.worker)
+        return self._local.worker
+
+    def _process(self) -> subprocess.Popen[str]:
         command = [sys.executable, "-W", "ignore", "-c", _PROGRAM, json.dumps(sys.path)]
-        self._local.worker = subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -80,11 +89,11 @@ class _Workers:
             encoding="ascii",
             env=self._environment,
         )
-        self._started.append(self._local.worker)
-        return self._local.worker
 
     def end(self) -> None:
         """End the workers, whatever they are at."""
+        with self._lock:
+            self._ended = True
         for worker in self._started:
             worker.kill()
         for worker in self._started:
