@@ -78,10 +78,9 @@ class Folder:
 
     @property
     def leftovers(self) -> list[Path]:
-        """The unfinished files of a writer that was killed."""
-        return [
-            self.path / name for name in sorted(self.names) if name[:1] == "." and name.endswith(TEMPORARY)
-        ]
+        """What a build that was killed, or is at work, has left: unfinished files, the lock."""
+        names = (name for name in sorted(self.names) if name[:1] == ".")
+        return [self.path / name for name in names if name.endswith(TEMPORARY) or name == _LOCK]
 
     @property
     def listed(self) -> set[str]:
