@@ -21,8 +21,8 @@ from fngen.project.settings import Listener, Options
 from fngen.project.workers import answers, usable_cpus
 from fngen.suggest import closest
 
-_BETWEEN_WRITES = 2.0
-"""Seconds of work that a kill may cost."""
+_BETWEEN_WRITES = 1.0
+"""Seconds: what is not yet written is what a kill costs."""
 
 
 def build(
@@ -149,28 +149,34 @@ class _Build:
 
     def _generate(self) -> None:
         """Work on the layers; what is done is written every few seconds."""
-        pending: dict[str, tuple[str, str]] = {}
+        pending: list[Layer] = []
         written = time.monotonic()
         self.listener.start(len(self.todo))
         jobs = max(1, self.options.jobs or usable_cpus())
-        asked = answers([(layer, self._question(layer)) for layer in self.todo], jobs)
-        for layer, answer in asked:
+        for layer, answer in answers([(layer, self._question(layer)) for layer in self.todo], jobs):
             result = judged(layer, answer, self.folder, self.declaration, force=self.options.force)
-            name = layer.filename
-            self.results[name] = result
+            self.results[layer.filename] = result
             self.notes |= {answer["note"]} if "note" in answer else set()
             if result.problem:
                 self.problems.append(result.problem)
-            if result.state is State.WRITTEN and result.after is not None:
-                pending[name] = result.after, self.keys[layer.name]
-            elif result.state is State.UNCHANGED and result.after is not None:
-                self.folder.adopt(name, self.keys[layer.name], result.after)
-            self.listener.done(result)
-            if not self.dry and time.monotonic() > written + _BETWEEN_WRITES:
-                self.folder.write(pending)
-                pending, written = {}, time.monotonic()
-        if pending and not self.dry:
-            self.folder.write(pending)
+            if result.state is State.UNCHANGED and result.after is not None:
+                self.folder.adopt(layer.filename, self.keys[layer.name], result.after)
+            if result.state is State.WRITTEN:
+                pending.append(layer)
+            else:
+                self.listener.done(result)
+            if time.monotonic() > written + _BETWEEN_WRITES:
+                self._write(pending)
+                pending, written = [], time.monotonic()
+        self._write(pending)
+
+    def _write(self, layers: list[Layer]) -> None:
+        """Write the files of layers, and tell of it."""
+        if layers and not self.dry:
+            texts = {x.filename: (self.results[x.filename].after or "", self.keys[x.name]) for x in layers}
+            self.folder.write(texts)
+        for layer in layers:
+            self.listener.done(self.results[layer.filename])
 
     def _question(self, layer: Layer) -> dict[str, Any]:
         """Return what a worker is asked for a layer."""
