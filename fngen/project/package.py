@@ -57,7 +57,7 @@ def text(modules: Mapping[str, Sequence[str]]) -> str:
     ]
     lines += ["if TYPE_CHECKING:"]
     for module in sorted(modules, key=_natural):
-        lines += _imported(module, sorted((n for n, m in homes.items() if m == module), key=_order))
+        lines += _imported(module, sorted((n for n in modules[module] if n not in modules), key=_order))
     names = sorted(homes, key=_order)
     lines += ["", "__all__ = [", *(f'    "{name}",' for name in names), "]", ""]
     lines += ["_HOMES = {", *(f'    "{name}": "{homes[name]}",' for name in names), "}"]
