@@ -6,15 +6,25 @@ import atexit
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from fngen.errors import FngenError
-from fngen.options import explain, fail, formula, keywords, request_options
+from fngen.options import (
+    UNKNOWN_OPTIONS_ARE_WORDS,
+    OfFormula,
+    echo_json,
+    explain,
+    fail,
+    formula,
+    keywords,
+    reporting,
+    request_options,
+)
+from fngen.project.command import PROJECT_VERBS
 
 STAGES = ("parse", "derivatives", "ir", "source")
 _OPTIONAL_TORCH = "torch is not installed: the layer was written, but not verified"
@@ -30,25 +40,14 @@ class _Group(click.Group):
         return super().parse_args(ctx, args)
 
 
-def _reporting(verb: Callable[..., None]) -> Callable[..., None]:
-    """Print an error of fngen's as one message, exit code 2 (1: not verified), no traceback."""
-
-    @wraps(verb)
-    def wrapped(*args: Any, **options: Any) -> None:
-        try:
-            verb(*args, **options)
-        except FngenError as error:
-            sys.exit(explain(error))
-        except KeyboardInterrupt:
-            sys.exit(130)
-
-    return wrapped
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fngen")
 def main() -> None:
     """Write a PyTorch layer for a formula: `fngen "x1**3 + x2**2" --name square`."""
+
+
+for _verb in PROJECT_VERBS:
+    main.add_command(_verb)
 
 
 def run() -> None:
@@ -61,33 +60,13 @@ def run() -> None:
     main()
 
 
-class _OfFormula(click.Command):
-    """A command whose formula may begin with a minus, which looks like an option, or like several."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        valued = {text for p in self.params if not getattr(p, "is_flag", False) for text in p.opts}
-        short = {text[1] for p in self.params for text in p.opts if text[:2] != "--"} | {"h"}
-        before = ["", *args]
-        words = [
-            word
-            for word, last in zip(args, before, strict=False)
-            if word[:1] == "-" and word[1:2] not in short | {"-", ""} and last not in valued
-        ]
-        if words and "--" not in args:
-            args = [*(a for a in args if a not in words), "--", *words]
-        return super().parse_args(ctx, args)
-
-
-_UNKNOWN_OPTIONS_ARE_WORDS = {"ignore_unknown_options": True}
-
-
-@main.command(cls=_OfFormula, context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
+@main.command(cls=OfFormula, context_settings=UNKNOWN_OPTIONS_ARE_WORDS)
 @request_options
 @click.option("-o", "--output", metavar="PATH", help="A file, a folder, or - for standard output.")
 @click.option("--verify/--no-verify", default=True, help="Test the file against torch autograd.")
 @click.option("--force", is_flag=True, help="Overwrite a file that fngen did not write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-@_reporting
+@reporting
 def generate(
     words: tuple[str, ...],
     output: str | None,
@@ -113,7 +92,7 @@ def generate(
             "name": source.name,
             "verified": report.to_dict() if report else None,
         }
-        _echo_json({**outcome, "note": note} if note else outcome)
+        echo_json({**outcome, "note": note} if note else outcome)
     else:
         click.echo(f"wrote {path}")
         _print_verdict(report, note)
@@ -132,12 +111,6 @@ def _verified(path: Path) -> tuple[Any, str]:
     return verify(path), ""
 
 
-def _echo_json(data: object) -> None:
-    import json
-
-    click.echo(json.dumps(data))
-
-
 def _print_verdict(report: Any, note: str) -> None:
     if report is None:
         click.secho(note, fg="yellow")
@@ -150,7 +123,7 @@ def _print_verdict(report: Any, note: str) -> None:
 @main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as a JSON list.")
-@_reporting
+@reporting
 def verify(paths: tuple[Path, ...], as_json: bool) -> None:
     """Test emitted files again, as they stand on disk. PATH is a file or a folder."""
     from fngen.api import verify as test
@@ -163,7 +136,7 @@ def verify(paths: tuple[Path, ...], as_json: bool) -> None:
         except FngenError as error:
             codes.add(explain(error))
     if as_json:
-        _echo_json([{"path": str(p), **r.to_dict()} for p, r in reports.items()])
+        echo_json([{"path": str(p), **r.to_dict()} for p, r in reports.items()])
     else:
         for path, report in reports.items():
             click.echo(f"{path}\n{report}\n")
@@ -172,7 +145,7 @@ def verify(paths: tuple[Path, ...], as_json: bool) -> None:
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@_reporting
+@reporting
 def check(paths: tuple[Path, ...]) -> None:
     """Replay the command in each file's header and show how the file differs."""
     from difflib import unified_diff
@@ -209,10 +182,10 @@ def _layers(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-@main.command(cls=_OfFormula, context_settings=_UNKNOWN_OPTIONS_ARE_WORDS)
+@main.command(cls=OfFormula, context_settings=UNKNOWN_OPTIONS_ARE_WORDS)
 @request_options
 @click.option("--stage", type=click.Choice(STAGES), default="source", help="What to show.")
-@_reporting
+@reporting
 def show(words: tuple[str, ...], stage: str, **request: Any) -> None:
     """Show what a formula becomes on its way: parse, derivatives, ir or source."""
     from fngen.api import spec
@@ -223,7 +196,7 @@ def show(words: tuple[str, ...], stage: str, **request: Any) -> None:
 
 @main.command()
 @click.argument("names", nargs=-1)
-@_reporting
+@reporting
 def functions(names: tuple[str, ...]) -> None:
     """List the functions of the formula language, or tell more about some."""
     from fngen.show import function_details, function_table

@@ -28,10 +28,12 @@ class FormulaError(FngenError):
     end: int = 0
 
     def __str__(self) -> str:
-        place = self._marked() if self.text.strip() else ""
-        return "\n".join(filter(None, [self.message, place, self.hint]))
+        return "\n".join(filter(None, [self.message, self.marked(), self.hint]))
 
-    def _marked(self) -> str:
+    def marked(self) -> str:
+        """Return the formula around the place, and a line that marks it; nothing without a formula."""
+        if not self.text.strip():
+            return ""
         line_start = self.text.rfind("\n", 0, self.start) + 1
         line_end = self.text.find("\n", line_start)
         line = self.text[line_start : line_end if line_end >= 0 else None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +27,49 @@ def explain(error: FngenError) -> int:
 def fail(message: str, hint: str = "") -> NoReturn:
     """End the command with a message."""
     sys.exit(explain(FngenError(message, hint)))
+
+
+def reporting(verb: Callable[..., None]) -> Callable[..., None]:
+    """Print an error of fngen's as one message, exit code 2 (1: not verified), no traceback."""
+
+    @wraps(verb)
+    def wrapped(*args: Any, **options: Any) -> None:
+        try:
+            verb(*args, **options)
+        except FngenError as error:
+            sys.exit(explain(error))
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return wrapped
+
+
+def echo_json(data: object) -> None:
+    """Print plain data as one line of JSON."""
+    import json
+
+    click.echo(json.dumps(data))
+
+
+class OfFormula(click.Command):
+    """A command whose formula may begin with a minus, which looks like an option, or like several."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the formula behind the options, where nothing is an option."""
+        valued = {text for p in self.params if not getattr(p, "is_flag", False) for text in p.opts}
+        short = {text[1] for p in self.params for text in p.opts if text[:2] != "--"} | {"h"}
+        before = ["", *args]
+        words = [
+            word
+            for word, last in zip(args, before, strict=False)
+            if word[:1] == "-" and word[1:2] not in short | {"-", ""} and last not in valued
+        ]
+        if words and "--" not in args:
+            args = [*(a for a in args if a not in words), "--", *words]
+        return super().parse_args(ctx, args)
+
+
+UNKNOWN_OPTIONS_ARE_WORDS = {"ignore_unknown_options": True}
 
 
 def request_options(verb: Callable[..., None]) -> Callable[..., None]:

@@ -65,7 +65,7 @@ def read(path: Path) -> Spec:
     return parse_header(text, path)
 
 
-def parse_header(text: str, path: Path) -> Spec:
+def parse_header(text: str, path: Path | str) -> Spec:
     """Return the request in the header of a file's text; ``path`` is for messages.
 
     Raises:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from fngen.shipped import templates
 from fngen.view import ModuleView
 
 
@@ -18,7 +18,7 @@ def render(view: ModuleView) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_templates()),
+        loader=FileSystemLoader(templates()),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -29,10 +29,3 @@ def _environment() -> Environment:
     )
     environment.filters["quote"] = lambda text: f'"{text}"'
     return environment
-
-
-def _templates() -> Path:
-    """Return the folder of templates: inside an installed package, beside a checkout's."""
-    package = Path(__file__).parent
-    installed = package / "templates"
-    return installed if installed.is_dir() else package.parent / "templates"

@@ -31,13 +31,16 @@ HOMES = {
         "verification.under_test",
     },
     "jinja2": {"render"},
-    "click": {"cli", "options"},
+    "click": {"cli", "options", "project.command"},
+    "tomlkit": {"project.edit"},
+    "filelock": {"project.folder"},
+    "watchfiles": {"project.watch"},
     "mpmath": {"numeric", "grids", "example", "verification.plain", "verification.reference"},
 }
 """The modules that may import a library (``api`` only to annotate a type)."""
 
 STAGES = {"problem", "differentiate", "layer", "view", "render"}
-LEADERS = {"pipeline", "api", "show", "verification.subject", "verification.verify"}
+LEADERS = {"pipeline", "api", "show", "verification.subject", "verification.verify", "project.work"}
 """What may import several stages; a stage itself builds on the data of the one before."""
 BEFORE = {
     "problem": set(),

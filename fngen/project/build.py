@@ -1,0 +1,239 @@
+"""Bring the files of a declaration up to date, or find out whether they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fngen.naming import snake_case
+from fngen.project.declaration import Declaration
+from fngen.project.fingerprint import tool
+from fngen.project.folder import Folder, locked
+from fngen.project.judge import judged, judged_package, judged_stale
+from fngen.project.layers import Layer
+from fngen.project.outcome import Outcome, Result, State
+from fngen.project.package import FILENAME
+from fngen.project.problems import Problem
+from fngen.project.reading import read
+from fngen.project.settings import Listener, Options
+from fngen.project.workers import answers, usable_cpus
+from fngen.suggest import closest
+
+_BETWEEN_WRITES = 1.0
+"""Seconds: what is not yet written is what a kill costs."""
+
+
+def build(
+    config: str | Path | None = None,
+    *,
+    only: Iterable[str] = (),
+    jobs: int | None = None,
+    verify: bool | None = None,
+    force: bool = False,
+    keep_stale: bool = False,
+    fresh: bool = False,
+    dry: bool = False,
+    listener: Listener | None = None,
+) -> Outcome:
+    """Bring all layers of a project up to date.
+
+    Args:
+        config: The declaration, or the folder to look for it in. Default: the nearest one.
+        only: The layers to work on. Default: all.
+        jobs: The number of processes. Default: the number of usable CPUs.
+        verify: Verify every layer, or none. Default: those that are written.
+        force: Overwrite files that were edited.
+        keep_stale: Leave files that nobody declares any more.
+        fresh: Generate every layer, whatever the manifest says.
+        dry: Write nothing: the outcome says what a build would do.
+        listener: Is told how the build goes.
+
+    Returns:
+        What became of each file; ``.ok``, ``.code``, ``.results``, ``.problems``.
+
+    Raises:
+        FileError: If there is no declaration, or the folder cannot be written.
+        DeclarationError: If the declaration is no TOML.
+    """
+    options = Options(tuple(map(snake_case, only)), jobs, verify, force, keep_stale, fresh, dry)
+    declaration = read(config)
+    listener = listener or Listener()
+    first = _Build(declaration, options, listener)
+    if first.is_idle or dry or declaration.broken:
+        return first.run()
+    with locked(declaration.output, listener.waiting):
+        return _Build(declaration, options, listener).run()
+
+
+def check(
+    config: str | Path | None = None,
+    *,
+    only: Iterable[str] = (),
+    jobs: int | None = None,
+    keep_stale: bool = False,
+    fresh: bool = False,
+    listener: Listener | None = None,
+) -> Outcome:
+    """Find out whether all layers are up to date, and write nothing.
+
+    Takes arguments of :func:`build` and raises what it raises. The outcome's ``.check_code`` is 0 if
+    they are; each of its results has a ``.diff()``.
+    """
+    return build(
+        config, only=only, jobs=jobs, keep_stale=keep_stale, fresh=fresh, dry=True, listener=listener
+    )
+
+
+class _Build:
+    """One build: what there is to do, and what has become of it."""
+
+    def __init__(self, declaration: Declaration, options: Options, listener: Listener) -> None:
+        self.declaration, self.options, self.listener = declaration, options, listener
+        self.problems = [*declaration.problems, *self._unknown()]
+        self.dry = options.dry or declaration.broken
+        self.folder = Folder(declaration.output)
+        self.keys = {layer.name: layer.fingerprint(tool()) for layer in declaration.layers}
+        self.results: dict[str, Result] = {}
+        self.notes: set[str] = set()
+        self.wanted = [layer for layer in declaration.layers if self._is_wanted(layer)]
+        self.todo = [layer for layer in self.wanted if not self._is_done(layer)]
+        self.stale = sorted(self._stale())
+
+    def _unknown(self) -> list[Problem]:
+        """Return a problem for each layer that is asked for and not declared."""
+        names = self.declaration.names
+        found = []
+        for name in self.options.only:
+            if name not in names:
+                close = closest(name, names)
+                hint = f"Did you mean {close!r}?" if close else ""
+                found.append(Problem(f"there is no layer {name!r}", hint, self.declaration.path, layer=name))
+        return found
+
+    def _is_wanted(self, layer: Layer) -> bool:
+        return not self.options.only or layer.name in self.options.only
+
+    def _is_done(self, layer: Layer) -> bool:
+        everything = self.options.fresh or self.options.verified == "all"
+        return not everything and self.folder.is_current(layer.filename, self.keys[layer.name])
+
+    def _stale(self) -> set[str]:
+        """Return the files of earlier builds that nobody declares any more."""
+        if self.options.only or self.declaration.broken:
+            return set()
+        return self.folder.listed - {f"{name}.py" for name in self.declaration.names}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be generated, written or removed."""
+        if self.todo or self.folder.leftovers or (self.stale and not self.options.keep_stale):
+            return False
+        package = self._package()
+        return self.folder.remembers and (package is None or package.state is not State.WRITTEN)
+
+    def run(self) -> Outcome:
+        """Do what there is to do."""
+        for layer in self.wanted:
+            path = self.folder.path / layer.filename
+            self.results[layer.filename] = Result(path, State.UNCHANGED)
+        if not self.dry:
+            self.folder.clean()
+        self._generate()
+        if self.declaration.broken:
+            self.results = {}
+        else:
+            self._finish()
+        return self._outcome()
+
+    def _generate(self) -> None:
+        """Work on the layers; what is done is written every few seconds."""
+        pending: list[Layer] = []
+        written = time.monotonic()
+        self.listener.start(len(self.todo))
+        jobs = max(1, self.options.jobs or usable_cpus())
+        for layer, answer in answers([(layer, self._question(layer)) for layer in self.todo], jobs):
+            result = judged(layer, answer, self.folder, self.declaration, force=self.options.force)
+            self.results[layer.filename] = result
+            self.notes |= {answer["note"]} if "note" in answer else set()
+            if result.problem:
+                self.problems.append(result.problem)
+            if result.state is State.UNCHANGED and result.after is not None:
+                self.folder.adopt(layer.filename, self.keys[layer.name], result.after)
+            if result.state is State.WRITTEN:
+                pending.append(layer)
+            else:
+                self.listener.done(result)
+            if time.monotonic() > written + _BETWEEN_WRITES:
+                self._write(pending)
+                pending, written = [], time.monotonic()
+        self._write(pending)
+
+    def _write(self, layers: list[Layer]) -> None:
+        """Write the files of layers, and tell of it."""
+        if layers and not self.dry:
+            texts = {x.filename: (self.results[x.filename].after or "", self.keys[x.name]) for x in layers}
+            self.folder.write(texts)
+        for layer in layers:
+            self.listener.done(self.results[layer.filename])
+
+    def _question(self, layer: Layer) -> dict[str, Any]:
+        """Return what a worker is asked for a layer."""
+        name, options = layer.filename, self.options
+        return {
+            "request": dict(layer.request),
+            "verify": options.verified,
+            "force": options.force,
+            "hash": self.folder.hash(name),
+            "disk": None if self.folder.is_vouched_for(name) else self.folder.text(name),
+        }
+
+    def _finish(self) -> None:
+        """Write the package's own file, remove what is stale, remember what was done."""
+        package = self._package()
+        if package is not None:
+            self.results[FILENAME] = package
+            if package.problem:
+                self.problems.append(package.problem)
+            if package.state is State.WRITTEN and package.after is not None and not self.dry:
+                self.folder.write({FILENAME: (package.after, "")})
+            elif package.state is State.UNCHANGED and package.after is not None:
+                self.folder.adopt(FILENAME, "", package.after)
+            if package.state is State.FOREIGN:
+                self.notes.add(f"{package.path.name} is not fngen's: it is left alone, and lists no layers")
+                del self.results[FILENAME]
+        self._remove_stale()
+        if not self.dry:
+            self.folder.remember()
+
+    def _remove_stale(self) -> None:
+        there = [name for name in self.stale if self.folder.content(name) is not None]
+        unknown = [name for name in there if not self.folder.is_vouched_for(name)]
+        asked = [(name, {"disk": self.folder.text(name)}) for name in unknown]
+        ours = {name: bool(answer.get("ours")) for name, answer in answers(asked, 1)}
+        for name in there:
+            result = judged_stale(name, ours.get(name, True), self.folder, self.options)
+            if result is not None:
+                self.results[name] = result
+        if self.options.keep_stale:
+            return
+        gone = [name for name in there if name in self.results and self.results[name].state is State.REMOVED]
+        if not self.dry:
+            self.folder.remove(gone)
+        for name in self.stale:
+            self.folder.entries.pop(name, None)
+
+    def _package(self) -> Result | None:
+        return judged_package(self.declaration.names, self.results, self.folder, force=self.options.force)
+
+    def _outcome(self) -> Outcome:
+        names = [FILENAME, *(layer.filename for layer in self.declaration.layers)]
+        return Outcome(
+            results=tuple(r for _, r in sorted(self.results.items(), key=lambda x: (x[0] == FILENAME, x[0]))),
+            problems=tuple(sorted(self.problems, key=lambda p: (str(p.file), p.line, p.key))),
+            notes=tuple(sorted(self.notes)),
+            inputs=self.declaration.files,
+            outputs=tuple(self.folder.path / name for name in names if name in self.folder.names),
+            dry=self.options.dry,
+        )

@@ -1,0 +1,13 @@
+"""Files that come with the package: the templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+def templates() -> Path:
+    """Return the folder of templates: inside an installed package, beside a checkout's."""
+    installed = PACKAGE / "templates"
+    return installed if installed.is_dir() else PACKAGE.parent / "templates"
