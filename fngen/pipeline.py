@@ -13,6 +13,11 @@ from fngen.view import view
 
 def generate(spec: Spec) -> Source:
     """Return the source of a differentiable torch layer."""
+    with spec.as_typed():
+        return _generate(spec)
+
+
+def _generate(spec: Spec) -> Source:
     parsed = problem.read(spec)
     name = spec.name or parsed.name
     core = prefix.split(parsed)
