@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fngen import pipeline
 from fngen.source import Source
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def generate(
-    expr: str | Expr,
+    expr: str | Expr | Callable[..., Any],
     *,
     name: str | None = None,
     inputs: Iterable[str] | None = None,
@@ -33,7 +33,8 @@ def generate(
     """Return the source of a layer.
 
     Args:
-        expr: A formula in fngen's language, declarations among its statements, or a SymPy expression.
+        expr: A formula in fngen's language, declarations among its statements; a SymPy expression; or
+            a Python function, which is called once with values that note what is done to them.
         name: Name of the file, the function and (in CamelCase) the class. Default: derived
             from the formula, always the same one.
         inputs: The inputs in order. Default: order of first appearance.
@@ -58,7 +59,7 @@ def generate(
 
 
 def compile(
-    expr: str | Expr,
+    expr: str | Expr | Callable[..., Any],
     *,
     name: str | None = None,
     inputs: Iterable[str] | None = None,
@@ -100,7 +101,7 @@ def verify(source: Source | str | Path) -> Report:
 
 
 def spec(
-    expr: str | Expr,
+    expr: str | Expr | Callable[..., Any],
     name: str | None = None,
     inputs: Iterable[str] | None = None,
     backend: str | Iterable[str] = "torch",
@@ -112,19 +113,14 @@ def spec(
     outputs: Iterable[str] | None = None,
 ) -> Spec:
     """Return the checked request of these arguments."""
-    if not isinstance(expr, str):
+    given: dict[str, Any] = {"name": name, "inputs": inputs, "outputs": outputs}
+    given |= {"params": params, "consts": consts, "grads": grads}
+    if callable(expr) and not hasattr(expr, "free_symbols"):
+        from fngen.tracing import request
+
+        expr, given = request(expr, given, complex=complex)
+    elif not isinstance(expr, str):
         from fngen.from_sympy import formula
 
         expr = formula(expr, complex=complex)
-    return Spec.create(
-        expr,
-        name=name,
-        inputs=inputs,
-        backend=backend,
-        lean=lean,
-        complex=complex,
-        params=params,
-        consts=consts,
-        grads=grads,
-        outputs=outputs,
-    )
+    return Spec.create(expr, backend=backend, lean=lean, complex=complex, **given)
