@@ -28,7 +28,7 @@ def fail(message: str, hint: str = "") -> NoReturn:
     sys.exit(explain(FngenError(message, hint)))
 
 
-def request_options(verb: Callable[..., None]) -> Callable[..., None]:
+def request_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that make up a request."""
     for option in (
         click.option("--complex", is_flag=True, help="The inputs are complex tensors."),

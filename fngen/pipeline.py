@@ -24,7 +24,8 @@ def _generate(spec: Spec) -> Source:
     found = derive(core.problem)
     partials = found.slopes if core.problem is parsed else derive(parsed).slopes
     built = layer.build(core, parsed.inputs, found, name, lean=spec.lean)
-    return Source(name, render(view(spec, parsed, partials, built)), spec)
+    shown = view(spec, parsed, partials, built)
+    return Source(name, render(shown), spec, tuple(shown.equations))
 
 
 def derive(parsed: Problem) -> Derivatives:
