@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fngen import pipeline
+from fngen.errors import OptionError
 from fngen.source import Source
 from fngen.spec import Declarations, Spec
 
@@ -29,6 +30,7 @@ def generate(
     consts: Declarations = (),
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
+    latex: bool = False,
 ) -> Source:
     """Return the source of a layer.
 
@@ -47,6 +49,7 @@ def generate(
         grads: Formulas to use in place of the derivative by an input: ``{"x": "1"}`` passes the
             gradient straight through. Second derivatives follow them.
         outputs: The assigned names that come back, in order. Default: those that are not used.
+        latex: The formula is written in LaTeX; ``.spec.formula`` of the result is what was read.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -55,7 +58,9 @@ def generate(
         FormulaError: If the formula cannot be read or differentiated.
         OptionError: If a keyword has a value that it cannot have.
     """
-    return pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs))
+    return pipeline.generate(
+        spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex)
+    )
 
 
 def compile(
@@ -70,6 +75,7 @@ def compile(
     consts: Declarations = (),
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
+    latex: bool = False,
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -78,7 +84,7 @@ def compile(
     """
     from fngen.load import load
 
-    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs)
+    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex)
     return load(pipeline.generate(request))
 
 
@@ -111,9 +117,12 @@ def spec(
     consts: Declarations = (),
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
+    latex: bool = False,
 ) -> Spec:
     """Return the checked request of these arguments."""
-    given: dict[str, Any] = {"name": name, "inputs": inputs, "outputs": outputs}
+    if latex and not isinstance(expr, str):
+        raise OptionError("LaTeX is text", "Leave latex out.", option="latex")
+    given: dict[str, Any] = {"name": name, "inputs": inputs, "outputs": outputs, "latex": latex}
     given |= {"params": params, "consts": consts, "grads": grads}
     if callable(expr) and not hasattr(expr, "free_symbols"):
         from fngen.tracing import request

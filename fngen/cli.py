@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from fngen.errors import FngenError
-from fngen.options import explain, fail, formula, keywords, request_options
+from fngen.options import explain, fail, formula, keywords, read_back, request_options
 
 STAGES = ("parse", "derivatives", "ir", "source")
 _OPTIONAL_TORCH = "torch is not installed: the layer was written, but not verified"
@@ -101,7 +101,8 @@ def generate(
 
     if output == "-" and as_json:
         fail("--json and --output - both want standard output")
-    source = make(formula(words, generate), **keywords(request))
+    source = make(formula(words, generate, latex=request["latex"]), **keywords(request))
+    read_back(request, source.spec.formula)
     if output == "-":
         click.echo(source.text, nl=False)
         return
@@ -218,7 +219,9 @@ def show(words: tuple[str, ...], stage: str, **request: Any) -> None:
     from fngen.api import spec
     from fngen.show import show as text
 
-    click.echo(text(spec(formula(words, generate), **keywords(request)), stage).rstrip("\n"))
+    asked = spec(formula(words, generate, latex=request["latex"]), **keywords(request))
+    read_back(request, asked.formula)
+    click.echo(text(asked, stage).rstrip("\n"))
 
 
 @main.command()

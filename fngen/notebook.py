@@ -13,7 +13,7 @@ from IPython.core.magic import no_var_expand
 from fngen import api
 from fngen.errors import FngenError
 from fngen.load import load
-from fngen.options import keywords, request_options
+from fngen.options import keywords, read_back, request_options
 from fngen.source import Source
 
 _OPTIONS = re.compile(r"(?:^|\s)(?=--[a-z])")
@@ -56,6 +56,7 @@ def _run(shell: Any, line: str, cell: str | None) -> Source:
     request = _request.main(options, prog_name="%fngen", standalone_mode=False)
     verify = request.pop("verify")
     source = api.generate(formula, **keywords(request))
+    read_back(request, source.spec.formula)
     module = load(source)
     if verify:
         report = api.verify(source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fngen import declared
 from fngen.declared import Const, Param
@@ -63,22 +63,20 @@ class Spec:
         consts: Declarations = (),
         grads: Declarations = (),
         outputs: Iterable[str] | None = None,
+        latex: bool = False,
     ) -> Spec:
         """Return the checked request; what it says overrides what the formula's text declares.
+
+        ``latex`` says what the formula is written in; the request holds it in plain text.
 
         Raises:
             OptionError: If an option has a value that it cannot have.
         """
-        if not isinstance(formula, str):
-            raise OptionError(
-                f"a formula is text or a SymPy expression, not {type(formula).__name__}",
-                option="expr",
-            )
-        statements, inside = declared.split(formula)
+        written, inside = _written(formula, latex=latex)
         name = inside.get("name") if name is None else name
         inputs = inside.get("inputs") if inputs is None else inputs
         outputs = inside.get("outputs") if outputs is None else outputs
-        written, slopes = transcribe(statements), _slopes(inside.get("grads", ()), grads)
+        slopes = _slopes(inside.get("grads", ()), grads)
         spec = cls(
             written.text,
             None if name is None else check_layer_name(name),
@@ -125,6 +123,19 @@ def _both(inside: tuple[T, ...], outside: tuple[T, ...]) -> tuple[T, ...]:
     """Return declarations, those of the text overridden by the others of the same name."""
     found = {x.name: x for x in inside} | {x.name: x for x in outside}
     return tuple(found.values())
+
+
+def _written(formula: str, *, latex: bool) -> tuple[Transcript, dict[str, Any]]:
+    """Return the statements of a formula in plain text, and what it declares."""
+    if not isinstance(formula, str):
+        message = f"a formula is text, a SymPy expression or a function, not {type(formula).__name__}"
+        raise OptionError(message, option="expr")
+    if latex:
+        from fngen.language.latex import transcribe_latex
+
+        return transcribe_latex(formula), {}
+    statements, inside = declared.split(formula)
+    return transcribe(statements), inside
 
 
 def _slopes(inside: Declarations, outside: Declarations) -> dict[str, Transcript]:

@@ -239,3 +239,11 @@ def test_the_import_stays_light() -> None:
     code = "import sys, fngen; print({'torch', 'sympy', 'IPython', 'pygments'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_latex_in_a_notebook(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    source = run(shell, r"%fngen \frac{x}{1+e^{-\beta x}} --latex --name gate")
+    assert capsys.readouterr().err == "read as: x/(1 + exp(-beta*x))\n"
+    assert source == fngen.generate("x/(1 + exp(-beta*x))", name="gate")
+    cell = "%%fngen --latex --name bell\n\\exp\\left[-\\frac{x^2}\n  {2\\sigma^2}\\right]\n"
+    assert run(shell, cell) == fngen.generate("exp(-x**2/(2*sigma**2))", name="bell")
