@@ -267,6 +267,7 @@ def test_empty_formula(folder: Path, formula: str) -> None:
         ("x y", "x*y"),
         ("2(x)", "2*(x)"),
         ("x^2", "'**'"),
+        (r"\frac{1}{x}", "--latex"),
         ("x!", "gamma"),
         ("max()", "max(x, dim=-1)"),
         ("sum(x, axis=-1)", "called dim"),

@@ -126,6 +126,7 @@ REFUSED = {
     r"\sin x(1-x)": ("how far does the argument", "("),
     r"\sin": ("has no argument", r"\sin"),
     r"\sin_2 x": ("has no index", r"\sin"),
+    r"\frac{a}{b}^2": ("a power of the fraction", "^"),
     r"2\frac{1}{2}": ("a mixed number", r"\frac{1}{2}"),
     "x^23": ("a number stands after", "3"),
     "x2": ("a number stands after", "2"),

@@ -119,7 +119,7 @@ class _Reader(Groups):
         if following.kind == "number":
             hint = r"An exponent of several digits stands in braces, x^{23}; a product is 2x or x \cdot 2."
             raise self.error("a number stands after a factor", at, hint)
-        if last.kind == "number" and following.kind == "fraction":
+        if last.kind == "number" and following.kind == "numbers":
             hint = r"Write 2 + \frac{1}{2}, or 2 \cdot \frac{1}{2}."
             raise self.error("a mixed number, or a product?", at, hint)
         for part in (last, following):
@@ -151,6 +151,9 @@ class _Reader(Groups):
         if base.kind == "function":
             hint = r"Write \sin^2(x), or \left(\sin(x)\right)^2."
             raise self.error("a power of the function, or of its argument?", sign, hint)
+        if base.kind in ("fraction", "numbers"):
+            hint = r"Write \left(\frac{a}{b}\right)^2, or \frac{a^2}{b}."
+            raise self.error("a power of the fraction, or of what is over it?", sign, hint)
         if base.kind == "group":
             raise self.unprinted(base)
         exponent = self.argument()

@@ -79,7 +79,7 @@ class Groups(Names):
         sign = ("/", token.start, token.end)
         numbers = over.kind == under.kind == "number"
         pieces = (*over.inside(PRODUCT), sign, *under.inside(SIGN))
-        return Part(pieces, PRODUCT, "fraction" if numbers else "", self.tokens[self.position - 1].end)
+        return Part(pieces, PRODUCT, "numbers" if numbers else "fraction", self.tokens[self.position - 1].end)
 
     def root(self) -> Part:
         """Read a square root, a cube root, or one of another even degree."""

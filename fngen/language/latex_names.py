@@ -35,7 +35,7 @@ class Part:
     pieces: tuple[Piece, ...]
     binding: int = ATOM
     kind: str = ""
-    """number, letter, euler, function, fraction or group, where a neighbour needs to know."""
+    """number, letter, euler, function, fraction, numbers (a fraction of them) or group, for neighbours."""
     until: int = 0
     """Where it ends, if a bracket does that stands for nothing."""
 

@@ -31,6 +31,7 @@ _HINTS = {
     "'": "A formula has no strings.",
     '"': "A formula has no strings.",
     "#": "A formula has no comments.",
+    "\\": "LaTeX is read with --latex, or latex=True.",
 }
 
 
