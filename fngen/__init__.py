@@ -32,6 +32,7 @@ _HOMES = {
     "Source": "fngen.source",
     "Check": "fngen.verification.report",
     "Report": "fngen.verification.report",
+    "load_ipython_extension": "fngen.notebook",
 }
 
 

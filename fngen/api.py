@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fngen import pipeline
+from fngen.errors import OptionError
 from fngen.source import Source
 from fngen.spec import Declarations, Spec
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def generate(
-    expr: str | Expr,
+    expr: str | Expr | Callable[..., Any],
     *,
     name: str | None = None,
     inputs: Iterable[str] | None = None,
@@ -29,11 +30,13 @@ def generate(
     consts: Declarations = (),
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
+    latex: bool = False,
 ) -> Source:
     """Return the source of a layer.
 
     Args:
-        expr: A formula in fngen's language, declarations among its statements, or a SymPy expression.
+        expr: A formula in fngen's language, declarations among its statements; a SymPy expression; or
+            a Python function, which is called once with values that note what is done to them.
         name: Name of the file, the function and (in CamelCase) the class. Default: derived
             from the formula, always the same one.
         inputs: The inputs in order. Default: order of first appearance.
@@ -46,6 +49,7 @@ def generate(
         grads: Formulas to use in place of the derivative by an input: ``{"x": "1"}`` passes the
             gradient straight through. Second derivatives follow them.
         outputs: The assigned names that come back, in order. Default: those that are not used.
+        latex: The formula is written in LaTeX; ``.spec.formula`` of the result is what was read.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -54,11 +58,13 @@ def generate(
         FormulaError: If the formula cannot be read or differentiated.
         OptionError: If a keyword has a value that it cannot have.
     """
-    return pipeline.generate(spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs))
+    return pipeline.generate(
+        spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex)
+    )
 
 
 def compile(
-    expr: str | Expr,
+    expr: str | Expr | Callable[..., Any],
     *,
     name: str | None = None,
     inputs: Iterable[str] | None = None,
@@ -69,6 +75,7 @@ def compile(
     consts: Declarations = (),
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
+    latex: bool = False,
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -77,7 +84,7 @@ def compile(
     """
     from fngen.load import load
 
-    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs)
+    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex)
     return load(pipeline.generate(request))
 
 
@@ -100,7 +107,7 @@ def verify(source: Source | str | Path) -> Report:
 
 
 def spec(
-    expr: str | Expr,
+    expr: str | Expr | Callable[..., Any],
     name: str | None = None,
     inputs: Iterable[str] | None = None,
     backend: str | Iterable[str] = "torch",
@@ -110,21 +117,19 @@ def spec(
     consts: Declarations = (),
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
+    latex: bool = False,
 ) -> Spec:
     """Return the checked request of these arguments."""
-    if not isinstance(expr, str):
+    if latex and not isinstance(expr, str):
+        raise OptionError("LaTeX is text", "Leave latex out.", option="latex")
+    given: dict[str, Any] = {"name": name, "inputs": inputs, "outputs": outputs, "latex": latex}
+    given |= {"params": params, "consts": consts, "grads": grads}
+    if callable(expr) and not hasattr(expr, "free_symbols"):
+        from fngen.tracing import request
+
+        expr, given = request(expr, given, complex=complex)
+    elif not isinstance(expr, str):
         from fngen.from_sympy import formula
 
         expr = formula(expr, complex=complex)
-    return Spec.create(
-        expr,
-        name=name,
-        inputs=inputs,
-        backend=backend,
-        lean=lean,
-        complex=complex,
-        params=params,
-        consts=consts,
-        grads=grads,
-        outputs=outputs,
-    )
+    return Spec.create(expr, backend=backend, lean=lean, complex=complex, **given)

@@ -21,6 +21,7 @@ from fngen.options import (
     fail,
     formula,
     keywords,
+    read_back,
     reporting,
     request_options,
 )
@@ -80,7 +81,8 @@ def generate(
 
     if output == "-" and as_json:
         fail("--json and --output - both want standard output")
-    source = make(formula(words, generate), **keywords(request))
+    source = make(formula(words, generate, latex=request["latex"]), **keywords(request))
+    read_back(request, source.spec.formula)
     if output == "-":
         click.echo(source.text, nl=False)
         return
@@ -191,7 +193,9 @@ def show(words: tuple[str, ...], stage: str, **request: Any) -> None:
     from fngen.api import spec
     from fngen.show import show as text
 
-    click.echo(text(spec(formula(words, generate), **keywords(request)), stage).rstrip("\n"))
+    asked = spec(formula(words, generate, latex=request["latex"]), **keywords(request))
+    read_back(request, asked.formula)
+    click.echo(text(asked, stage).rstrip("\n"))
 
 
 @main.command()

@@ -18,11 +18,10 @@ from numbers import Real
 from typing import Any
 
 from fngen.errors import OptionError
+from fngen.language.symbols import plain
 from fngen.naming import IDENTIFIER
 
-_DECLARATION = re.compile(
-    r"(param|const|grad|inputs?|outputs?|name)\s+(?=[A-Za-z_])(.+)", re.ASCII | re.DOTALL
-)
+_DECLARATION = re.compile(r"(param|const|grad|inputs?|outputs?|name) +(?=[^\W\d])(.+)", re.DOTALL)
 _PARAMETER = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\[\s*(\S+?)\s*\]\s*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 CHANNELS, LAST = 1, -1
@@ -109,7 +108,7 @@ def params(requested: Mapping[str, object] | Iterable[str]) -> tuple[Param, ...]
     """
     found = []
     for key, init in _pairs(requested, "param"):
-        match = _PARAMETER.fullmatch(key)
+        match = _PARAMETER.fullmatch(plain(key))
         if match is None:
             hint = "Write for example --param beta=1.0 or --param 'w[C]=0.25'."
             raise OptionError(f"the parameter {key[:60]!r} is not a name", hint, option="params")
@@ -125,7 +124,7 @@ def consts(requested: Mapping[str, object] | Iterable[str]) -> tuple[Const, ...]
         OptionError: If one is no name, or has no value.
     """
     pairs = _pairs(requested, "const")
-    return _distinct([Const(_name(key, "constant"), _number(x, key)) for key, x in pairs], "constant")
+    return _distinct([Const(_name(plain(key), "constant"), _number(x, key)) for key, x in pairs], "constant")
 
 
 def grads(requested: Mapping[str, object] | Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -134,7 +133,7 @@ def grads(requested: Mapping[str, object] | Iterable[str]) -> tuple[tuple[str, s
     Raises:
         OptionError: If one has no formula, or is given twice.
     """
-    found = _pairs(requested, "grad")
+    found = [(plain(label), formula) for label, formula in _pairs(requested, "grad")]
     for label, formula in found:
         if not isinstance(formula, str) or not formula.strip():
             raise OptionError(

@@ -135,7 +135,7 @@ def equation(problem: Problem) -> str:
 
 
 def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
-    """Return the lines of the docstring's display: intermediates, result, partials.
+    """Return the equations of the layer in LaTeX: intermediates, result, partials.
 
     A partial that is too long to help a reader is left out, and so is a whole display.
     """
@@ -195,9 +195,9 @@ def _gradients(problem: Problem, gradients: tuple[Value, ...], known: dict[Value
 
 
 def _within_reason(rows: list[str]) -> list[str]:
-    """Return the display of equations, unless it would be too long to help a reader."""
+    """Return equations, unless they would be too long to help a reader."""
     short = max(map(len, rows)) <= 4 * _LONGEST_PARTIAL
-    return _display(rows) if short and all(map(_breaks, rows)) else []
+    return rows if short and all(map(_breaks, rows)) else []
 
 
 def _breaks(text: str) -> bool:
@@ -205,7 +205,8 @@ def _breaks(text: str) -> bool:
     return max(map(len, text.split(" "))) <= _LONGEST_WORD
 
 
-def _display(rows: list[str]) -> list[str]:
+def display(rows: list[str]) -> list[str]:
+    """Return equations as the lines of a docstring."""
     lines: list[str] = []
     for i, row in enumerate(rows):
         first, *rest = filled(row.split(" "), MARGIN - 8 - len(r", \qquad"))

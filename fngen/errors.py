@@ -43,7 +43,16 @@ class FormulaError(FngenError):
         # A control character would break the line or move the mark.
         shown = "".join(c if c.isprintable() else "?" for c in shown)
         width = max(1, min(self.end - self.start, len(shown) - (column - left)))
-        return f"    {shown}\n    {' ' * (column - left)}{'^' * width}"
+        return f"    {shown}\n    {' ' * _columns(shown[: column - left])}{'^' * width}"
+
+
+def _columns(text: str) -> int:
+    """Return how wide a terminal shows a text."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 @dataclass

@@ -72,9 +72,10 @@ class OfFormula(click.Command):
 UNKNOWN_OPTIONS_ARE_WORDS = {"ignore_unknown_options": True}
 
 
-def request_options(verb: Callable[..., None]) -> Callable[..., None]:
+def request_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that make up a request."""
     for option in (
+        click.option("--latex", is_flag=True, help="The formula is written in LaTeX."),
         click.option("--complex", is_flag=True, help="The inputs are complex tensors."),
         click.option("--backend", default="torch", metavar="LIST", help="What the file contains."),
         click.option("--lean", is_flag=True, help="Keep inputs and outputs only for the backward."),
@@ -104,7 +105,7 @@ def request_options(verb: Callable[..., None]) -> Callable[..., None]:
     return verb
 
 
-def formula(words: tuple[str, ...], command: click.Command) -> str:
+def formula(words: tuple[str, ...], command: click.Command, *, latex: bool = False) -> str:
     """Return the one formula among the words of a command line."""
     for word in words:
         # A formula may begin with minus signs; nothing but an option looks like --name.
@@ -118,6 +119,8 @@ def formula(words: tuple[str, ...], command: click.Command) -> str:
         fail(f'one formula is wanted, not {len(words)}\nQuote it: fngen "{" ".join(words)[:60]}"')
     if not words:
         fail('a formula is missing\nWrite for example: fngen "x1**3 + x2**2" --name square')
+    if latex and words[0].endswith(".fn"):
+        fail("a formula file is written in fngen's own language\nLeave --latex out.")
     return _text(words[0])
 
 
@@ -134,6 +137,12 @@ def _text(word: str) -> str:
         fail(f"cannot read {path}: {getattr(error, 'strerror', None) or 'not a text file'}")
     named = re.search(r"(^|[;\n])\s*name\s+[A-Za-z_]", text) or not IDENTIFIER.fullmatch(path.stem)
     return text if named else f"name {path.stem}\n{text}"
+
+
+def read_back(request: dict[str, Any], read: str) -> None:
+    """Show what a formula in LaTeX was read as, beside what is asked for."""
+    if request.get("latex"):
+        click.echo(f"read as: {read}", err=True)
 
 
 def keywords(request: dict[str, Any]) -> dict[str, Any]:

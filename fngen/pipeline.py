@@ -13,13 +13,19 @@ from fngen.view import view
 
 def generate(spec: Spec) -> Source:
     """Return the source of a differentiable torch layer."""
+    with spec.as_typed():
+        return _generate(spec)
+
+
+def _generate(spec: Spec) -> Source:
     parsed = problem.read(spec)
     name = spec.name or parsed.name
     core = prefix.split(parsed)
     found = derive(core.problem)
     partials = found.slopes if core.problem is parsed else derive(parsed).slopes
     built = layer.build(core, parsed.inputs, found, name, lean=spec.lean)
-    return Source(name, render(view(spec, parsed, partials, built)), spec)
+    shown = view(spec, parsed, partials, built)
+    return Source(name, render(shown), spec, tuple(shown.equations))
 
 
 def derive(parsed: Problem) -> Derivatives:

@@ -98,7 +98,7 @@ class Problem:
     @property
     def name(self) -> str:
         """A readable name, for a request without one."""
-        spell = FormulaPrinter().print
+        spell = FormulaPrinter(as_read=True).print
         text = "; ".join(f"{s.name} = {spell(with_softmax(s.value))}" for s in self.reading.statements)
         return derived_name(with_softmax(self.value), self.reduction, text)
 

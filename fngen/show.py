@@ -24,8 +24,11 @@ _LONGEST = 20_000
 
 def show(spec: Spec, stage: str) -> str:
     """Return what a request has become after ``stage``."""
-    if stage == "source":
-        return pipeline.generate(spec).text
+    with spec.as_typed():
+        return pipeline.generate(spec).text if stage == "source" else _earlier(spec, stage)
+
+
+def _earlier(spec: Spec, stage: str) -> str:
     parsed = problem.read(spec)
     forward = parsed.kernel().passes[0]
     block = forward.block

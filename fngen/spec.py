@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from fngen import declared
 from fngen.declared import Const, Param
-from fngen.errors import OptionError
+from fngen.errors import FormulaError, OptionError
+from fngen.language.symbols import plain, transcribe
+from fngen.language.transcript import Transcript
 from fngen.naming import IDENTIFIER, check_layer_name
 
 BACKENDS = ("torch",)
@@ -21,7 +24,7 @@ class Spec:
     """A request for one layer. An emitted file is a function of this alone.
 
     Attributes:
-        formula: The formula on one line, otherwise as it was typed.
+        formula: The formula on one line and in plain text, otherwise as it was typed.
         name: Name of file and function, or None to derive one from the formula.
         inputs: The inputs in order, or None for the order of first appearance.
         backends: What the file contains.
@@ -31,6 +34,7 @@ class Spec:
         consts: The numbers that module and function can override.
         grads: The inputs whose gradient is declared, and its formula.
         outputs: The assigned names that come back, or None for those that are not used.
+        transcripts: What was typed in place of plain text, for errors to mark. No part of the request.
     """
 
     formula: str
@@ -43,6 +47,7 @@ class Spec:
     consts: tuple[Const, ...] = ()
     grads: tuple[tuple[str, str], ...] = ()
     outputs: tuple[str, ...] | None = None
+    transcripts: tuple[Transcript, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def create(
@@ -58,23 +63,22 @@ class Spec:
         consts: Declarations = (),
         grads: Declarations = (),
         outputs: Iterable[str] | None = None,
+        latex: bool = False,
     ) -> Spec:
         """Return the checked request; what it says overrides what the formula's text declares.
+
+        ``latex`` says what the formula is written in; the request holds it in plain text.
 
         Raises:
             OptionError: If an option has a value that it cannot have.
         """
-        if not isinstance(formula, str):
-            raise OptionError(
-                f"a formula is text or a SymPy expression, not {type(formula).__name__}",
-                option="expr",
-            )
-        statements, inside = declared.split(formula)
+        written, inside = _written(formula, latex=latex)
         name = inside.get("name") if name is None else name
         inputs = inside.get("inputs") if inputs is None else inputs
         outputs = inside.get("outputs") if outputs is None else outputs
+        slopes = _slopes(inside.get("grads", ()), grads)
         spec = cls(
-            statements,
+            written.text,
             None if name is None else check_layer_name(name),
             None if inputs is None else _names(inputs, "input"),
             _backends(backend),
@@ -82,11 +86,22 @@ class Spec:
             bool(complex),
             _both(declared.params(inside.get("params", ())), declared.params(params)),
             _both(declared.consts(inside.get("consts", ())), declared.consts(consts)),
-            tuple((dict(declared.grads(inside.get("grads", ()))) | dict(declared.grads(grads))).items()),
+            tuple((label, slope.text) for label, slope in slopes.items()),
             None if outputs is None else _names(outputs, "output"),
+            tuple(t for t in (written, *slopes.values()) if t.text != t.typed),
         )
         spec._check_roles()
         return spec
+
+    @contextmanager
+    def as_typed(self) -> Iterator[None]:
+        """Let errors inside mark their place in what was typed, not in its plain text."""
+        try:
+            yield
+        except FormulaError as error:
+            for transcript in self.transcripts:
+                error = transcript.marked(error)
+            raise error from None
 
     def _check_roles(self) -> None:
         """Refuse a name in two roles."""
@@ -110,9 +125,28 @@ def _both(inside: tuple[T, ...], outside: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(found.values())
 
 
+def _written(formula: str, *, latex: bool) -> tuple[Transcript, dict[str, Any]]:
+    """Return the statements of a formula in plain text, and what it declares."""
+    if not isinstance(formula, str):
+        message = f"a formula is text, a SymPy expression or a function, not {type(formula).__name__}"
+        raise OptionError(message, option="expr")
+    if latex:
+        from fngen.language.latex import transcribe_latex
+
+        return transcribe_latex(formula), {}
+    statements, inside = declared.split(formula)
+    return transcribe(statements), inside
+
+
+def _slopes(inside: Declarations, outside: Declarations) -> dict[str, Transcript]:
+    """Return the declared gradients, those of the text overridden by the others of the same input."""
+    found = dict(declared.grads(inside)) | dict(declared.grads(outside))
+    return {label: transcribe(text) for label, text in found.items()}
+
+
 def _names(listed: Iterable[str], kind: str) -> tuple[str, ...]:
     """Return the names of inputs or outputs."""
-    names = tuple(x.strip() for x in (listed.split(",") if isinstance(listed, str) else listed))
+    names = tuple(plain(x.strip()) for x in (listed.split(",") if isinstance(listed, str) else listed))
     for name in names:
         if not IDENTIFIER.fullmatch(name) or name.startswith("__") or name == "pi":
             raise OptionError(

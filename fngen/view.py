@@ -30,7 +30,7 @@ class ModuleView:
     first_line: str
     command: list[str]
     summary: str
-    math: list[str]
+    equations: list[str]
     uses_math: bool
     exports: list[str]
     constants: list[str]
@@ -53,6 +53,11 @@ class ModuleView:
     example: list[str]
     extra_repr: list[str]
 
+    @property
+    def math(self) -> list[str]:
+        """The equations as lines of a docstring."""
+        return docs.display(self.equations)
+
 
 def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer) -> ModuleView:
     """Return the view of a layer."""
@@ -71,7 +76,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         first_line=recipe.FIRST_LINE,
         command=recipe.command(spec),
         summary=docs.summary(problem, main.function, formula),
-        math=docs.equations(problem, partials),
+        equations=docs.equations(problem, partials),
         uses_math="math." in texts,
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,

@@ -124,7 +124,7 @@ class Builder:
 
     def call(self, call: Call) -> Operand:
         """Return what a call stands for."""
-        return _FORMS.get(call.token.text, Builder._function)(self, call)
+        return FORMS.get(call.token.text, Builder._function)(self, call)
 
     def _where(self, call: Call) -> Operand:
         return self.where(*self._arguments(call, ("condition", "x", "y"), {}))
@@ -220,7 +220,7 @@ class Builder:
         return tuple(bound[p] for p in parameters)
 
 
-_FORMS: dict[str, Callable[[Builder, Call], Operand]] = {
+FORMS: dict[str, Callable[[Builder, Call], Operand]] = {
     "where": Builder._where,
     "Piecewise": Builder._piecewise,
     "clamp": Builder._clamp,
@@ -251,6 +251,6 @@ def _signatures(name: str, rows: tuple[Function, ...]) -> str:
 def _unknown_hint(name: str) -> str:
     if name in UNKNOWN_HINTS:
         return UNKNOWN_HINTS[name]
-    close = closest(name, [*NAMES, *_FORMS])
+    close = closest(name, [*NAMES, *FORMS])
     meant = f"Did you mean {close!r}? " if close else f"A product is written with '*': {name}*(...). "
     return meant + "`fngen functions` lists them all."

@@ -21,12 +21,7 @@ _TOKEN = re.compile(
 
 _HINTS = {
     "^": "A power is written with '**'.",
-    "²": "A power is written with '**'.",
-    "·": "A product is written with '*'.",
-    "\N{MULTIPLICATION SIGN}": "A product is written with '*'.",
-    "\N{MINUS SIGN}": "This is a typographic minus; write '-'.",
     "&": "Conditions are joined with 'and'.",
-    "|": "Conditions are joined with 'or'; an absolute value is abs(x).",
     "~": "A condition is negated with 'not'.",
     "!": "A condition is negated with 'not'; a factorial is gamma(n + 1).",
     "[": "Only round brackets group.",
@@ -36,6 +31,7 @@ _HINTS = {
     "'": "A formula has no strings.",
     '"': "A formula has no strings.",
     "#": "A formula has no comments.",
+    "\\": "LaTeX is read with --latex, or latex=True.",
 }
 
 
@@ -56,8 +52,7 @@ def tokens(text: str) -> Iterator[Token]:
         FormulaError: If the text is too long or has a character that no formula has.
     """
     if len(text) > MAX_LENGTH:
-        message = f"the formula has {len(text):,} characters; the limit is {MAX_LENGTH:,}"
-        raise FormulaError(message, text=text, start=MAX_LENGTH, end=MAX_LENGTH + 1)
+        raise too_long(text)
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -71,11 +66,15 @@ def tokens(text: str) -> Iterator[Token]:
     yield Token("end", "", len(text), len(text))
 
 
+def too_long(text: str) -> FormulaError:
+    """Return the error of a text with more characters than any formula has."""
+    message = f"the formula has {len(text):,} characters; the limit is {MAX_LENGTH:,}"
+    return FormulaError(message, text=text, start=MAX_LENGTH, end=MAX_LENGTH + 1)
+
+
 def _unexpected(text: str, position: int) -> FormulaError:
     character = text[position]
     hint = _HINTS.get(character, "")
-    if not hint and not character.isascii() and character.isalnum():
-        hint = "Names are made of the letters a to z, digits and '_': write for example 'beta'."
     message = f"unexpected character {ascii(character) if not character.isprintable() else repr(character)}"
     return FormulaError(message, hint, text, position, position + 1)
 

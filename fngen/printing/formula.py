@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fngen.functions.reductions import REDUCTIONS, SPELLED
+from fngen.ir import REDUCTIONS as FOLDS
 from fngen.ir import Over, Value
 from fngen.printing.infix import AND, NOT, OR, Printer, Text
 
 
 class FormulaPrinter(Printer):
-    """Prints formulas in fngen's own language."""
+    """Prints formulas in fngen's own language.
+
+    Args:
+        as_read: Whether reductions say where they keep their dimension, as read; later on all do.
+    """
+
+    def __init__(self, *, as_read: bool = False) -> None:
+        self.as_read = as_read
 
     def call(self, node: Value, args: Sequence[Text]) -> Text:
         """Return a constant or a call; a reduction says over which dimensions it is."""
         if not isinstance(node.datum, Over):
             return super().call(node, args)
-        return Text(f"{SPELLED.get(node.op, node.op)}({', '.join([args[0].text, *_over(node)])})")
+        words = _over(node)
+        if self.as_read and node.op in FOLDS and node.datum.keepdim:
+            words.append("keepdim=True")
+        return Text(f"{SPELLED.get(node.op, node.op)}({', '.join([args[0].text, *words])})")
 
     def print_and(self, node: Value, a: Text, b: Text) -> Text:
         """Return a conjunction."""

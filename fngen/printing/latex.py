@@ -9,47 +9,10 @@ from fractions import Fraction
 
 from fngen.functions import TABLE
 from fngen.functions.reductions import SPELLED
+from fngen.greek import GREEK
 from fngen.ir import Over, Value
 from fngen.printing.infix import ATOM, POWER, PRODUCT, SIGN, SUM, Printer, Text
 
-_GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "pi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-    ]
-)
 _COMPARISONS = {"<=": r"\le", ">=": r"\ge", "==": "=", "!=": r"\ne"}
 _REDUCTIONS = {"prod": r"\prod", "amax": r"\max", "amin": r"\min", "count": "n"}
 _BRACKETS = {
@@ -188,8 +151,8 @@ def symbol(name: str) -> str:
     stem, index = match.groups() if match else (name, "")
     if not index and "_" in name.strip("_"):
         stem, _, index = name.strip("_").partition("_")
-    shown = rf"\{stem}" if stem in _GREEK else stem
-    if len(stem) > 1 and stem not in _GREEK:
+    shown = rf"\{stem}" if stem in GREEK else stem
+    if len(stem) > 1 and stem not in GREEK:
         shown = rf"\mathrm{{{_escaped(stem)}}}"
     return f"{shown}_{_braced(_escaped(index))}" if index else shown
 

@@ -38,6 +38,7 @@ _OF_ONE = (
     _FORMULA,
     Key("inputs", 'names, ["x", "y"]', _LIST, "The inputs and their order."),
     Key("outputs", 'names, ["u", "v"]', _LIST, "The assigned names that come back, and their order."),
+    Key("latex", "true or false", _FLAG, "The formula is written in LaTeX."),
     Key("grads", 'formulas, {x = "1"}', _FORMULAS, "Formulas in place of the derivative by an input."),
 )
 _OF_ALL = (
