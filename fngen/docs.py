@@ -6,7 +6,7 @@ from fngen.backends.scalars import may_raise
 from fngen.declared import CHANNELS, Param
 from fngen.derivatives import COTANGENT
 from fngen.example import Example
-from fngen.ir import Value, name, names, substitute, substitute_all, tree_size, tree_sizes, value
+from fngen.ir import Value, fold, name, substitute, substitute_all, tree_size, tree_sizes, value
 from fngen.layout import filled
 from fngen.lower import MARGIN
 from fngen.node import Layer
@@ -60,8 +60,11 @@ def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
 def _of_numbers(layer: Layer) -> bool:
     """Say whether something is made of constants alone that they need not have."""
     computed = [n for node in (layer.main, *layer.helpers) for body in node.bodies for n in body.printed]
-    numbers = set(layer.numbers)
-    return any(may_raise(n) and set(names([n])) <= numbers for n in computed if names([n]))
+    if not layer.numbers:
+        return False
+    read = fold(computed, lambda n, args: n.op == "name" or any(args))
+    wide = fold(computed, lambda n, args: (n.op == "name" and n.datum not in layer.numbers) or any(args))
+    return any(read[n] and not wide[n] and may_raise(n) for n in computed)
 
 
 def _result(problem: Problem, only: str) -> str:
