@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from fngen.language.latex_names import ATOM, Names, Part, Piece
@@ -21,12 +22,12 @@ from fngen.language.stack import AND, COMPARE, NOT, OR, PRODUCT, SIGN, SUM
 from fngen.language.tokens import Token
 
 
-class Groups(Names):
+class Groups(Names, ABC):
     """Reads what encloses; what is enclosed is for the class below."""
 
+    @abstractmethod
     def sum(self) -> Part:
         """Read a sum of products."""
-        raise NotImplementedError
 
     def enclosed(self, closing: str) -> Part:
         """Read a sum up to what closes it, which is left."""
