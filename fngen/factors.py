@@ -56,8 +56,7 @@ class Products:
         self.roots, self.small = roots, small
         order = postorder(roots)
         self.leads = depending(order, cotangent)
-        uses = Counter([*roots, *(a for n in order for a in n.args)])
-        inner = {a for n in order if n.op == "mul" for a in n.args if a.op == "mul" and uses[a] == 1}
+        inner = inner_products(roots)
         tops = [n for n in order if n.op == "mul" and n not in inner]
         self.bounded = bounded(order, small)
         chains = {n: _logistic_as_one(factors(n, inner)) for n in tops}
@@ -155,6 +154,13 @@ def distributed(root: Value, finite: Mapping[Value, bool]) -> Value:
             both = product_of([*factors(term, _products_in(term)), *rest])
             return substitute(root, {top: value(factor.op, product_of(rest), both)})
     return root
+
+
+def inner_products(roots: Sequence[Value]) -> set[Value]:
+    """Return the products that are factors of one product alone."""
+    order = postorder(roots)
+    uses = Counter([*roots, *(a for n in order for a in n.args)])
+    return {a for n in order if n.op == "mul" for a in n.args if a.op == "mul" and uses[a] == 1}
 
 
 def _products_in(root: Value) -> set[Value]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from fngen.algebra import ONE, div, mul, product_of
 from fngen.backends.torch import legalise
 from fngen.differentiate import partials
-from fngen.factors import SLOPE, factors
+from fngen.factors import SLOPE, factors, inner_products
 from fngen.functions import TABLE
 from fngen.ir import Value, fold, is_number, name, names, postorder, rebuild, substitute, tree_size, value
 
@@ -35,7 +35,7 @@ def slopes_as_one(slopes: Sequence[Value], root: Value, consts: Collection[str])
 def _activations(root: Value) -> list[Value]:
     """Return the functions in a formula whose derivatives torch has as kernels, ``x*sigmoid(x)`` as one."""
     order = postorder([root])
-    inner = _inner(_uses([root]))
+    inner = inner_products([root])
     found = [n for n in order if n.op in TABLE and TABLE[n.op].vjp]
     for chain in (factors(n, inner) for n in order if n.op == "mul" and n not in inner):
         found += [value("silu", *f.args) for f in chain if f.op == "sigmoid" and f.args[0] in chain]
@@ -57,9 +57,9 @@ def _replaced(roots: Sequence[Value], found: Mapping[Value, Value]) -> list[Valu
         if pattern.op == "where":
             gates.setdefault(pattern.args[0], []).append(pattern)
         elif pattern.op == "mul":
-            parts = factors(pattern, _inner(_uses([pattern])))
+            parts = factors(pattern, inner_products([pattern]))
             products[max(parts, key=tree_size)] = pattern, Counter(parts)
-    inner = _inner(_uses(roots))
+    inner = inner_products(roots)
     images: dict[Value, Value] = {}
 
     def rule(node: Value, args: list[Value]) -> Value:
@@ -94,20 +94,11 @@ def _over(product: Value, factor: Value) -> Value | None:
         return ONE if product is factor else product
     if factor.op == "number" and product.op == "div" and div(ONE, product.args[1]) is factor:
         return product.args[0]
-    chain = factors(product, _inner(_uses([product]))) if product.op == "mul" else []
+    chain = factors(product, inner_products([product])) if product.op == "mul" else []
     if factor not in chain:
         return None
     chain.remove(factor)
     return product_of(chain)
-
-
-def _uses(roots: Sequence[Value]) -> Counter[Value]:
-    return Counter(a for n in postorder(roots) for a in n.args) + Counter(roots)
-
-
-def _inner(uses: Counter[Value]) -> set[Value]:
-    """Return the products that are factors of one product alone."""
-    return {a for n in uses if n.op == "mul" for a in n.args if a.op == "mul" and uses[a] == 1}
 
 
 def written_out(roots: Sequence[Value], masks: Mapping[Value, int]) -> list[Value]:
