@@ -15,7 +15,7 @@ from fngen.fuse import fuse
 from fngen.hazards import safely
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
 from fngen.keep import kept
-from fngen.kernels import written_out
+from fngen.kernels import silus, written_out
 from fngen.lower import Body, Target, lower
 from fngen.parts import Common
 from fngen.parts import common as shared
@@ -200,7 +200,7 @@ class _Backward:
         result = 0 if pull.scalar else self.masks[pull.root]
         bits = self.bits | {pull.cotangent: extents.cotangent(result)}
         values = substitute_all([t.value for t in made], self.labels)
-        values = shared_factors(values, pull.cotangent, self.formula.inputs, small)
+        values = shared_factors(silus(values), pull.cotangent, self.formula.inputs, small)
         batch = extents.batch if pull.exact else None
         values = fuse(values, extents.depends(values, bits), small, pull.cotangent, batch)
         values = written_out(values, extents.depends(values, bits))

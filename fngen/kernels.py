@@ -101,6 +101,27 @@ def _over(product: Value, factor: Value) -> Value | None:
     return product_of(chain)
 
 
+def silus(roots: Sequence[Value]) -> list[Value]:
+    """Return graphs with ``silu(u)`` for ``u*sigmoid(u)``, where nothing else reads the sigmoid."""
+    uses = Counter([*roots, *(a for n in postorder(roots) for a in n.args)])
+    inner = inner_products(roots)
+    images: dict[Value, Value] = {}
+
+    def rule(node: Value, args: list[Value]) -> Value:
+        chain = factors(node, inner) if node.op == "mul" and node not in inner else []
+        gates = [f for f in chain if f.op == "sigmoid" and uses[f] == 1 and f.args[0] in chain]
+        if not gates:
+            return rebuild(node, args) if args else node
+        found = [images[f] for f in chain]
+        for gate in gates:
+            found[found.index(images[gate])] = value("silu", *images[gate].args)
+            found.remove(images[gate.args[0]])
+        return product_of(found)
+
+    fold(roots, rule, images)
+    return [images[root] for root in roots]
+
+
 def written_out(roots: Sequence[Value], masks: Mapping[Value, int]) -> list[Value]:
     """Return graphs in which each derivative that no kernel took up is what the table says.
 

@@ -74,8 +74,8 @@ class _MishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MishReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        v = torch.ops.aten.tanh_backward(torch.sigmoid(x), u).mul_(x)
-        return grad_y * v.add_(u)
+        v = torch.ops.aten.tanh_backward(nn.functional.silu(x), u).add_(u)
+        return grad_y * v
 
 
 def mish(x: Tensor) -> Tensor:
