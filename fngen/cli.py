@@ -29,7 +29,6 @@ from fngen.project.command import PROJECT_VERBS
 from fngen.shipped import cmake_modules
 
 STAGES = ("parse", "derivatives", "ir", "source")
-_OPTIONAL_TORCH = "torch is not installed: the layer was written, but not verified"
 
 
 class _Group(click.Group):
@@ -119,10 +118,10 @@ def generate(
 
 def _verified(path: Path) -> tuple[Any, str]:
     """Return the report of a file, or None and why there is none."""
-    from importlib.util import find_spec
+    from fngen.installed import lacking
 
-    if find_spec("torch") is None:
-        return None, _OPTIONAL_TORCH
+    if why := lacking():
+        return None, f"{why}: the layer was written, but not verified"
     from fngen.api import verify
 
     return verify(path), ""

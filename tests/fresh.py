@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tomllib
 from functools import cache
 from pathlib import Path
 from urllib.error import URLError
@@ -72,11 +71,9 @@ class Environment:
         """Install with the versions of constraints.txt."""
         self.pip("install", "-q", "-c", _CONSTRAINTS, *requirements)
 
-    def install_generator(self, wheel: Path) -> None:
+    def install_fngen(self, wheel: Path) -> None:
         """Install fngen and what it takes to generate: that is not torch."""
-        listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-        self.install(*(text for text in listed if not text.startswith("torch")))
-        self.pip("install", "-q", "--no-deps", wheel)
+        self.install(wheel)
 
     def borrow_torch(self) -> None:
         """Let it import what lies beside this torch: files of .pth there do not count."""

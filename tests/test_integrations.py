@@ -142,6 +142,13 @@ def test_a_wheel_is_the_same_bytes_again_and_elsewhere(
 
 
 @both
+def test_a_wheel_is_the_same_if_git_has_the_layers(project: Project, name: str) -> None:
+    project.folder.joinpath(".gitignore").unlink()
+    project.built()
+    assert set(contents(project.built())) == MAKES[name]
+
+
+@both
 def test_a_source_distribution_makes_the_same_wheel(project: Project, name: str, registered: str) -> None:
     sdist = project.built("build_sdist")
     wheel = contents(project.built())
@@ -292,7 +299,7 @@ def test_what_is_to_be_verified_is(folder: Path, monkeypatch: pytest.MonkeyPatch
     bring.brought(folder, verify=True)
     bring.brought(folder)
     assert asked == [None, False]
-    monkeypatch.setattr(bring, "find_spec", lambda _: None)
+    monkeypatch.setattr(bring, "lacking", lambda: "torch is not installed")
     bring.brought(folder)
     with pytest.raises(FngenError, match="torch is not installed here"):
         bring.brought(folder, verify=True)

@@ -25,7 +25,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     needs_network()
     environment = Environment(tmp_path_factory.mktemp("tools") / "venv")
     environment.install(*TOOLS)
-    environment.install_generator(wheel_of_fngen(tmp_path_factory.mktemp("wheel")))
+    environment.install_fngen(wheel_of_fngen(tmp_path_factory.mktemp("wheel")))
     yield environment
     shutil.rmtree(environment.folder)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from fngen.errors import FngenError
+from fngen.installed import lacking
 from fngen.project import Listener, Result, State, build, read
 from fngen.project.manifest import FILENAME as MANIFEST
 from fngen.project.problems import shown
@@ -47,9 +47,9 @@ def brought(
     Raises:
         FngenError: With all that is wrong.
     """
-    if verify and find_spec("torch") is None:
-        hint = "Add it to the requirements of the build, or leave `verify` out."
-        raise FngenError("torch is not installed here, and layers are verified against it", hint)
+    if verify and (why := lacking()):
+        hint = "Name fngen[torch] in the requirements of the build, or leave `verify` out."
+        raise FngenError(f"{why} here, and layers are verified against it", hint)
     declaration = read(root / config if config else root)
     _check_inside(root, (declaration.output, *declaration.files))
     outcome = build(declaration.path, verify=None if verify else False, listener=_Telling(tell))
