@@ -13,8 +13,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import fngen
+from fngen.cli import main
 from fngen.errors import FngenError
 from fngen.integrations import bring
 from fngen.project.manifest import hashed
@@ -303,3 +305,55 @@ def test_what_is_to_be_verified_is(folder: Path, monkeypatch: pytest.MonkeyPatch
     bring.brought(folder)
     with pytest.raises(FngenError, match="torch is not installed here"):
         bring.brought(folder, verify=True)
+
+
+# What other build systems ask the command for
+
+
+def fngen_build(*args: str, code: int = 0) -> str:
+    result = CliRunner().invoke(main, ["build", "--no-verify", *args])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_the_names_of_the_files_are_known_before_they_are_made(folder: Path) -> None:
+    Path("fngen.toml").write_text('[layers]\nSquaredRelu = "relu(x)**2"\ncube = "x**3"\n')
+    names = fngen_build("--list").split()
+    assert names == ["__init__.py", "cube.py", "squared_relu.py"]
+    assert not Path("generated").exists()
+    fngen_build()
+    assert {path.name for path in Path("generated").glob("*.py")} == set(names)
+    Path("fngen.toml").write_text('[layers]\ncube = "x**3"\nCube = "x**2"\n')
+    assert "fngen.toml:3: layers.Cube: the layer 'cube' is declared twice" in fngen_build("--list", code=2)
+
+
+def test_another_folder_than_the_declared_one(folder: Path) -> None:
+    Path("sub").mkdir()
+    Path("sub/fngen.toml").write_text('[layers]\ncube = "x**3"\n')
+    fngen_build("--config", "sub/fngen.toml", "--output", "elsewhere")
+    assert Path("elsewhere/cube.py").read_text() == fngen.generate("x**3", name="cube").text
+    assert not Path("sub/generated").exists()
+
+
+def test_a_stamp_says_that_all_was_well_and_what_would_change_that(folder: Path) -> None:
+    Path("more").mkdir()
+    Path("more/cube.fn").write_text("x**3")
+    Path("fngen.toml").write_text('formulas = ["more/*.fn"]\n[layers]\nsquare = "sqare(x)"\n')
+    asked = ("--stamp", "out/stamp", "--depfile", "out/stamp.d")
+    fngen_build(*asked, code=2)
+    assert not Path("out/stamp").exists()
+    Path("fngen.toml").write_text('formulas = ["more/*.fn"]\n[layers]\nsquare = "x**2"\n')
+    fngen_build(*asked)
+    rule, *_ = Path("out/stamp.d").read_text().replace("\\\n", "").split("\n")
+    assert rule.split() == ["out/stamp:", "fngen.toml", "more/cube.fn", "more"]
+    os.utime("out/stamp", (1_000, 1_000))
+    fngen_build(*asked)
+    assert Path("out/stamp").stat().st_mtime > 1_000_000
+    os.utime("out/stamp", (1_000, 1_000))
+    fngen_build(*asked, "--dry-run")
+    assert Path("out/stamp").stat().st_mtime == 1_000
+
+
+def test_cmake_is_told_where_its_function_is() -> None:
+    result = CliRunner().invoke(main, ["--cmake-dir"])
+    assert Path(result.output.strip(), "fngenConfig.cmake").is_file()
