@@ -26,23 +26,37 @@ from fngen.options import (
     request_options,
 )
 from fngen.project.command import PROJECT_VERBS
+from fngen.shipped import cmake_modules
 
 STAGES = ("parse", "derivatives", "ir", "source")
-_OPTIONAL_TORCH = "torch is not installed: the layer was written, but not verified"
 
 
 class _Group(click.Group):
     """A group whose default verb is ``generate``: ``fngen EXPR``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = {"--help", "-h", "--version"}
+        own = {"--help", "-h", "--version", "--cmake-dir"}
         if args and args[0] not in self.commands and args[0] not in own:
             args = ["generate", *args]
         return super().parse_args(ctx, args)
 
 
+def _cmake_dir(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(cmake_modules())
+        ctx.exit()
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fngen")
+@click.option(
+    "--cmake-dir",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_cmake_dir,
+    help="Print the folder of CMake's fngen_generate() and exit: -Dfngen_DIR=...",
+)
 def main() -> None:
     """Write a PyTorch layer for a formula: `fngen "x1**3 + x2**2" --name square`."""
 
@@ -104,10 +118,10 @@ def generate(
 
 def _verified(path: Path) -> tuple[Any, str]:
     """Return the report of a file, or None and why there is none."""
-    from importlib.util import find_spec
+    from fngen.installed import lacking
 
-    if find_spec("torch") is None:
-        return None, _OPTIONAL_TORCH
+    if why := lacking():
+        return None, f"{why}: the layer was written, but not verified"
     from fngen.api import verify
 
     return verify(path), ""

@@ -35,6 +35,8 @@ HOMES = {
     "tomlkit": {"project.edit"},
     "filelock": {"project.folder"},
     "watchfiles": {"project.watch"},
+    "hatchling": {"integrations.hatch"},
+    "setuptools": {"integrations.setuptools"},
     "IPython": {"notebook"},
     "pygments": {"display"},
     "mpmath": {"numeric", "grids", "example", "verification.plain", "verification.reference"},

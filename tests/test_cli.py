@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from click.testing import CliRunner, Result
 import fngen
 from fngen.cli import STAGES, main
 from fngen.functions import NAMES
+from fngen.installed import TORCH
+from tests.conftest import ROOT
 
 SQUARE = "x1**3 + x2**2"
 
@@ -361,6 +364,46 @@ def test_help(args: list[str]) -> None:
 def test_import_is_light(tmp_path: Path) -> None:
     code = "import fngen, sys; print(sorted({'torch', 'sympy', 'mpmath', 'jinja2'} & set(sys.modules)))"
     assert python(code, tmp_path) == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        (None, "torch is not installed"),
+        ("2.12.1", "torch 2.12.1 is older than 2.13"),
+        ("1.99", "torch 1.99 is older"),
+    ],
+)
+def test_without_a_torch_to_verify_with(tmp_path: Path, version: str | None, why: str) -> None:
+    """Where there is none, or an old one, a layer is written and said not to be verified."""
+    before = "import sys; sys.modules['torch'] = None\n"
+    if version is not None:
+        info = tmp_path / f"torch-{version}.dist-info"
+        info.mkdir()
+        info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
+        before = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    run = before + "from fngen.cli import main; main(sys.argv[1:], standalone_mode=False)"
+
+    def fngen_(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", run, *args]
+        return subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+
+    done = fngen_(SQUARE, "--name", "square")
+    assert done.returncode == 0
+    assert f"{why}" in done.stdout
+    assert "the layer was written, but not verified" in done.stdout
+    assert (tmp_path / "generated/square.py").read_text() == fngen.generate(SQUARE, name="square").text
+    refused = fngen_("verify", "generated/square.py")
+    assert refused.returncode == 1
+    assert why in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_torch_to_verify_with_is_the_extra_of_that_name() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = f"torch>={TORCH[0]}.{TORCH[1]}"
+    assert extras["torch"] == [wanted]
+    assert wanted in extras["dev"]
 
 
 def test_writing_does_not_import_torch(tmp_path: Path) -> None:

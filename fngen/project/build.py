@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def build(
     keep_stale: bool = False,
     fresh: bool = False,
     dry: bool = False,
+    output: str | Path | None = None,
     listener: Listener | None = None,
 ) -> Outcome:
     """Bring all layers of a project up to date.
@@ -48,6 +50,7 @@ def build(
         keep_stale: Leave files that nobody declares any more.
         fresh: Generate every layer, whatever the manifest says.
         dry: Write nothing: the outcome says what a build would do.
+        output: The folder to write to in place of the declared one, from the current folder.
         listener: Is told how the build goes.
 
     Returns:
@@ -59,6 +62,8 @@ def build(
     """
     options = Options(tuple(map(snake_case, only)), jobs, verify, force, keep_stale, fresh, dry)
     declaration = read(config)
+    if output is not None:
+        declaration = replace(declaration, output=Path(output).absolute())
     listener = listener or Listener()
     first = _Build(declaration, options, listener)
     if first.is_idle or dry or declaration.broken:
@@ -228,7 +233,7 @@ class _Build:
         return judged_package(self.declaration.names, self.results, self.folder, force=self.options.force)
 
     def _outcome(self) -> Outcome:
-        names = [FILENAME, *(layer.filename for layer in self.declaration.layers)]
+        names = self.declaration.filenames
         return Outcome(
             results=tuple(r for _, r in sorted(self.results.items(), key=lambda x: (x[0] == FILENAME, x[0]))),
             problems=tuple(sorted(self.problems, key=lambda p: (str(p.file), p.line, p.key))),

@@ -18,9 +18,9 @@ from fngen.options import (
     reporting,
     request_options,
 )
-from fngen.project import DeclarationError, Listener, Outcome, Result, State
+from fngen.project import DeclarationError, Listener, Outcome, Result, State, read
 from fngen.project import build as bring
-from fngen.project.depfile import write_depfile
+from fngen.project.depfile import touch, write_depfile
 from fngen.project.problems import shown
 
 _CONFIG = click.option(
@@ -99,6 +99,11 @@ def _line(result: Result) -> None:
 @click.option(
     "--depfile", type=click.Path(path_type=Path), metavar="PATH", help="Dependencies, for make, ninja."
 )
+@click.option("--stamp", type=click.Path(path_type=Path), metavar="PATH", help="Touched when all is well.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write here, not where is declared."
+)
+@click.option("--list", "listing", is_flag=True, help="Print the names of the files that a build makes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema of a declaration.")
 @reporting
@@ -108,19 +113,23 @@ def build(
     check: bool,
     dry_run: bool,
     depfile: Path | None,
+    stamp: Path | None,
+    listing: bool,
     as_json: bool,
     schema: bool,
     **options: Any,
 ) -> None:
     """Bring all layers of a project up to date."""
-    if schema:
-        _print_schema()
+    if schema or listing:
+        _print_schema() if schema else _print_names(config)
         return
     dry = check or dry_run
     outcome = _brought(config, as_json, only=only, dry=dry, **options)
     code = outcome.check_code if check else outcome.code
     if depfile is not None and not dry:
-        write_depfile(outcome, depfile)
+        write_depfile(outcome, depfile, stamp)
+    if stamp is not None and outcome.ok and not dry:
+        touch(stamp)
     if as_json:
         echo_json({**outcome.to_dict(), "code": code})
     else:
@@ -161,6 +170,14 @@ def _print_schema() -> None:
     from fngen.project.keys import schema
 
     click.echo(json.dumps(schema(), indent=2))
+
+
+def _print_names(config: Path | None) -> None:
+    """Print the names of the files that a build makes, if the declaration says them."""
+    declaration = read(config)
+    if declaration.problems:
+        raise DeclarationError.of(declaration.problems)
+    click.echo("\n".join(declaration.filenames))
 
 
 def _report(outcome: Outcome, *, diffs: bool) -> None:

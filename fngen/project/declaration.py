@@ -11,6 +11,7 @@ from typing import Any
 from fngen.errors import FileError
 from fngen.naming import snake_case
 from fngen.project.layers import Layer
+from fngen.project.package import FILENAME as PACKAGE_FILE
 from fngen.project.places import line_in_formula, line_of_key, toml_lines
 from fngen.project.problems import Problem, shown
 
@@ -44,6 +45,11 @@ class Declaration:
     def names(self) -> set[str]:
         """The names of all layers, also of those with problems."""
         return {layer.name for layer in self.layers} | {snake_case(p.layer) for p in self.problems if p.layer}
+
+    @property
+    def filenames(self) -> tuple[str, ...]:
+        """The files that a build makes in the output folder; the package's own comes first."""
+        return (PACKAGE_FILE, *(layer.filename for layer in self.layers))
 
     @cached_property
     def _lines(self) -> dict[tuple[str, ...], int]:

@@ -116,6 +116,12 @@ class Outcome:
         return self.code == 0
 
     @property
+    def complaint(self) -> str:
+        """All that went wrong, as text; nothing if all went well."""
+        bad = (f"{r.state}: {shown(r.path)}\n{r.message}" for r in self.of(State.REFUTED, *IN_THE_WAY))
+        return "\n".join([*bad, *map(str, self.problems)])
+
+    @property
     def check_code(self) -> int:
         """The exit code of a check: 1 if a build would change something, or finds an edit."""
         if self.problems or any(self.of(State.FOREIGN)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ def read(config: str | Path | None = None) -> Declaration:
         FileError: If there is none.
         DeclarationError: If it is no TOML.
     """
-    path = Path(config).absolute() if config is not None else find()
+    path = Path(os.path.abspath(config)) if config is not None else find()
     path = find(path) if path.is_dir() else path
     return parsed(text_of(path), path)
 

@@ -9,11 +9,11 @@ import json
 import os
 import sys
 from dataclasses import asdict
-from importlib.util import find_spec
 from typing import Any
 
 from fngen import pipeline, recipe
 from fngen.errors import FngenError, FormulaError, VerificationError
+from fngen.installed import lacking
 from fngen.project.manifest import hashed
 from fngen.source import Source
 from fngen.spec import Spec
@@ -75,8 +75,8 @@ def _replays(text: str | None) -> bool:
 
 def _verified(source: Source) -> Answer:
     """Return the report of a source, or why there is none."""
-    if find_spec("torch") is None:
-        return {"note": "torch is not installed: the layers were written, but not verified"}
+    if why := lacking():
+        return {"note": f"{why}: the layers were written, but not verified"}
     from fngen.verification.subject import verify_source
 
     report = verify_source(source)

@@ -1,0 +1,1 @@
+"""The folder in which CMake's ``find_package(fngen)`` finds ``fngen_generate()``."""

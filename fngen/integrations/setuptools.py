@@ -1,0 +1,129 @@
+"""A sub-command of setuptools' ``build``: projects that name fngen in ``[build-system]`` have it.
+
+The folder of the layers need not exist when setuptools looks for packages, so the command puts
+the files where ``build_py`` would.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tomllib
+from functools import cached_property
+from pathlib import Path
+
+from setuptools import Command, Distribution
+from setuptools.command.build import build
+from setuptools.errors import SetupError
+
+from fngen.errors import FngenError
+from fngen.integrations.bring import Brought, brought
+from fngen.project.manifest import FILENAME as MANIFEST
+
+_NAME = "build_fngen"
+_NOT_DATA = (MANIFEST, f"*/{MANIFEST}")
+"""What ``build_py`` would take for data of the package: a source distribution has it."""
+_FALSE = ("", "0", "false", "no", "off")
+
+
+def finalize(distribution: Distribution) -> None:
+    """Add the command to a project that names fngen among the requirements of its build."""
+    if not _is_asked_for(Path("pyproject.toml")):
+        return
+    excluded = distribution.exclude_package_data or {}
+    distribution.exclude_package_data = {**excluded, "": sorted({*excluded.get("", ()), *_NOT_DATA})}
+    base: type[build] = distribution.get_command_class("build")
+    if _NAME in dict(base.sub_commands):
+        return
+    commands = [(_NAME, None), *base.sub_commands]  # First, for what build_py finds of it.
+    distribution.cmdclass["build"] = type("build", (base,), {"sub_commands": commands})
+    distribution.cmdclass[_NAME] = BuildFngen
+
+
+def _is_asked_for(path: Path) -> bool:
+    """Say whether the requirements of a build name fngen; what else is wrong, setuptools says."""
+    try:
+        requires = tomllib.loads(path.read_text(encoding="utf-8"))["build-system"]["requires"]
+        return any(re.match(r"\s*fngen\b(?![-._])", text, re.IGNORECASE) for text in requires)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+class BuildFngen(Command):  # type: ignore[misc]
+    """Brings the layers up to date: in place, and for a wheel in its tree as well."""
+
+    description = "make the layers that [tool.fngen] or fngen.toml declares"
+    user_options = [
+        ("config=", None, "the declaration (default: what declares layers beside pyproject.toml)"),
+        ("verify=", None, "whether the layers are tested against torch autograd (default: false)"),
+    ]
+
+    def initialize_options(self) -> None:
+        """Start from the defaults."""
+        self.config: str | None = None
+        self.verify: str | bool = False
+        self.build_lib: str | None = None
+        self.editable_mode = False
+
+    def finalize_options(self) -> None:
+        """Take the folder from ``build_py``."""
+        self.set_undefined_options("build_py", ("build_lib", "build_lib"))
+
+    @cached_property
+    def _brought(self) -> Brought:
+        """The layers, up to date."""
+        verify = self.verify if isinstance(self.verify, bool) else self.verify.lower() not in _FALSE
+        try:
+            return brought(Path.cwd(), self.config, verify=verify, tell=logging.getLogger(__name__).info)
+        except FngenError as error:
+            raise SetupError(f"fngen: {error}") from None
+
+    def run(self) -> None:
+        """Make the layers; an editable install uses them where they are."""
+        copies = self.get_output_mapping()
+        if self.editable_mode:
+            return
+        folder = Path(str(self.build_lib), self._place())
+        self.mkpath(str(folder))
+        for path in folder.glob("*.py"):  # Of an earlier build: some may not be declared any more.
+            path.unlink()
+        for target, source in copies.items():
+            self.copy_file(source, target, preserve_mode=False)
+
+    def get_source_files(self) -> list[str]:
+        """Return what a source distribution takes: the layers, and what they are made from."""
+        return [_relative(path) for path in (*self._brought.sources, *self._brought.outputs)]
+
+    def get_outputs(self) -> list[str]:
+        """Return the files of the wheel."""
+        return list(self.get_output_mapping())
+
+    def get_output_mapping(self) -> dict[str, str]:
+        """Return which file of the wheel is which file of the project."""
+        folder = os.path.join(str(self.build_lib), self._place())
+        return {os.path.join(folder, path.name): _relative(path) for path in self._brought.outputs}
+
+    def _place(self) -> str:
+        """Return the folder of the layers as the wheel has it: by the package that it is in.
+
+        Raises:
+            SetupError: If it is in none.
+        """
+        build_py = self.get_finalized_command("build_py")
+        folder = self._brought.folder.resolve()
+        found = []
+        for package in self.distribution.packages or ():
+            home = Path(build_py.get_package_dir(package)).resolve()
+            if folder.is_relative_to(home):
+                found.append(Path(*package.split("."), folder.relative_to(home)).as_posix())
+        if not found:
+            raise SetupError(
+                f"fngen: the layers are in {_relative(folder)}, which is in no package of the project\n"
+                "Set `output` in the declaration to a folder inside a package."
+            )
+        return found[0]
+
+
+def _relative(path: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), Path.cwd().resolve())).as_posix()
