@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from fngen.errors import FileError, OptionError
 from fngen.naming import check_layer_name
-from fngen.project import keys
+from fngen.project import keys, toml
 from fngen.project.declaration import Declaration, text_of
 from fngen.project.layers import Layer, from_file, from_table
 from fngen.project.places import line_of_key, toml_lines
@@ -53,8 +52,9 @@ def _own_table(content: dict[str, Any]) -> Any:
 
 def _loads(text: str, path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content: dict[str, Any] = toml.loads(text)
+        return content
+    except toml.TOMLDecodeError as error:
         # The message ends in "(at line 3, column 5)".
         message, _, at = str(error).partition(" (at ")
         digits = "".join(c for c in at.partition(",")[0] if c.isdigit())
