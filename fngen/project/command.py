@@ -20,7 +20,7 @@ from fngen.options import (
 )
 from fngen.project import DeclarationError, Listener, Outcome, Result, State
 from fngen.project import build as bring
-from fngen.project.depfile import write_depfile
+from fngen.project.depfile import touch, write_depfile
 from fngen.project.problems import shown
 
 _CONFIG = click.option(
@@ -99,6 +99,7 @@ def _line(result: Result) -> None:
 @click.option(
     "--depfile", type=click.Path(path_type=Path), metavar="PATH", help="Dependencies, for make, ninja."
 )
+@click.option("--stamp", type=click.Path(path_type=Path), metavar="PATH", help="Touched when all is well.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema of a declaration.")
 @reporting
@@ -108,6 +109,7 @@ def build(
     check: bool,
     dry_run: bool,
     depfile: Path | None,
+    stamp: Path | None,
     as_json: bool,
     schema: bool,
     **options: Any,
@@ -120,7 +122,9 @@ def build(
     outcome = _brought(config, as_json, only=only, dry=dry, **options)
     code = outcome.check_code if check else outcome.code
     if depfile is not None and not dry:
-        write_depfile(outcome, depfile)
+        write_depfile(outcome, depfile, stamp)
+    if stamp is not None and outcome.ok and not dry:
+        touch(stamp)
     if as_json:
         echo_json({**outcome.to_dict(), "code": code})
     else:
