@@ -37,6 +37,7 @@ HOMES = {
     "watchfiles": {"project.watch"},
     "IPython": {"notebook"},
     "pygments": {"display"},
+    "pytest": {"integrations.pytest"},
     "mpmath": {"numeric", "grids", "example", "verification.plain", "verification.reference"},
 }
 """The modules that may import a library (``api`` only to annotate a type)."""

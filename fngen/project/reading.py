@@ -28,7 +28,7 @@ def find(start: Path | None = None) -> Path:
     """
     start = (start or Path.cwd()).absolute()
     for folder in (start, *start.parents):
-        found = [path for path in (folder / OWN_FILE, folder / SHARED_FILE) if _declares(path)]
+        found = [path for path in (folder / OWN_FILE, folder / SHARED_FILE) if declares(path)]
         if len(found) > 1:
             hint = f"Keep fngen.toml, or [tool.fngen] in {SHARED_FILE}."
             raise FileError(f"two declarations in {folder}", hint, path=str(folder))
@@ -38,7 +38,8 @@ def find(start: Path | None = None) -> Path:
     raise FileError(f"no fngen.toml, and no [tool.fngen] in a pyproject.toml, in {start} or above", hint)
 
 
-def _declares(path: Path) -> bool:
+def declares(path: Path) -> bool:
+    """Say whether a file declares layers: a fngen.toml, or a pyproject.toml with a table for it."""
     if path.name == OWN_FILE or not path.is_file():
         return path.is_file()
     text = text_of(path)
