@@ -24,6 +24,8 @@ def environment(folder: Path, *packages: str, python: str | Path = sys.executabl
     A package that the constraints name has that version, so that what it does is what it did before.
     """
     subprocess.run([python, "-m", "venv", folder], check=True, capture_output=True)
+    if not packages:
+        return folder / "bin"
     command = [folder / "bin/python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", *packages]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if "No matching distribution" in done.stderr or "NewConnectionError" in done.stderr:
