@@ -131,6 +131,7 @@ class _Reader:
             tuple(sorted(self.problems, key=lambda p: (str(p.file), p.line))),
             (self.path, *self.files),
             self.prefix,
+            named=folder,
         )
 
     def _layers(self, table: dict[str, Any], wrong: set[str]) -> Iterator[Layer]:
