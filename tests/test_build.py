@@ -847,19 +847,20 @@ def _killed(folder: Path, after: float) -> bool:
 def test_killed_at_any_moment(tmp_path: Path, kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each file is the old or the new one, and the next build makes all new."""
     texts = [many_layers(8, seed) + f'only_{seed} = "x*y"\n' for seed in (0, 1)]
-    wanted = []
+    wanted, start = [], time.monotonic()
     for i, text in enumerate(texts):
         folder = tmp_path / f"alone_{i}"
         folder.mkdir()
         (folder / "fngen.toml").write_text(text)
         assert process("build", "--no-verify", cwd=folder).returncode == 0
         wanted.append(contents(folder / "generated"))
+    whole = (time.monotonic() - start) / len(texts)
     work = tmp_path / "work"
     work.mkdir()
     rng, hit = random.Random(0), 0
     for i in range(kills):
         (work / "fngen.toml").write_text(texts[i % 2])
-        hit += _killed(work, rng.uniform(0.2, 1.5))
+        hit += _killed(work, rng.uniform(0.2, 1.2) * whole)
         found = contents(work / "generated") if (work / "generated").exists() else {}
         for name, content in found.items():
             if name.endswith(".py") and name[0] != "." and name != "__init__.py":
