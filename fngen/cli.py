@@ -121,7 +121,7 @@ def _verified(path: Path) -> tuple[Any, str]:
     from fngen.installed import lacking
 
     if why := lacking():
-        return None, f"{why}: the layer was written, but not verified"
+        return None, f"{why}: the layer is not verified"
     from fngen.api import verify
 
     return verify(path), ""

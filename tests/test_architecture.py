@@ -39,6 +39,7 @@ HOMES = {
     "setuptools": {"integrations.setuptools"},
     "IPython": {"notebook"},
     "pygments": {"display"},
+    "pytest": {"integrations.pytest"},
     "mpmath": {"numeric", "grids", "example", "verification.plain", "verification.reference"},
 }
 """The modules that may import a library (``api`` only to annotate a type)."""

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import fngen
 from fngen.cli import main
 from fngen.errors import FngenError
 from fngen.integrations import bring
+from fngen.project import toml
 from fngen.project.manifest import hashed
 from tests.conftest import ROOT
 
@@ -50,7 +50,7 @@ both = pytest.mark.parametrize("name", BACKENDS)
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A path on which Python finds this checkout with its entry points, whatever is installed."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = toml.loads((ROOT / "pyproject.toml").read_text())["project"]
     info = tmp_path_factory.mktemp("site") / f"fngen-{project['version']}.dist-info"
     info.mkdir()
     info.joinpath("METADATA").write_text(

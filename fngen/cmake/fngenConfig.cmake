@@ -14,7 +14,7 @@ if(CMAKE_VERSION VERSION_LESS 3.21)
 endif()
 
 if(NOT Python_EXECUTABLE)
-  find_package(Python 3.11 COMPONENTS Interpreter QUIET)
+  find_package(Python 3.10 COMPONENTS Interpreter QUIET)
 endif()
 if(NOT DEFINED FNGEN_COMMAND)
   execute_process(

@@ -1,4 +1,4 @@
-"""Build backends that bring a project's layers up to date: each module is one backend's plugin.
+"""Plugins of other tools: build backends that bring a project's layers up to date, and pytest.
 
-Nothing in fngen imports them; the backends do, through the entry points in pyproject.toml.
+Nothing else in fngen imports them; the tools do, through the entry points in pyproject.toml.
 """

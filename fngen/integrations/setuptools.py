@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tomllib
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from setuptools.errors import SetupError
 
 from fngen.errors import FngenError
 from fngen.integrations.bring import Brought, brought
+from fngen.project import toml
 from fngen.project.manifest import FILENAME as MANIFEST
 
 _NAME = "build_fngen"
@@ -44,7 +44,7 @@ def finalize(distribution: Distribution) -> None:
 def _is_asked_for(path: Path) -> bool:
     """Say whether the requirements of a build name fngen; what else is wrong, setuptools says."""
     try:
-        requires = tomllib.loads(path.read_text(encoding="utf-8"))["build-system"]["requires"]
+        requires = toml.loads(path.read_text(encoding="utf-8"))["build-system"]["requires"]
         return any(re.match(r"\s*fngen\b(?![-._])", text, re.IGNORECASE) for text in requires)
     except (OSError, ValueError, LookupError, TypeError):
         return False

@@ -12,7 +12,8 @@ from fngen.naming import snake_case
 from fngen.project.declaration import Declaration
 from fngen.project.fingerprint import tool
 from fngen.project.folder import Folder, locked
-from fngen.project.judge import judged, judged_package, judged_stale
+from fngen.project.former import former, home, leave
+from fngen.project.judge import judged, judged_package, stale
 from fngen.project.layers import Layer
 from fngen.project.outcome import Outcome, Result, State
 from fngen.project.package import FILENAME
@@ -98,13 +99,15 @@ class _Build:
         self.declaration, self.options, self.listener = declaration, options, listener
         self.problems = [*declaration.problems, *self._unknown()]
         self.dry = options.dry or declaration.broken
-        self.folder = Folder(declaration.output)
+        self.folder = Folder(declaration.output, home(declaration, declaration.output))
         self.keys = {layer.name: layer.fingerprint(tool()) for layer in declaration.layers}
         self.results: dict[str, Result] = {}
+        self.left: list[Result] = []
         self.notes: set[str] = set()
         self.wanted = [layer for layer in declaration.layers if self._is_wanted(layer)]
         self.todo = [layer for layer in self.wanted if not self._is_done(layer)]
         self.stale = sorted(self._stale())
+        self.former = self.folder.manifest.former = former(declaration, self.folder)
 
     def _unknown(self) -> list[Problem]:
         """Return a problem for each layer that is asked for and not declared."""
@@ -133,7 +136,8 @@ class _Build:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is to be generated, written or removed."""
-        if self.todo or self.folder.leftovers or (self.stale and not self.options.keep_stale):
+        gone = self.stale or (self.former and not self.options.only)
+        if self.todo or self.folder.leftovers or (gone and not self.options.keep_stale):
             return False
         package = self._package()
         return self.folder.remembers and (package is None or package.state is not State.WRITTEN)
@@ -161,7 +165,8 @@ class _Build:
         for layer, answer in answers([(layer, self._question(layer)) for layer in self.todo], jobs):
             result = judged(layer, answer, self.folder, self.declaration, force=self.options.force)
             self.results[layer.filename] = result
-            self.notes |= {answer["note"]} if "note" in answer else set()
+            if "unverified" in answer:
+                self.notes.add(f"{answer['unverified']}: the layers are not verified")
             if result.problem:
                 self.problems.append(result.problem)
             if result.state is State.UNCHANGED and result.after is not None:
@@ -209,33 +214,38 @@ class _Build:
                 self.notes.add(f"{package.path.name} is not fngen's: it is left alone, and lists no layers")
                 del self.results[FILENAME]
         self._remove_stale()
+        self._leave_former()
         if not self.dry:
             self.folder.remember()
 
     def _remove_stale(self) -> None:
-        there = [name for name in self.stale if self.folder.content(name) is not None]
-        unknown = [name for name in there if not self.folder.is_vouched_for(name)]
-        asked = [(name, {"disk": self.folder.text(name)}) for name in unknown]
-        ours = {name: bool(answer.get("ours")) for name, answer in answers(asked, 1)}
-        for name in there:
-            result = judged_stale(name, ours.get(name, True), self.folder, self.options)
-            if result is not None:
-                self.results[name] = result
+        found = {result.path.name: result for result in stale(self.stale, self.folder, self.options)}
+        self.results |= found
         if self.options.keep_stale:
             return
-        gone = [name for name in there if name in self.results and self.results[name].state is State.REMOVED]
         if not self.dry:
-            self.folder.remove(gone)
+            self.folder.remove([name for name in found if found[name].state is State.REMOVED])
         for name in self.stale:
             self.folder.entries.pop(name, None)
+
+    def _leave_former(self) -> None:
+        """Remove what is in folders that the declaration named before, once all is well in this one."""
+        if self.options.only or not self._outcome().ok:
+            return
+        root = self.declaration.path.parent
+        for place in self.former:
+            self.left += leave(root / place, self.options, self.listener)
+        if not self.options.keep_stale:
+            self.folder.manifest.former = ()
 
     def _package(self) -> Result | None:
         return judged_package(self.declaration.names, self.results, self.folder, force=self.options.force)
 
     def _outcome(self) -> Outcome:
         names = self.declaration.filenames
+        results = (r for _, r in sorted(self.results.items(), key=lambda x: (x[0] == FILENAME, x[0])))
         return Outcome(
-            results=tuple(r for _, r in sorted(self.results.items(), key=lambda x: (x[0] == FILENAME, x[0]))),
+            results=(*self.left, *results),
             problems=tuple(sorted(self.problems, key=lambda p: (str(p.file), p.line, p.key))),
             notes=tuple(sorted(self.notes)),
             inputs=self.declaration.files,

@@ -27,6 +27,7 @@ class Declaration:
         problems: All that is wrong.
         files: The declaration and the formula files.
         prefix: The keys of the table in its file: ``("tool", "fngen")``.
+        named: The folder that it names: ``output``, unless a caller has chosen another.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Declaration:
     problems: tuple[Problem, ...]
     files: tuple[Path, ...]
     prefix: tuple[str, ...] = ()
+    named: Path | None = None
 
     @property
     def broken(self) -> bool:

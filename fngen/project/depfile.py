@@ -7,19 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fngen.errors import FileError
+from fngen.project import fingerprint
 from fngen.project.outcome import Outcome
 from fngen.project.problems import shown
 from fngen.write import write_if_changed
 
 
 def depfile(outcome: Outcome, stamp: Path | None = None) -> str:
-    """Return one rule: all files of a build, or the stamp, depend on the declaration and the formula files.
+    """Return one rule: all files of a build, or the stamp, depend on what they are made of and by.
 
-    The inputs follow as targets without a rule, so that make goes on when one has been deleted. A
-    stamp depends on the folders of formula files as well: one that is new makes it out of date.
+    That is the declaration, the formula files, and the files of fngen and its libraries. They follow
+    as targets without a rule, so that make goes on when one has been deleted. A stamp depends on the
+    folders of formula files as well: one that is new makes it out of date.
     """
     folders = {path.parent for path in outcome.inputs if path.suffix == ".fn"} if stamp else set()
-    inputs = [_escaped(path) for path in (*outcome.inputs, *sorted(folders))]
+    inputs = [_escaped(path) for path in (*outcome.inputs, *sorted(folders), *fingerprint.files())]
     targets = outcome.outputs if stamp is None else (stamp,)
     rule = f"{_joined(map(_escaped, targets))}: {_joined(inputs)}\n"
     return rule + "".join(f"\n{path}:\n" for path in inputs)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fngen.errors import FileError
 from fngen.project import manifest, package
-from fngen.project.manifest import Entries, Entry, hashed
+from fngen.project.manifest import Entry, Home, hashed
 from fngen.project.problems import shown
 from fngen.recipe import is_ours
 from fngen.write import TEMPORARY, write_if_changed
@@ -21,10 +21,12 @@ _LOCK = ".fngen.lock"
 class Folder:
     """An output folder as it was found; what it writes is remembered in its entries."""
 
-    def __init__(self, path: Path) -> None:
-        """Look at a folder, which need not exist."""
+    def __init__(self, path: Path, home: Home | None = None) -> None:
+        """Look at a folder, which need not exist, of a declaration."""
         self.path = path
-        self.entries: Entries = manifest.read(path)
+        self.manifest = manifest.read(path)
+        self.manifest.home = home
+        self.entries = self.manifest.entries
         self._contents: dict[str, bytes | None] = {}
         self._hashes: dict[str, str] = {}
         for name, entry in self.entries.items():
@@ -96,7 +98,7 @@ class Folder:
     def remembers(self) -> bool:
         """Whether the manifest on disk says what the entries do."""
         there = self.content(manifest.FILENAME)
-        return there == manifest.text(self.entries).encode() if self.entries else there is None
+        return there == manifest.text(self.manifest).encode() if self.entries else there is None
 
     def write(self, texts: dict[str, tuple[str, str]]) -> None:
         """Write files, each with its text and the key of what it was made from.
@@ -139,7 +141,7 @@ class Folder:
         path = self.path / manifest.FILENAME
         with _writing(path):
             if self.entries:
-                write_if_changed(path, manifest.text(self.entries))
+                write_if_changed(path, manifest.text(self.manifest))
             else:
                 path.unlink(missing_ok=True)
 

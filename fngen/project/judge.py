@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fngen.project import package
@@ -11,6 +11,7 @@ from fngen.project.folder import Folder
 from fngen.project.layers import Layer
 from fngen.project.outcome import Result, State
 from fngen.project.problems import Problem
+from fngen.project.workers import answers
 from fngen.write import PACKAGE_LINE
 
 if TYPE_CHECKING:
@@ -57,14 +58,20 @@ def _problem(layer: Layer, error: Mapping[str, Any], declaration: Declaration) -
     )
 
 
-def judged_stale(name: str, ours: bool, folder: Folder, options: Options) -> Result | None:
-    """Return what is to become of a file that nobody declares any more; None if it is none of ours."""
-    path, before = folder.path / name, folder.text(name)
-    if not folder.was_ours(name):
-        return None
+def stale(names: Iterable[str], folder: Folder, options: Options) -> list[Result]:
+    """Return what is to become of files that nobody declares any more; not of those that are none of ours."""
+    there = [name for name in names if folder.content(name) is not None and folder.was_ours(name)]
+    unknown = [name for name in there if not folder.is_vouched_for(name)]
+    asked = [(name, {"disk": folder.text(name)}) for name in unknown]
+    ours = {name: bool(answer.get("ours")) for name, answer in answers(asked, 1)}
+    return [_judged_stale(name, ours.get(name, True), folder, options) for name in there]
+
+
+def _judged_stale(name: str, ours: bool, folder: Folder, options: Options) -> Result:
+    path = folder.path / name
     if options.keep_stale:
         return Result(path, State.KEPT)
-    return Result(path, State.REMOVED if ours or options.force else State.LET_GO, before)
+    return Result(path, State.REMOVED if ours or options.force else State.LET_GO, folder.text(name))
 
 
 def judged_package(

@@ -1,7 +1,7 @@
 """What builds have written: ``.fngen.json``, by which changes and edits are noticed.
 
-It holds no times and no paths beside the names of files, so it may be committed; without it a
-build finds out by generating what it would have known.
+It holds no times, and no paths but from the declaration's folder, so it may be committed; without it
+a build finds out by generating what it would have known.
 """
 
 from __future__ import annotations
@@ -34,6 +34,23 @@ class Entry:
 
 
 Entries = dict[str, Entry]
+Home = tuple[str, str]
+"""The name of a declaration, and the folder of its layers from where that is: whose a manifest is."""
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What the file says.
+
+    Attributes:
+        entries: The files that builds wrote.
+        home: Whose they are; a copy of the folder is at another place than it says.
+        former: Folders that the declaration named before, and that are still to be left.
+    """
+
+    entries: Entries
+    home: Home | None = None
+    former: tuple[str, ...] = ()
 
 
 def hashed(content: bytes) -> str:
@@ -41,23 +58,27 @@ def hashed(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def read(folder: Path) -> Entries:
-    """Return the entries of a folder; none where the manifest is missing or damaged."""
+def read(folder: Path) -> Manifest:
+    """Return what a folder's manifest says; nothing where it is missing or damaged."""
     try:
         data = json.loads((folder / FILENAME).read_bytes())
         if data["format"] != _FORMAT:
-            return {}
+            return Manifest({})
         rows = data["files"].items()
-        return {name: Entry(*map(str, row)) for name, row in rows if _NAME.fullmatch(name)}
+        entries = {name: Entry(*map(str, row)) for name, row in rows if _NAME.fullmatch(name)}
+        declaration, place = map(str, data.get("home") or ("", ""))
+        return Manifest(entries, (declaration, place), tuple(map(str, data.get("former", ()))))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
+        return Manifest({})
 
 
-def text(entries: Entries) -> str:
-    """Return the manifest of entries: sorted, a line for each file, so that it merges well."""
+def text(manifest: Manifest) -> str:
+    """Return the file: sorted, a line for each file that builds wrote, so that it merges well."""
     rows = []
-    for name, entry in sorted(entries.items()):
+    for name, entry in sorted(manifest.entries.items()):
         row = [entry.key, entry.content, *([entry.was] if entry.was else [])]
         rows.append(f"  {json.dumps(name)}: {json.dumps(row)}")
+    said = {"format": _FORMAT, "home": manifest.home, "former": manifest.former}
+    head = "".join(f' "{key}": {json.dumps(value)},\n' for key, value in said.items() if value)
     files = ",\n".join(rows)
-    return f'{{\n "format": {_FORMAT},\n "files": {{\n{files}\n }}\n}}\n'
+    return f'{{\n{head} "files": {{\n{files}\n }}\n}}\n'

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from fngen.project.problems import Problem, shown
 
 
-class State(StrEnum):
+class State(str, Enum):
     """What became of a file."""
 
     UNCHANGED = "up to date"
@@ -27,6 +27,9 @@ class State(StrEnum):
     """Its verification failed; what was there before still is."""
     EDITED = "edited"
     FOREIGN = "not fngen's"
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 CHANGES = (State.WRITTEN, State.REMOVED)

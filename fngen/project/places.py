@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 
 from fngen import declared
 from fngen.errors import OptionError
+from fngen.project import toml
 
 Path = tuple[str, ...]
 
@@ -25,14 +25,14 @@ _TOKEN = re.compile("|".join(_TOKENS), re.DOTALL)
 def toml_lines(text: str) -> dict[Path, int]:
     """Return the line on which each key of a TOML text is said first.
 
-    The text is cut into statements; what keys a statement has, ``tomllib`` says.
+    The text is cut into statements; what keys a statement has, TOML's own reader says.
     """
     found: dict[Path, int] = {}
     table: Path = ()
     for line, statement in _statements(text):
         try:
-            content = tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:
+            content = toml.loads(statement)
+        except toml.TOMLDecodeError:
             continue
         paths = list(_paths(content))
         if statement.lstrip().startswith("["):

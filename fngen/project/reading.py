@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from fngen.errors import FileError, OptionError
 from fngen.naming import check_layer_name
-from fngen.project import keys
+from fngen.project import keys, toml
 from fngen.project.declaration import Declaration, text_of
 from fngen.project.layers import Layer, from_file, from_table
 from fngen.project.places import line_of_key, toml_lines
@@ -30,7 +29,7 @@ def find(start: Path | None = None) -> Path:
     """
     start = (start or Path.cwd()).absolute()
     for folder in (start, *start.parents):
-        found = [path for path in (folder / OWN_FILE, folder / SHARED_FILE) if _declares(path)]
+        found = [path for path in (folder / OWN_FILE, folder / SHARED_FILE) if declares(path)]
         if len(found) > 1:
             hint = f"Keep fngen.toml, or [tool.fngen] in {SHARED_FILE}."
             raise FileError(f"two declarations in {folder}", hint, path=str(folder))
@@ -40,7 +39,8 @@ def find(start: Path | None = None) -> Path:
     raise FileError(f"no fngen.toml, and no [tool.fngen] in a pyproject.toml, in {start} or above", hint)
 
 
-def _declares(path: Path) -> bool:
+def declares(path: Path) -> bool:
+    """Say whether a file declares layers: a fngen.toml, or a pyproject.toml with a table for it."""
     if path.name == OWN_FILE or not path.is_file():
         return path.is_file()
     text = text_of(path)
@@ -54,8 +54,9 @@ def _own_table(content: dict[str, Any]) -> Any:
 
 def _loads(text: str, path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content: dict[str, Any] = toml.loads(text)
+        return content
+    except toml.TOMLDecodeError as error:
         # The message ends in "(at line 3, column 5)".
         message, _, at = str(error).partition(" (at ")
         digits = "".join(c for c in at.partition(",")[0] if c.isdigit())
@@ -131,6 +132,7 @@ class _Reader:
             tuple(sorted(self.problems, key=lambda p: (str(p.file), p.line))),
             (self.path, *self.files),
             self.prefix,
+            named=folder,
         )
 
     def _layers(self, table: dict[str, Any], wrong: set[str]) -> Iterator[Layer]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fngen import pipeline, recipe
 from fngen.errors import FngenError, FormulaError, VerificationError
@@ -17,6 +19,9 @@ from fngen.installed import lacking
 from fngen.project.manifest import hashed
 from fngen.source import Source
 from fngen.spec import Spec
+
+if TYPE_CHECKING:
+    from fngen.verification.report import Report
 
 Question = dict[str, Any]
 Answer = dict[str, Any]
@@ -26,8 +31,8 @@ def answer(question: Question) -> Answer:
     """Answer a question; an error is an answer, too.
 
     A question holds a ``request`` and what is on ``disk`` now, its ``hash``, whether to ``verify``;
-    or only a text from the disk. The answer holds the ``text``, whether what is on disk is ``ours``,
-    the ``report`` of the verification.
+    or only a text from the disk; or the path of a ``file`` to verify as it stands. The answer holds the
+    ``text``, whether what is on disk is ``ours``, the ``report`` of the verification.
     """
     try:
         return _answer(question)
@@ -39,6 +44,8 @@ def answer(question: Question) -> Answer:
 
 
 def _answer(question: Question) -> Answer:
+    if "file" in question:
+        return _verified(lambda subject: subject.verify_file(Path(question["file"])))
     disk = question.get("disk")
     if "request" not in question:
         return {"ours": _replays(disk)}
@@ -47,7 +54,7 @@ def _answer(question: Question) -> Answer:
     found: Answer = {"text": source.text, "ours": disk is None or same or _replays(disk)}
     wanted = question.get("verify")
     if wanted == "all" or (wanted == "written" and not same and (found["ours"] or question.get("force"))):
-        found |= _verified(source)
+        found |= _verified(lambda subject: subject.verify_source(source))
     return found
 
 
@@ -73,13 +80,13 @@ def _replays(text: str | None) -> bool:
         return False
 
 
-def _verified(source: Source) -> Answer:
-    """Return the report of a source, or why there is none."""
+def _verified(verify: Callable[[Any], Report]) -> Answer:
+    """Return the report that a function gets of ``fngen.verification.subject``, or why nothing can be verified."""
     if why := lacking():
-        return {"note": f"{why}: the layers were written, but not verified"}
-    from fngen.verification.subject import verify_source
+        return {"unverified": why}
+    from fngen.verification import subject
 
-    report = verify_source(source)
+    report = verify(subject)
     return {"report": {**report.to_dict(), "line": report.line(), "table": str(report)}}
 
 

@@ -33,7 +33,7 @@ def answers(questions: Iterable[tuple[T, dict[str, Any]]], jobs: int) -> Iterato
     asked = list(questions)
     if not asked:
         return
-    workers = _Workers(threads=max(1, usable_cpus() // jobs))
+    workers = Workers(threads=max(1, usable_cpus() // jobs))
     pool = ThreadPoolExecutor(min(jobs, len(asked)))
     try:
         futures = {pool.submit(workers.ask, question): label for label, question in asked}
@@ -44,8 +44,8 @@ def answers(questions: Iterable[tuple[T, dict[str, Any]]], jobs: int) -> Iterato
         workers.end()
 
 
-class _Workers:
-    """A worker for each thread, started when it is first asked."""
+class Workers:
+    """A worker for each thread, started when it is first asked; ended by who made them."""
 
     def __init__(self, threads: int) -> None:
         self._local = threading.local()

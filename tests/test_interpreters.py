@@ -1,0 +1,79 @@
+"""The same bytes from every Python that fngen runs on, whatever the hash seed, the processes and the path."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import tomlkit
+
+from benchmarks.build import declaration as many_layers
+from tests.conftest import ROOT
+from tests.environments import GENERATION, as_here, environment, interpreters, run
+from tests.gallery import GALLERY
+from tests.layer_rows import ROWS
+
+VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+SYMBOLIC = ("jinja2", "mpmath", "sympy")
+
+
+def declaration() -> str:
+    """Declare the gallery, the list of layers, and layers with more options."""
+    layers: dict[str, object] = {}
+    entries = {f"gallery_{name}": (entry.formula, entry.options) for name, entry in GALLERY.items()}
+    entries |= {f"listed_{name}": (row.formula, row.options) for name, row in ROWS.items()}
+    for name, (formula, options) in entries.items():
+        said = {key: _plain(value) for key, value in options.items() if value}
+        layers[name] = {"formula": formula, **said}
+    return many_layers(40) + tomlkit.dumps({"layers": layers}).removeprefix("[layers]\n")
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else dict(value) if hasattr(value, "items") else value
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project, built here."""
+    folder = tmp_path_factory.mktemp("reference")
+    (folder / "fngen.toml").write_text(declaration())
+    run(sys.executable, "-m", "fngen", "build", "--no-verify", cwd=folder, PYTHONHASHSEED="0")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_same_bytes_on_every_python(version: str, reference: Path, tmp_path: Path) -> None:
+    python = interpreters().get(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version} here")
+    others = [name for name in GENERATION if name not in SYMBOLIC]
+    programs = environment(tmp_path / "venv", *as_here(*SYMBOLIC), *others, python=python)
+    fngen = programs / "python", "-W", "error", "-m", "fngen"
+    assert run(programs / "python", "-c", "import sys; print(sys.version)", cwd=tmp_path).startswith(version)
+
+    folder = tmp_path / "another place"
+    folder.mkdir()
+    (folder / "fngen.toml").write_text(declaration())
+    jobs = 1 + VERSIONS.index(version) % 3
+    run(*fngen, "build", "--no-verify", "-j", jobs, cwd=folder, PYTHONHASHSEED=str(41 + jobs))
+    made, wanted = contents(folder / "generated"), contents(reference / "generated")
+    assert made.keys() == wanted.keys()
+    assert [name for name in made if made[name] != wanted[name]] == []
+    # The gallery itself, by the commands in its headers.
+    assert "---" not in run(*fngen, "check", ROOT / "generated", cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_a_copy_elsewhere_is_up_to_date(reference: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "a copy" / "deep down"
+    shutil.copytree(reference, copy)
+    command = [sys.executable, "-m", "fngen", "build", "--check", "--fresh", "-j", "3"]
+    run(*command, cwd=copy, PYTHONHASHSEED="7")
+    assert contents(copy / "generated") == contents(reference / "generated")
