@@ -1,4 +1,4 @@
-"""Fresh virtual environments for tests of tools that are not installed here."""
+"""Programs in environments of their own: this checkout's fngen, or a wheel of it in a fresh virtual environment."""
 
 from __future__ import annotations
 
@@ -7,46 +7,125 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import ROOT
 
-GENERATION = ("click", "filelock", "jinja2", "mpmath", "sympy", "tomlkit", "tomli; python_version < '3.11'")
-"""What fngen needs to generate, and not to verify."""
-
-
-def environment(folder: Path, *packages: str, python: str | Path = sys.executable) -> Path:
-    """Make a virtual environment with packages, and return its folder of programs.
-
-    A package that the constraints name has that version, so that what it does is what it did before.
-    """
-    subprocess.run([python, "-m", "venv", folder], check=True, capture_output=True)
-    if not packages:
-        return folder / "bin"
-    command = [folder / "bin/python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", *packages]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if "No matching distribution" in done.stderr or "NewConnectionError" in done.stderr:
-        pytest.skip(f"cannot be installed: {done.stderr.strip().splitlines()[-1]}")
-    assert done.returncode == 0, done.stderr
-    return folder / "bin"
+FAILS = -1
+"""In place of an exit code: any but 0."""
+CONSTRAINTS = ROOT / "constraints.txt"
 
 
 def run(*command: object, cwd: Path, code: int = 0, **variables: str) -> str:
-    """Run a program, see that it ends with a code, and return all that it printed."""
+    """Run a program with this checkout's fngen, see that it ends with a code, and return all that it printed."""
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return _run(command, cwd, os.environ | ours | variables, code)
+
+
+def _run(command: tuple[object, ...], cwd: Path, environ: Mapping[str, str], code: int) -> str:
     done = subprocess.run(
         list(map(str, command)),
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"} | variables,
+        env=environ,
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == code, done.stdout
+    assert done.returncode == code or (code == FAILS and done.returncode > 0), done.stdout
     return done.stdout
+
+
+class Environment:
+    """A virtual environment."""
+
+    @classmethod
+    def fresh(cls, folder: Path, python: str | Path = sys.executable) -> Environment:
+        """Make one that has nothing but pip."""
+        subprocess.run([python, "-m", "venv", folder], check=True, capture_output=True)
+        return cls(folder)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bin = folder / ("Scripts" if os.name == "nt" else "bin")
+        self.python = self.bin / "python"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables of a shell in which it is active."""
+        rest = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+        path = f"{self.bin}{os.pathsep}{rest['PATH']}"
+        return {**rest, "VIRTUAL_ENV": str(self.folder), "PATH": path}
+
+    def run(self, *command: object, cwd: Path | None = None, code: int = 0, **variables: str) -> str:
+        """Run a command as in a shell in which it is active."""
+        return _run(command, cwd or self.folder, self.environ | variables, code)
+
+    def pip(self, *args: object, cwd: Path | None = None, **variables: str) -> str:
+        """Run pip; skip the test if that fails because there is no index."""
+        try:
+            return self.run(self.python, "-m", "pip", *args, cwd=cwd, **variables)
+        except AssertionError:
+            self._see_that_there_is_an_index()
+            raise
+
+    def _see_that_there_is_an_index(self) -> None:
+        asked = ("install", "-q", "--dry-run", "--no-deps", "--ignore-installed", "click")
+        try:
+            self.run(self.python, "-m", "pip", *asked)
+        except AssertionError as error:
+            pytest.skip(f"pip finds nothing here: {str(error).strip().splitlines()[-1]}")
+
+    def install(self, *requirements: object) -> None:
+        """Install packages; what constraints.txt names has that version, so that it does what it did before."""
+        self.pip("install", "-q", "-c", CONSTRAINTS, *requirements)
+
+    def reach(self, folders: Iterable[str]) -> None:
+        """Let it import what lies in folders; their own .pth files do not count."""
+        packages = self.run(self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+        Path(packages.strip(), "reached.pth").write_text("".join(f"{folder}\n" for folder in folders))
+
+
+def packages_here() -> list[str]:
+    """Return the folders of the packages that these tests run with."""
+    return [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that is filled once in a run of tests, however many processes it has."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
+def wheel_of_fngen(factory: pytest.TempPathFactory) -> Path:
+    """Return a wheel of this checkout."""
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+    def make(folder: Path) -> None:
+        _run((sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder), ROOT, environ, 0)
+
+    (wheel,) = once(factory, "wheel", make).glob("*.whl")
+    return wheel
+
+
+def with_fngen(factory: pytest.TempPathFactory) -> Environment:
+    """Return an environment with the wheel and what that asks for, which is no torch, and with other tools."""
+    wheel = wheel_of_fngen(factory)
+    tools = ("cmake", "ninja", "meson", "pytest")
+    folder = once(factory, "with_fngen", lambda f: Environment.fresh(f / "venv").install(wheel, *tools))
+    return Environment(folder / "venv")
 
 
 def as_here(*names: str) -> list[str]:

@@ -11,7 +11,8 @@ import pytest
 
 from fngen.project import build
 from tests.conftest import ROOT
-from tests.fresh import Environment, constraints_with, needs_network, wheel_of_fngen
+from tests.environments import CONSTRAINTS, Environment, packages_here, wheel_of_fngen
+from tests.pages import from_wheel
 
 pytestmark = pytest.mark.slow
 EXAMPLES = ROOT / "examples"
@@ -91,11 +92,17 @@ print("used", bonds.__file__)
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables by which pip's isolated builds take the fngen of this checkout."""
-    needs_network()
-    folder = tmp_path_factory.mktemp("wheel")
-    return constraints_with(wheel_of_fngen(folder), folder)
+def builder(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment of nothing: what builds an example is in one that pip makes for each."""
+    return Environment.fresh(tmp_path_factory.mktemp("builder") / "venv")
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with torch within reach."""
+    environment = Environment.fresh(tmp_path_factory.mktemp("user") / "venv")
+    environment.reach(packages_here())
+    return environment
 
 
 def test_each_example_is_used() -> None:
@@ -107,19 +114,24 @@ def test_each_example_is_used() -> None:
 
 @pytest.mark.parametrize("name", USES)
 def test_an_example_is_built_from_nothing_and_runs_without_fngen(
-    name: str, ours: dict[str, str], tmp_path: Path
+    name: str,
+    builder: Environment,
+    user: Environment,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     project = tmp_path / "project"
     shutil.copytree(EXAMPLES / name, project)
-    Environment(tmp_path / "builder").pip("wheel", "--no-deps", "-w", tmp_path, project, **ours)
+    pyproject = project / "pyproject.toml"
+    pyproject.write_text(from_wheel(pyproject.read_text(), wheel_of_fngen(tmp_path_factory).as_uri()))
+    versions = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(CONSTRAINTS))
+    builder.pip("wheel", "--no-deps", "-w", tmp_path, project, **versions)
     (wheel,) = tmp_path.glob("*.whl")
     assert layers(wheel) == made_here(EXAMPLES / name, tmp_path / "here")
     for text in layers(wheel).values():
         assert imported(text) <= {"__future__", "collections", "importlib", "math", "torch", "typing"}
 
-    user = Environment(tmp_path / "user")
     user.pip("install", "-q", "--no-deps", wheel)
-    user.borrow_torch()
     program = tmp_path / "use.py"
     program.write_text(WITHOUT_FNGEN + USES[name].lstrip())
     assert f"used {user.folder}" in user.run(user.python, program)

@@ -13,20 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.environments import environment, run
+from tests.environments import Environment, packages_here, run, wheel_of_fngen
+from tests.pages import PAGES, files, from_wheel
 
-PAGES = ROOT / "docs" / "integrations"
-_BLOCK = re.compile(r"^```(\w+)\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SCHEMAS = {
     ".github/workflows/layers.yml": "vendor.github-workflows",
     ".gitlab-ci.yml": "vendor.gitlab-ci",
 }
-
-
-def files(page: str) -> list[tuple[str, str]]:
-    """Return the files that a page shows, with their names: each says its own in its first line."""
-    text = (PAGES / page).read_text()
-    return [(name, content) for _, name, content in _BLOCK.findall(text)]
 
 
 OURS = ("ci.md", "make.md", "pre_commit.md", "pytest.md")
@@ -71,33 +64,30 @@ def test_the_official_schema(tmp_path: Path, name: str, text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment that has what is installed here within reach, and not fngen; a wheel of that."""
-    folder = tmp_path_factory.mktemp("ci")
-    run(sys.executable, "-m", "build", "-w", "--no-isolation", "-o", folder / "dist", ROOT, cwd=folder)
-    programs = environment(folder / "venv")
-    (site,) = (folder / "venv").glob("lib/python*/site-packages")
-    (site / "here.pth").write_text(
-        "".join(f"{path}\n" for path in sys.path if path.endswith("site-packages"))
-    )
-    return programs
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """A fresh environment that has what is installed here within reach: pip need not fetch torch."""
+    environment = Environment.fresh(tmp_path_factory.mktemp("ci") / "venv")
+    environment.reach(packages_here())
+    return environment
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [".github/workflows/layers.yml", ".gitlab-ci.yml"])
-def test_the_commands_of_ci(programs: Path, tmp_path: Path, name: str) -> None:
+def test_the_commands_of_ci(
+    runner: Environment, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
     """A checkout that is up to date passes; one with an edit, or a formula that was not built, does not."""
-    (wheel,) = (programs.parent.parent / "dist").glob("*.whl")
-    (tmp_path / "requirements.txt").write_text(f"fngen @ {wheel.as_uri()}\n")
+    (requirements,) = (text for page, shown, text in SHOWN if (page, shown) == ("ci.md", "requirements.txt"))
+    wheel = wheel_of_fngen(tmp_path_factory).as_uri()
+    (tmp_path / "requirements.txt").write_text(from_wheel(requirements, wheel))
     (tmp_path / "fngen.toml").write_text('[layers]\nsquare = "x1**3 + x2**2"\n')
     for command in commands(name):
         if "--check" in command:  # What a developer has committed.
-            run(programs / "fngen", "build", "--no-verify", cwd=tmp_path, PYTHONPATH="")
-        program, *rest = shlex.split(command)
-        run(programs / program, *rest, cwd=tmp_path, PYTHONPATH="")
-    (check,) = (shlex.split(command)[1:] for command in commands(name) if "--check" in command)
+            runner.run("fngen", "build", "--no-verify", cwd=tmp_path)
+        runner.run(*shlex.split(command), cwd=tmp_path)
+    (check,) = (shlex.split(command) for command in commands(name) if "--check" in command)
     (tmp_path / "fngen.toml").write_text('[layers]\nsquare = "x1**4 + x2**2"\n')
-    assert "+++ generated/square.py" in run(programs / "fngen", *check, cwd=tmp_path, code=1, PYTHONPATH="")
+    assert "+++ generated/square.py" in runner.run(*check, cwd=tmp_path, code=1)
 
 
 @pytest.mark.slow
@@ -129,7 +119,44 @@ def test_pre_commit_reads_its_page(tmp_path: Path) -> None:
         run("pre-commit", "validate-config", name, cwd=tmp_path)
 
 
-def test_links_lead_somewhere() -> None:
-    for page in PAGES.glob("*.md"):
-        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert (PAGES / link).exists(), f"{page.name}: {link}"
+MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for link, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", page.read_text()):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), anchor
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_page_is_linked_once_from_the_page_on_builds() -> None:
+    links = re.findall(r"\(integrations/(\w+\.md)\)", (ROOT / "docs/build.md").read_text())
+    assert sorted(links) == sorted(path.name for path in PAGES.glob("*.md"))
+
+
+def asked_of_pip(text: str) -> list[str]:
+    """Return the words of the commands and lists by which pip installs, quotes apart."""
+    lists = re.findall(r"(?:requires|dependencies) = \[(.*?)\]", text, re.DOTALL)
+    commands = re.findall(r"pip install ([^`&#\n]*)", text)
+    words = re.findall(r"""\"[^"]*\"|'[^']*'|[^\s,]+""", " ".join([*lists, *commands]))
+    return [word.strip("'\",") for word in words]
+
+
+def test_where_fngen_comes_from_is_said_wherever_it_is_installed() -> None:
+    """By its name alone pip would get another project, from PyPI."""
+    paths = [*MARKDOWN, *(ROOT / "examples").rglob("pyproject.toml"), *(ROOT / "fngen").rglob("*.py")]
+    words = [(path.name, word) for path in paths for word in asked_of_pip(path.read_text())]
+    words += [
+        (page, line) for page, name, text in SHOWN if name == "requirements.txt" for line in text.split("\n")
+    ]
+    named = [(page, word) for page, word in words if re.match(r"fngen\b", word)]
+    assert {(page, word) for page, word in named if "@" not in word} == {
+        ("build.md", "fngen")
+    }  # The warning.
+    assert len(named) >= 10

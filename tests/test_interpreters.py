@@ -11,7 +11,7 @@ import tomlkit
 
 from benchmarks.build import declaration as many_layers
 from tests.conftest import ROOT
-from tests.environments import GENERATION, as_here, environment, interpreters, run
+from tests.environments import Environment, as_here, interpreters, run, wheel_of_fngen
 from tests.gallery import GALLERY
 from tests.layer_rows import ROWS
 
@@ -49,25 +49,27 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_same_bytes_on_every_python(version: str, reference: Path, tmp_path: Path) -> None:
+def test_the_same_bytes_on_every_python(
+    version: str, reference: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     python = interpreters().get(version)
     if python is None:
         pytest.skip(f"there is no Python {version} here")
-    others = [name for name in GENERATION if name not in SYMBOLIC]
-    programs = environment(tmp_path / "venv", *as_here(*SYMBOLIC), *others, python=python)
-    fngen = programs / "python", "-W", "error", "-m", "fngen"
-    assert run(programs / "python", "-c", "import sys; print(sys.version)", cwd=tmp_path).startswith(version)
+    environment = Environment.fresh(tmp_path / "venv", python)
+    environment.install(wheel_of_fngen(tmp_path_factory), *as_here(*SYMBOLIC))
+    fngen = "python", "-W", "error", "-m", "fngen"
+    assert environment.run("python", "-c", "import sys; print(sys.version)").startswith(version)
 
     folder = tmp_path / "another place"
     folder.mkdir()
     (folder / "fngen.toml").write_text(declaration())
     jobs = 1 + VERSIONS.index(version) % 3
-    run(*fngen, "build", "--no-verify", "-j", jobs, cwd=folder, PYTHONHASHSEED=str(41 + jobs))
+    environment.run(*fngen, "build", "--no-verify", "-j", jobs, cwd=folder, PYTHONHASHSEED=str(41 + jobs))
     made, wanted = contents(folder / "generated"), contents(reference / "generated")
     assert made.keys() == wanted.keys()
     assert [name for name in made if made[name] != wanted[name]] == []
     # The gallery itself, by the commands in its headers.
-    assert "---" not in run(*fngen, "check", ROOT / "generated", cwd=tmp_path)
+    assert "---" not in environment.run(*fngen, "check", ROOT / "generated")
 
 
 @pytest.mark.slow

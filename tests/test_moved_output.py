@@ -141,6 +141,39 @@ def test_what_is_not_this_declarations(folder: Path) -> None:
         assert names(kept) == MADE, kept
 
 
+def test_a_chosen_folder_is_neither_claimed_nor_left(moved: Path) -> None:
+    """`--output` is for this build: it does not move the project's layers."""
+    assert build(output="chosen").ok
+    assert names("chosen") == MADE
+    assert names("first") == MADE
+    assert "home" not in json.loads(Path("chosen/.fngen.json").read_text())
+    assert build(output="other").ok
+    assert names("chosen") == names("first") == MADE
+    # Nor does a build of the named folder know them; what it named before, it leaves.
+    assert build().ok
+    assert names("chosen") == names("other") == names("src/second") == MADE
+    assert not Path("first").exists()
+    assert "former" not in json.loads(Path("src/second/.fngen.json").read_text())
+    assert project.check().check_code == 0
+
+
+def test_the_named_folder_may_be_the_chosen_one(moved: Path) -> None:
+    """Then it is no other, and the build is one of the declaration's own."""
+    assert build(output="src/second").ok
+    assert not Path("first").exists()
+
+
+def test_a_folder_that_was_chosen_and_is_named_later(folder: Path) -> None:
+    declare("first")
+    assert build(output="second").ok
+    declare("second")
+    assert build().ok
+    assert names("second") == MADE
+    declare("third")
+    assert build().ok
+    assert not Path("second").exists()
+
+
 def test_a_link_to_the_folder(folder: Path) -> None:
     declare("real")
     assert build().ok

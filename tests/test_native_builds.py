@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 import fngen
 from tests.conftest import ROOT
-from tests.fresh import Environment, needs_network, wheel_of_fngen
+from tests.environments import FAILS, Environment, with_fngen
+from tests.pages import files
 
 pytestmark = pytest.mark.slow
-TOOLS = ("cmake", "ninja", "meson")
 RMS_NORM = fngen.generate(
     "x/sqrt(mean(x**2, dim=-1) + eps)*w", name="rms_norm", params={"w[-1]": 1.0}, consts={"eps": 1e-6}
 ).text
 
 
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """CMake, ninja, meson, and a fngen that was installed from a wheel."""
-    needs_network()
-    environment = Environment(tmp_path_factory.mktemp("tools") / "venv")
-    environment.install(*TOOLS)
-    environment.install_fngen(wheel_of_fngen(tmp_path_factory.mktemp("wheel")))
-    yield environment
-    shutil.rmtree(environment.folder)
+    return with_fngen(tmp_path_factory)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -107,7 +102,7 @@ def test_cmake_sees_layers_that_come_and_go(project: CMake) -> None:
 def test_cmake_ends_with_the_place_of_a_mistake_until_it_is_mended(project: CMake) -> None:
     edit(project.folder / "pyproject.toml", "sqrt(", "sqrtt(")
     for _ in range(2):
-        said = project.build(code=-1)
+        said = project.build(code=FAILS)
         assert "layers.rms_norm.formula: unknown function 'sqrtt'" in said
         assert "x/sqrtt(mean(x**2, dim=-1) + eps)*w\n      ^^^^^\nDid you mean 'sqrt'?" in said
         assert "Traceback" not in said
@@ -138,14 +133,42 @@ def test_cmake_refuses_a_wrong_call(tools: Environment, tmp_path: Path, call: st
         "TARGET layers CONFIG pyproject.toml DESTINATION norms/layers",
         call,
     )
-    assert message in project.cmake("build", code=-1)
+    assert message in project.cmake("build", code=FAILS)
 
 
 def test_cmake_says_which_python_lacks_fngen(tools: Environment, tmp_path: Path) -> None:
     project = CMake(tools, tmp_path, "Ninja")
-    bare = Environment(tmp_path / "bare")
-    said = project.cmake("build", f"-DPython_EXECUTABLE={bare.python}", code=-1)
+    bare = Environment.fresh(tmp_path / "bare")
+    said = project.cmake("build", f"-DPython_EXECUTABLE={bare.python}", code=FAILS)
     assert f"fngen does not run in the Python '{bare.python}'" in " ".join(said.split())
+
+
+def as_shown(page: str, project: Path) -> None:
+    """Put what a page shows in the place of an example's files; the [project] table stays."""
+    shown = dict(files(page))
+    kept = tomlkit.parse(project.joinpath("pyproject.toml").read_text())["project"]
+    shown["pyproject.toml"] += "\n" + tomlkit.dumps({"project": kept})
+    for name, text in shown.items():
+        assert (project / name).exists(), name
+        (project / name).write_text(text)
+
+
+def test_what_the_page_on_cmake_shows(project: CMake) -> None:
+    as_shown("cmake.md", project.folder)
+    project.build()
+    assert set(times(project.layers)) == {"__init__.py", "standardize.py"}
+    project.cmake("--install", "build", "--prefix", "installed")
+    assert texts(project.folder / "installed/norms/layers") == texts(project.layers)
+
+
+def test_what_the_page_on_meson_shows(tools: Environment, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "examples/meson-python", project)
+    as_shown("meson.md", project)
+    tools.run("meson", "setup", "build", cwd=project)
+    tools.run("meson", "install", "-C", "build", "--destdir", tmp_path / "root", cwd=project)
+    installed = {path.name for path in tmp_path.joinpath("root").rglob("bonds/layers/*.py")}
+    assert installed == {"__init__.py", "harmonic.py"}
 
 
 @pytest.fixture
@@ -184,7 +207,7 @@ def test_meson_sees_layers_that_come_and_go(tools: Environment, meson: Path) -> 
 def test_meson_ends_with_the_place_of_a_mistake_until_it_is_mended(tools: Environment, meson: Path) -> None:
     edit(meson / "pyproject.toml", "exp(-a", "expp(-a")
     for _ in range(2):
-        said = tools.run("meson", "compile", "-C", "build", cwd=meson, code=-1)
+        said = tools.run("meson", "compile", "-C", "build", cwd=meson, code=FAILS)
         line = meson.joinpath("pyproject.toml").read_text().partition("expp")[0].count("\n") + 1
         assert f"{meson}/pyproject.toml:{line}: layers.morse.formula: unknown function 'expp'" in said
         assert "Traceback" not in said

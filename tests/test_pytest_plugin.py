@@ -12,7 +12,7 @@ import pytest
 from fngen import project
 from fngen.project import toml
 from tests.conftest import ROOT
-from tests.environments import GENERATION, environment, run
+from tests.environments import with_fngen
 
 pytest_plugins = ["pytester"]
 
@@ -202,13 +202,11 @@ def test_the_entry_point_is_the_plugin() -> None:
 
 
 @pytest.mark.slow
-def test_installed(tmp_path: Path) -> None:
+def test_installed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """From a wheel, with nothing but what pip brings."""
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", tmp_path / "dist", ROOT]
-    run(*build, cwd=tmp_path)
-    programs = environment(tmp_path / "venv", *GENERATION, "pytest")
-    run(programs / "pip", "install", "-q", "--no-deps", *(tmp_path / "dist").glob("*.whl"), cwd=tmp_path)
+    environment = with_fngen(tmp_path_factory)
     (tmp_path / "fngen.toml").write_text('[layers]\nsquare = "x1**3 + x2**2"\n')
-    run(programs / "fngen", "build", cwd=tmp_path, PYTHONPATH="")
-    printed = run(programs / "pytest", "--fngen", cwd=tmp_path, PYTHONPATH="")
+    environment.run("fngen", "build", cwd=tmp_path)
+    printed = environment.run("pytest", "--fngen", "-rs", cwd=tmp_path)
     assert "2 passed, 1 skipped" in printed
+    assert "torch is not installed, and layers are verified against it" in printed

@@ -32,10 +32,8 @@ if(NOT DEFINED FNGEN_COMMAND)
   set(FNGEN_COMMAND "${Python_EXECUTABLE}" -m fngen)
 endif()
 
-# Properties, for folders that did not look for the package themselves.
+# A property, for folders that did not look for the package themselves.
 set_property(GLOBAL PROPERTY FNGEN_COMMAND "${FNGEN_COMMAND}")
-get_filename_component(_fngen_version "${CMAKE_CURRENT_LIST_DIR}/../__init__.py" ABSOLUTE)
-set_property(GLOBAL PROPERTY FNGEN_VERSION_FILE "${_fngen_version}")
 
 function(fngen_generate)
   cmake_parse_arguments(PARSE_ARGV 0 arg "VERIFY" "TARGET;CONFIG;OUTPUT;DESTINATION;COMPONENT" "")
@@ -56,7 +54,6 @@ function(fngen_generate)
   get_filename_component(config "${arg_CONFIG}" ABSOLUTE)
   get_filename_component(output "${arg_OUTPUT}" ABSOLUTE BASE_DIR "${CMAKE_CURRENT_BINARY_DIR}")
   get_property(command GLOBAL PROPERTY FNGEN_COMMAND)
-  get_property(version_file GLOBAL PROPERTY FNGEN_VERSION_FILE)
   set(stamp "${output}/.fngen.stamp")
   set(depfile "${CMAKE_CURRENT_BINARY_DIR}/${arg_TARGET}.d")
   set(verify --no-verify)
@@ -69,7 +66,6 @@ function(fngen_generate)
     COMMAND ${command} build ${verify}
       --config "${config}" --output "${output}" --depfile "${depfile}" --stamp "${stamp}"
     DEPFILE "${depfile}"
-    DEPENDS "${version_file}"  # Another fngen may write other files.
     COMMENT "Making ${arg_TARGET} from ${arg_CONFIG}"
     VERBATIM
   )

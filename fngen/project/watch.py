@@ -28,7 +28,7 @@ def watch(config: str | Path | None = None, **options: Any) -> Iterator[Outcome]
     try:
         import watchfiles
     except ImportError:
-        hint = "Install it with `pip install 'fngen[watch]'`."
+        hint = "Install it with `pip install watchfiles`."
         raise FngenError("watching needs the package watchfiles", hint) from None
     path = Path(config).absolute() if config is not None else find()
     path = find(path) if path.is_dir() else path

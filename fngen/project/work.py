@@ -81,7 +81,7 @@ def _replays(text: str | None) -> bool:
 
 
 def _verified(verify: Callable[[Any], Report]) -> Answer:
-    """Return the report that a function gets of ``fngen.verification.subject``, or why nothing can be verified."""
+    """Return the report that a function gets of the module that verifies, or why there is none."""
     if why := lacking():
         return {"unverified": why}
     from fngen.verification import subject
