@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fngen import pipeline
-from fngen.errors import OptionError, VerificationError
-from fngen.installed import TORCH, lacking
+from fngen.errors import OptionError
+from fngen.installed import require_torch
 from fngen.source import Source
 from fngen.spec import Declarations, Spec
 
@@ -102,9 +102,7 @@ def verify(source: Source | str | Path) -> Report:
         FileError: If the file cannot be read or imported, or is not one of fngen's.
         VerificationError: If there is no point at which the formula can be tested, or no torch.
     """
-    if why := lacking():
-        hint = f"Install it with `pip install 'torch>={TORCH[0]}.{TORCH[1]}'`."
-        raise VerificationError(f"layers are verified against torch, and {why}", hint)
+    require_torch()
     from fngen.verification.subject import verify_file, verify_source
 
     return verify_source(source) if isinstance(source, Source) else verify_file(Path(source))

@@ -143,7 +143,9 @@ def _print_verdict(report: Any, note: str) -> None:
 def verify(paths: tuple[Path, ...], as_json: bool) -> None:
     """Test emitted files again, as they stand on disk. PATH is a file or a folder."""
     from fngen.api import verify as test
+    from fngen.installed import require_torch
 
+    require_torch()
     reports, codes = {}, {0}
     for path in _layers(paths):
         try:

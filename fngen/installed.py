@@ -6,8 +6,20 @@ import re
 from importlib import metadata
 from importlib.util import find_spec
 
+from fngen.errors import VerificationError
+
 TORCH = (2, 13)
 """The first release of torch that layers are verified with; pyproject.toml says the same."""
+
+
+def require_torch(hint: str = f"Install it with `pip install 'torch>={TORCH[0]}.{TORCH[1]}'`.") -> None:
+    """See that layers can be verified here.
+
+    Raises:
+        VerificationError: If they cannot.
+    """
+    if why := lacking():
+        raise VerificationError(f"layers are verified against torch, and {why}", hint)
 
 
 def lacking() -> str:

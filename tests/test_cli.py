@@ -393,10 +393,13 @@ def test_without_a_torch_to_verify_with(tmp_path: Path, version: str | None, why
     assert why in done.stdout
     assert ": the layer is not verified" in done.stdout
     assert (tmp_path / "generated/square.py").read_text() == fngen.generate(SQUARE, name="square").text
-    refused = fngen_("verify", "generated/square.py")
-    assert refused.returncode == 1
-    assert why in refused.stderr
-    assert "Traceback" not in refused.stderr
+    (tmp_path / "fngen.toml").write_text('[layers]\ncube = "x**3"\n')
+    for asked in (("verify", "generated/square.py"), ("build", "--verify")):
+        refused = fngen_(*asked)
+        assert refused.returncode == 1
+        assert why in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "generated/cube.py").exists()
 
 
 def test_the_torch_to_verify_with_is_the_extra_of_that_name() -> None:

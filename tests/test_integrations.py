@@ -16,6 +16,7 @@ import tomlkit
 from click.testing import CliRunner
 
 import fngen
+from fngen import installed
 from fngen.cli import main
 from fngen.errors import FngenError
 from fngen.integrations import bring
@@ -317,9 +318,9 @@ def test_what_is_to_be_verified_is(folder: Path, monkeypatch: pytest.MonkeyPatch
     bring.brought(folder, verify=True)
     bring.brought(folder)
     assert asked == [None, False]
-    monkeypatch.setattr(bring, "lacking", lambda: "torch is not installed")
+    monkeypatch.setattr(installed, "lacking", lambda: "torch is not installed")
     bring.brought(folder)
-    with pytest.raises(FngenError, match="torch is not installed here"):
+    with pytest.raises(FngenError, match="and torch is not installed\nName fngen\\[torch\\]"):
         bring.brought(folder, verify=True)
 
 

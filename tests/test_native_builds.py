@@ -124,6 +124,7 @@ def test_cmake_makes_again_what_was_deleted(project: CMake) -> None:
         ("CONFIG pyproject.toml", "TARGET is missing"),
         ("TARGET other CONFG pyproject.toml", "CONFG"),
         ("TARGET other CONFIG", "CONFIG"),
+        ("TARGET other CONFIG pyproject.toml VERIFY", "VERIFY wants torch, and torch is not installed"),
     ],
 )
 def test_cmake_refuses_a_wrong_call(tools: Environment, tmp_path: Path, call: str, message: str) -> None:

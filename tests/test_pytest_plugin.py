@@ -209,4 +209,4 @@ def test_installed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     environment.run("fngen", "build", cwd=tmp_path)
     printed = environment.run("pytest", "--fngen", "-rs", cwd=tmp_path)
     assert "2 passed, 1 skipped" in printed
-    assert "torch is not installed, and layers are verified against it" in printed
+    assert "layers are verified against torch, and torch is not installed" in printed

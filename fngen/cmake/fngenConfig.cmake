@@ -59,6 +59,15 @@ function(fngen_generate)
   set(verify --no-verify)
   if(arg_VERIFY)
     set(verify)
+    execute_process(
+      COMMAND "${Python_EXECUTABLE}" -c "import fngen.installed as here; print(here.lacking())"
+      OUTPUT_VARIABLE lacking
+      OUTPUT_STRIP_TRAILING_WHITESPACE
+      COMMAND_ERROR_IS_FATAL ANY
+    )
+    if(lacking)
+      message(FATAL_ERROR "fngen_generate: VERIFY wants torch, and ${lacking} in the Python '${Python_EXECUTABLE}'")
+    endif()
   endif()
 
   add_custom_command(

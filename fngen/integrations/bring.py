@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fngen.errors import FngenError
-from fngen.installed import lacking
+from fngen.installed import require_torch
 from fngen.project import Listener, Result, State, build, read
 from fngen.project.manifest import FILENAME as MANIFEST
 from fngen.project.problems import shown
@@ -47,9 +47,8 @@ def brought(
     Raises:
         FngenError: With all that is wrong.
     """
-    if verify and (why := lacking()):
-        hint = "Name fngen[torch] in the requirements of the build, or leave `verify` out."
-        raise FngenError(f"{why} here, and layers are verified against it", hint)
+    if verify:
+        require_torch("Name fngen[torch] in the requirements of the build, or leave `verify` out.")
     declaration = read(root / config if config else root)
     _check_inside(root, (declaration.output, *declaration.files))
     outcome = build(declaration.path, verify=None if verify else False, listener=_Telling(tell))

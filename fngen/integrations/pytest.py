@@ -192,7 +192,7 @@ class Verify(_Test):
         collecting: Any = self.config.pluginmanager.get_plugin(_COLLECTING)
         answer = collecting.verifiers.ask({"file": str(path)})
         if "unverified" in answer:
-            pytest.skip(f"{answer['unverified']}, and layers are verified against it")
+            pytest.skip(f"layers are verified against torch, and {answer['unverified']}")
         if "error" in answer:
             raise _Failed(
                 "\n".join(filter(None, (answer["error"][key] for key in ("message", "mark", "hint"))))

@@ -60,6 +60,7 @@ def build(
     Raises:
         FileError: If there is no declaration, or the folder cannot be written.
         DeclarationError: If the declaration is no TOML.
+        VerificationError: If every layer is to be verified, and there is no torch to do it with.
     """
     options = Options(tuple(map(snake_case, only)), jobs, verify, force, keep_stale, fresh, dry)
     declaration = read(config)

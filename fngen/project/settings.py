@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fngen.installed import require_torch
 from fngen.project.outcome import Result
 
 
@@ -41,6 +42,11 @@ class Options:
     keep_stale: bool = False
     fresh: bool = False
     dry: bool = False
+
+    def __post_init__(self) -> None:
+        """See that what is asked for can be had."""
+        if self.verified == "all":
+            require_torch()
 
     @property
     def verified(self) -> str:
