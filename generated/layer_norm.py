@@ -99,6 +99,7 @@ class _LayerNormEager(torch.autograd.Function):
         u = u.div_(v)
         wanted = ctx.needs_input_grad
         ctx.numbers = (eps,)
+        ctx.shapes = (weight.shape,)
         ctx.save_for_backward(
             x,
             weight if wanted[0] else None,
@@ -112,6 +113,7 @@ class _LayerNormEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LayerNormReverse.backward(ctx, grad_y)
         _, weight, v, u = ctx.saved_tensors
+        (weight_shape,) = ctx.shapes
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             grad_x = grad_y * weight
@@ -119,7 +121,7 @@ class _LayerNormEager(torch.autograd.Function):
             s = (grad_x - torch.mean(grad_x, dim=-1, keepdim=True)).sub_(w)
             grad_x = s.div_(v)
         if ctx.needs_input_grad[1]:
-            grad_weight = grad_y * u
+            grad_weight = _sum_of_products(grad_y, u, weight_shape)
         if ctx.needs_input_grad[2]:
             grad_bias = grad_y
         return grad_x, grad_weight, grad_bias, None
@@ -170,6 +172,28 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
     if not plain or torch._C._is_any_autocast_enabled():
         return _LayerNormReverse.apply(*given)
     return _LayerNormEager.apply(*given)
+
+
+def _sum_of_products(
+    a: Tensor, b: Tensor, shape: torch.Size, own: bool = False
+) -> Tensor:
+    """Return ``a*b`` summed to ``shape``; what is small as it is, for torch to sum.
+
+    In slices: no product is as large as ``a``, and no sum has many terms. Otherwise
+    ``a`` may hold the product, if nothing else holds it.
+    """
+    least = 2**18 if a.is_cpu else 2**24
+    if a.numel() < least or a.element_size() < 4:  # Of halves it would be slower.
+        return a.mul_(b) if own else a * b
+    sizes = (1,) * (a.dim() - len(shape)) + shape
+    dims = [d for d, size in enumerate(sizes) if size < a.shape[d]]
+    slices = min(16, 4 * a.numel() // least) if dims else 1
+    dim = max(dims, key=lambda d: min(a.shape[d], slices), default=0)
+    step = -(-a.shape[dim] // slices)
+    part = torch.zeros_like(a.narrow(dim, 0, step), dtype=torch.result_type(a, b))
+    for x, y in zip(a.split(step, dim), b.expand_as(a).split(step, dim), strict=True):
+        part.narrow(dim, 0, x.shape[dim]).addcmul_(x, y)
+    return part.sum_to_size(part.shape[:1] + sizes[1:]).sum_to_size(sizes)
 
 
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:

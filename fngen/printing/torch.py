@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from fngen.contraction import CONTRACT, TOTAL
 from fngen.functions import TABLE
 from fngen.ir import Over, Value, is_number
 from fngen.printing import infix, reductions
@@ -32,6 +33,11 @@ class TorchPrinter(infix.Printer):
         """Return the text of a node; ``mul_(u, x)`` is the method call ``u.mul_(x)``."""
         if isinstance(node.datum, Over):
             return reductions.text(node, args)
+        if node.op.removesuffix("_") == CONTRACT:
+            own = ", own=True" if node.op.endswith("_") else ""
+            return Text(f"_sum_of_products({_arguments(node, args)}{own})")
+        if node.op == TOTAL:
+            return Text(f"_sum_to({_arguments(node, args)})")
         if not node.op.endswith("_"):
             return super().visit(node, args)
         buffer, *rest = args
