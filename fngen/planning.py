@@ -32,7 +32,16 @@ from fngen.variance import from_deviations
 _LONGEST = 20
 """Characters of a name in that of its gradient."""
 
-_OF_FILE = ("_as_tensors", "_others", "_per_channel", "_plus", "_spread", "_sum_of_products", "_sum_to")
+_OF_FILE = (
+    "_as_tensors",
+    "_number",
+    "_others",
+    "_per_channel",
+    "_plus",
+    "_spread",
+    "_sum_of_products",
+    "_sum_to",
+)
 """Functions that an emitted file may define."""
 
 

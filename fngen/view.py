@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fngen import docs, recipe
 from fngen.backends.torch import TEMPLATE
 from fngen.constants import Constant
-from fngen.constructor import Constructor, const_argument, constructor, repr_body, sizes
+from fngen.constructor import Constructor, const_argument, constructor, numbers, repr_body, sizes
 from fngen.declared import CHANNELS
 from fngen.entry import entry, helper_entry
 from fngen.example import example
@@ -45,6 +45,7 @@ class ModuleView:
     main_doc: list[str]
     function_head: list[str]
     channels: bool
+    consts: bool
     calls: frozenset[str]
     takes_numbers: str
     cls: str
@@ -80,7 +81,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         command=recipe.command(spec),
         summary=docs.summary(problem, main.function, formula),
         equations=docs.equations(problem, partials),
-        uses_math="math." in texts,
+        uses_math="math." in texts or bool(numbers(layer)),
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,
         function=main.function,
@@ -94,6 +95,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
             f") -> {result}:",
             0,
         ),
+        consts=bool(layer.consts),
         calls=frozenset(x for x in _DEFINED if f"{x}(" in texts),
         channels=any(p.dim == CHANNELS for p in layer.params),
         takes_numbers=("complex" if problem.complex else "float") if len(parameters) > 1 else "",

@@ -16,6 +16,7 @@ r"""Layer ``layer_norm`` with analytic derivatives.
     \bar{\mathrm{bias}} = \bar y
 """
 
+import math
 from typing import Any
 
 import torch
@@ -145,7 +146,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
     args: tuple[Tensor, ...] = (x, weight, bias)
     if has_torch_function(args):
         return handle_torch_function(layer_norm, args, x, weight, bias, eps)
-    if not isinstance(eps, int | float):
+    if isinstance(eps, bool) or not isinstance(eps, int | float):
         raise TypeError("eps takes a number")
     plain, graph = True, False
     for arg in args:
@@ -172,6 +173,14 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
     if not plain or torch._C._is_any_autocast_enabled():
         return _LayerNormReverse.apply(*given)
     return _LayerNormEager.apply(*given)
+
+
+def _number(x: Any, name: str) -> float:
+    """Return a constant as Python's number: an int stays one, for sums of ints."""
+    if isinstance(x, bool | str | Tensor):
+        raise TypeError(f"{name} takes a number")
+    number = float(x)  # An int that is too large for it is for torch, too.
+    return x if isinstance(x, int) else number
 
 
 def _sum_of_products(
@@ -235,7 +244,7 @@ class LayerNorm(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.eps = eps if isinstance(eps, int) else float(eps)
+        self.eps = _number(eps, "eps")
         self.weight = nn.Parameter(
             torch.empty(num_features, device=device, dtype=dtype)
         )
@@ -252,6 +261,9 @@ class LayerNorm(nn.Module):
 
     def formula(self) -> str:
         """Return the formula with the numbers that were learned and given."""
+        numbers = (self.eps,)
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("a formula has finite numbers, and here is an inf or nan")
         return (
             "param weight[-1] = 1.0; "
             "param bias[-1] = 0.0; "

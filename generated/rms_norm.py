@@ -13,6 +13,7 @@ r"""``x/sqrt(mean(x**2, dim=-1) + eps)*weight`` with analytic derivatives.
         \left(x^2\right) + \mathrm{eps}}}
 """
 
+import math
 from typing import Any
 
 import torch
@@ -125,7 +126,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     args: tuple[Tensor, ...] = (x, weight)
     if has_torch_function(args):
         return handle_torch_function(rms_norm, args, x, weight, eps)
-    if not isinstance(eps, int | float):
+    if isinstance(eps, bool) or not isinstance(eps, int | float):
         raise TypeError("eps takes a number")
     plain, graph = True, False
     for arg in args:
@@ -152,6 +153,14 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     if not plain or torch._C._is_any_autocast_enabled():
         return _RmsNormReverse.apply(*given)
     return _RmsNormEager.apply(*given)
+
+
+def _number(x: Any, name: str) -> float:
+    """Return a constant as Python's number: an int stays one, for sums of ints."""
+    if isinstance(x, bool | str | Tensor):
+        raise TypeError(f"{name} takes a number")
+    number = float(x)  # An int that is too large for it is for torch, too.
+    return x if isinstance(x, int) else number
 
 
 def _sum_of_products(
@@ -215,7 +224,7 @@ class RmsNorm(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.eps = eps if isinstance(eps, int) else float(eps)
+        self.eps = _number(eps, "eps")
         self.weight = nn.Parameter(
             torch.empty(num_features, device=device, dtype=dtype)
         )
@@ -230,6 +239,9 @@ class RmsNorm(nn.Module):
 
     def formula(self) -> str:
         """Return the formula with the numbers that were learned and given."""
+        numbers = (self.eps,)
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("a formula has finite numbers, and here is an inf or nan")
         return (
             "param weight[-1] = 1.0; "
             f"const eps = {self.eps}; "
