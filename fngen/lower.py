@@ -1,6 +1,6 @@
 """Graph to statements: shared parts named, each statement within the line.
 
-The generator never wraps a line, so it needs no formatter: a subterm gets a name before a
+The generator hardly ever wraps a line, so it needs no formatter: a subterm gets a name before a
 statement passes the margin, which also reads better.
 """
 
