@@ -35,6 +35,7 @@ HOMES = {
         "accuracy.choices",
         "accuracy.elementary",
         "accuracy.exact",
+        "accuracy.mixed",
         "accuracy.plan",
         "accuracy.series",
         "accuracy.special",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flint import arb, arb_series
+from flint import arb
 
-from fngen.accuracy.series import STILL, Series, at_point_only, constant, moves
+from fngen.accuracy.series import STILL, Series, at_point_only, combined, constant, moves
 from fngen.accuracy.undefined import NOWHERE
 
 Truth = Any
@@ -61,7 +61,7 @@ def where(truth: Truth, a: Series, b: Series) -> Series:
         return NOWHERE
     chosen = a if truth & YES else b
     if truth & CHANGES and not _same(a, b) and chosen is not NOWHERE:
-        moving = [x for x in (a, b) if isinstance(x, arb_series)]
+        moving = [x for x in (a, b) if moves(x)]
         return at_point_only(constant(chosen), *moving or [STILL])
     return chosen
 
@@ -73,11 +73,7 @@ def _same(a: Series, b: Series) -> bool:
 def _around(a: Series, b: Series) -> Series:
     if a is NOWHERE or b is NOWHERE:
         return arb.nan()
-    if not moves(a, b):
-        return a.union(b)
-    length = min(x.prec for x in (a, b) if isinstance(x, arb_series))
-    x, y = (z if isinstance(z, arb_series) else arb_series([z], length) for z in (a, b))
-    return arb_series([x[k].union(y[k]) for k in range(length)], length)
+    return combined(lambda x, y: x.union(y), a, b)
 
 
 def sign(x: Series) -> Series:

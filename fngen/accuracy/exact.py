@@ -14,6 +14,7 @@ from typing import Any
 
 from flint import arb, arb_series, ctx
 
+from fngen.accuracy.mixed import Mixed
 from fngen.accuracy.plan import Plan
 from fngen.accuracy.undefined import NOWHERE, Outcome
 from fngen.ir import Value
@@ -90,15 +91,14 @@ class Exact:
         n = len(point)
         if not order:
             return [decided(self._run(point))]
-        lines = [self._line(point, (i,), order) for i in range(n)]
+        lines = [self._line(point, i, order) for i in range(n)]
         found = [lines[0][0] if n else self._run(point)]
         found += [line[1] for line in lines]
         if order == 2:
             twice = {(i, i): 2 * lines[i][2] for i in range(n)}
             for i, j in combinations(range(n), 2):
                 if known[place(n, i, j)] is None:
-                    both = self._line(point, (i, j), order)[2]
-                    twice[i, j] = both - lines[i][2] - lines[j][2]
+                    twice[i, j] = self._crossing(point, i, j)
             found += [twice.get((i, j), arb.nan()) for i, j in pairs(n)]
         return [decided(b) for b in found]
 
@@ -108,14 +108,26 @@ class Exact:
             cells = self._constants[ctx.prec] = self._plan.constants()
         return self._plan.run(cells.copy(), point)
 
-    def _line(self, point: list[Any], moving: tuple[int, ...], order: int) -> list[Any]:
-        """Return the Taylor coefficients along a line on which some inputs move alike."""
+    def _line(self, point: list[Any], moving: int, order: int) -> list[Any]:
+        """Return the Taylor coefficients along the axis of an input."""
         length = order + 1
-        result = self._run([arb_series([x, 1], length) if i in moving else x for i, x in enumerate(point)])
+        axis = arb_series([point[moving], 1], length)
+        result = self._run([*point[:moving], axis, *point[moving + 1 :]])
         if isinstance(result, arb_series):
             return [result[k] for k in range(length)]
         rest = NOWHERE if result is NOWHERE else arb(0)
         return [result, *[rest] * order]
+
+    def _crossing(self, point: list[Any], i: int, j: int) -> Any:
+        """Return the derivative by two inputs."""
+        moved = list(point)
+        moved[i] = Mixed(point[i], arb(1), arb(0), arb(0))
+        moved[j] = Mixed(point[j], arb(0), arb(1), arb(0))
+        result = self._run(moved)
+        if isinstance(result, Mixed):
+            return result[3]
+        # A series has a length only: it stands for a choice that changes here.
+        return result if result is NOWHERE else result[2] if isinstance(result, arb_series) else arb(0)
 
     def _beside(
         self, point: list[float], order: int, known: Sequence[Ball | Outcome | None]

@@ -64,7 +64,7 @@ def zeta(s: Series, q: Series) -> Series:
         return NOWHERE
     if not moves(s, q):
         return s.zeta(q)
-    if not moves(q):
+    if not moves(q) and isinstance(s, arb_series):
         return s.zeta(q)
     if moves(s):
         return at_point_only(constant(s).zeta(constant(q)), s, q)
