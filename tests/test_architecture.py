@@ -34,7 +34,10 @@ HOMES = {
     "flint": {
         "accuracy.choices",
         "accuracy.elementary",
+        "accuracy.evaluation",
         "accuracy.exact",
+        "accuracy.extreme_operators",
+        "accuracy.extremes",
         "accuracy.mixed",
         "accuracy.plan",
         "accuracy.series",

@@ -72,7 +72,7 @@ def _same(a: Series, b: Series) -> bool:
 
 def _around(a: Series, b: Series) -> Series:
     if a is NOWHERE or b is NOWHERE:
-        return arb.nan()
+        return at_point_only(arb.nan(), a, b)
     return combined(lambda x, y: x.union(y), a, b)
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from flint import arb, arb_series
 
-from fngen.accuracy.undefined import NOWHERE
-
 Coefficients = tuple[Any, Any, Any, Any]
 
 
@@ -39,31 +37,31 @@ class Mixed:
         return Mixed(*(-c for c in self.coefficients))
 
     def __add__(self, other: Any) -> Any:
-        if other is NOWHERE:
-            return other
+        if not isinstance(other, _KNOWN):
+            return NotImplemented
         return Mixed(*(a + b for a, b in zip(self.coefficients, _coefficients(other), strict=True)))
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
-        if other is NOWHERE:
-            return other
+        if not isinstance(other, _KNOWN):
+            return NotImplemented
         return Mixed(*(a - b for a, b in zip(self.coefficients, _coefficients(other), strict=True)))
 
     def __rsub__(self, other: Any) -> Any:
         return (-self).__add__(other)
 
     def __mul__(self, other: Any) -> Any:
-        if other is NOWHERE:
-            return other
+        if not isinstance(other, _KNOWN):
+            return NotImplemented
         (v, x, y, xy), (w, s, t, st) = self.coefficients, _coefficients(other)
         return Mixed(v * w, v * s + x * w, v * t + y * w, v * st + x * t + y * s + xy * w)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
-        if other is NOWHERE:
-            return other
+        if not isinstance(other, _KNOWN):
+            return NotImplemented
         return self * Mixed(*_coefficients(other)).__rtruediv__(1)
 
     def __rtruediv__(self, other: Any) -> Any:
@@ -89,3 +87,4 @@ def _coefficients(other: Any) -> Coefficients:
 
 
 _ZERO = arb(0)
+_KNOWN = (Mixed, arb, arb_series, int)

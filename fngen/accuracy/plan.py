@@ -78,7 +78,7 @@ class Plan:
     size: int
 
     @classmethod
-    def of(cls, root: Value, inputs: Sequence[str]) -> Plan:
+    def of(cls, root: Value, inputs: Sequence[str], operators: Mapping[str, Callable[..., Any]]) -> Plan:
         """Return the plan of a graph.
 
         Raises:
@@ -94,7 +94,7 @@ class Plan:
                     raise LookupError(f"{node.datum!r} is no input")
                 named.append((list(inputs).index(str(node.datum)), place))
             elif node.args:
-                steps.append((KNOWN[node.op], tuple(places[a] for a in node.args), place))
+                steps.append((operators[node.op], tuple(places[a] for a in node.args), place))
             else:
                 leaves.append((place, node))
         return cls(tuple(named), tuple(leaves), tuple(steps), places[root], len(order))

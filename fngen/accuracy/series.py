@@ -12,11 +12,12 @@ from typing import Any
 
 from flint import arb, arb_series
 
+from fngen.accuracy.extremes import Split, Vast
 from fngen.accuracy.mixed import Mixed
 from fngen.accuracy.undefined import NOWHERE
 
 Series = Any
-"""An arb, an arb_series, a Mixed, or NOWHERE."""
+"""An arb, an arb_series, a Mixed, a Split, a Vast, or NOWHERE."""
 MOVING = (arb_series, Mixed)
 MOST_COEFFICIENTS = 3
 """A value and two derivatives."""
@@ -27,18 +28,30 @@ STILL = arb_series([0], MOST_COEFFICIENTS)
 
 def constant(x: Series) -> Any:
     """Return the value at the point itself."""
-    return x[0] if isinstance(x, MOVING) else x
+    if isinstance(x, arb):
+        return x
+    if isinstance(x, Split):
+        return constant(x.plain())
+    return x[0] if isinstance(x, (*MOVING, Vast)) else x
 
 
 def moves(*xs: Series) -> bool:
     """Say whether one of them changes along the line."""
-    return any(isinstance(x, MOVING) for x in xs)
+    return any(isinstance(x, MOVING) or (isinstance(x, Split | Vast) and moves(x.line)) for x in xs)
+
+
+def plain(x: Series) -> Series:
+    """Return a ball or series, without what is beyond balls."""
+    if isinstance(x, Split):
+        return x.plain()
+    return at_point_only(arb.nan(), x.line) if isinstance(x, Vast) else x
 
 
 def at_point_only(value: Any, *like: Series) -> Series:
     """Return a series with this value and derivatives that are not known."""
     if value is NOWHERE:
         return value
+    like = tuple(x.line if isinstance(x, Split | Vast) else x for x in like)
     if any(isinstance(x, Mixed) for x in like):
         return Mixed(value, *[arb.nan()] * 3)
     length = min((x.prec for x in like if isinstance(x, arb_series)), default=0)
@@ -57,8 +70,16 @@ def expanded(coefficients: list[Any], x: Series) -> Series:
     return result
 
 
+def with_constant(x: Series, value: Any) -> Series:
+    """Return a series with another value at the point."""
+    if isinstance(x, Mixed):
+        return Mixed(value, *x.coefficients[1:])
+    return arb_series([value, *(x[k] for k in range(1, x.prec))], x.prec) if moves(x) else value
+
+
 def combined(function: Callable[[Any, Any], Any], a: Series, b: Series) -> Series:
     """Return a function of each coefficient of two series."""
+    a, b = plain(a), plain(b)
     if not moves(a, b):
         return function(a, b)
     if any(isinstance(x, Mixed) for x in (a, b)):

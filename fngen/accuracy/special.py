@@ -43,6 +43,21 @@ def _log_gamma(x: Any, length: int) -> list[Any]:
     return _coefficients(-inverse.log(), length)
 
 
+def _erfc(x: Any) -> Any:
+    """Arb bounds the error of erfc absolutely. The logarithm of erfc changes less than 2*x + 2 times x."""
+    if not x > 1 or x.is_exact():
+        return x.erfc()
+    middle, radius = x.mid(), x.rad()
+    return middle.erfc() * arb(1, (radius * (2 * (middle + radius) + 2)).expm1())
+
+
+def _error_complement(x: Any, length: int) -> list[Any]:
+    """The series of Arb itself takes erf from 1, which leaves nothing far out."""
+    near = arb_series([x, 1], length)
+    slope = (-near * near).exp() * (-2 / arb.pi().sqrt())
+    return [_erfc(x), *(slope[k] / (k + 1) for k in range(length - 1))]
+
+
 def _polygamma(n: int) -> Callable[[Any, int], list[Any]]:
     def function(x: Any, length: int) -> list[Any]:
         higher = _log_gamma(x, length + n + 1)
@@ -109,7 +124,7 @@ def _error_inverse(x: Any, length: int) -> list[Any]:
 
 SPECIAL: dict[str, Operator] = {
     "erf": lambda x: x.erf(),
-    "erfc": lambda x: x.erfc(),
+    "erfc": _by_taylor(_error_complement),
     "erfinv": _by_taylor(_error_inverse),
     "lgamma": _by_taylor(_log_gamma),
     "gamma": lambda x: x.gamma(),
