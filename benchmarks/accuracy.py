@@ -31,11 +31,13 @@ from fngen.accuracy import FORMATS, Exact, Outcome, sample
 HEAD = """\
 # Accuracy
 
-Written by `python -m benchmarks.accuracy`; see its docstring. torch {}, {} points and edges a formula, seed {}.
+Written by `python -m benchmarks.accuracy`, see its docstring; torch {}, {} points and edges a formula,
+seed {}.
 
-Errors are in ULP against the exact value in ball arithmetic. A cell is value ; partials: the largest error, in brackets
-the share of points beyond 8, and after NF the share of points with a wrong nan or inf. A maximum over samples is no bound.
-A mixed error has the rounding of one input forgiven. "plain" is autograd of the formula as typed, "torch" its built-in.
+Errors are in ULP against the exact value in ball arithmetic. A cell is value ; partials: the largest error,
+in brackets the share of points beyond 8, and after NF the share of points with a wrong nan or inf. A maximum
+over samples is no bound. A mixed error has the rounding of one input forgiven. "plain" is autograd of the
+formula as typed, "torch" torch's own function where there is one.
 """
 SPEED_SIZE, SPEED_SECONDS = 1_000_000, 1.5
 

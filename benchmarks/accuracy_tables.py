@@ -125,12 +125,13 @@ def _goals(of: dict[str, list[Cell]]) -> Iterator[tuple[str, str, str]]:
         forgiven = sum(o.mixed <= GOOD and not o.nonfinite for o in double)
         yield "G3", "float64: outputs ≤ 4 ULP: 95 %", _part(double, GOOD)
         yield "G3", "float64: outputs ≤ 4 mixed: all", f"{forgiven} of {len(double)}"
+    cells = [c for g in of.values() for c in g]
     everything = [o for form in _FORMATS for way in (FNGEN, ACCURATE) for o in gathered(of[form], way)]
     yield "G4", "outputs with a wrong nan or inf, all formats: 0", _faulty(everything)
     yield (
         "G5",
         "outputs with more bad points than torch's own: 0",
-        _beaten([c for g in of.values() for c in g]),
+        _beaten(cells),
     )
     kinks, departures = sum(o.kinks for o in everything), sum(o.departures for o in everything)
     yield "G6", "gradients at kinks that are not plain autograd's: 0", f"{departures} of {kinks}"

@@ -37,7 +37,8 @@ def error(computed: float, exact: Pair, form: Format) -> Error:
     if is_beyond(exact, form):
         if math.isinf(computed) and (computed > 0) == (high > 0):
             return NONE
-        if math.isfinite(computed) and abs(high) <= form.largest + form.ulp(form.largest):
+        hardly = math.isfinite(high) and abs(high) <= form.largest + form.ulp(form.largest)
+        if math.isfinite(computed) and hardly:
             return _distance(computed, exact, form)
         return WRONG
     if not math.isfinite(computed):
