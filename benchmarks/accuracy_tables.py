@@ -134,7 +134,9 @@ def _goals(of: dict[str, list[Cell]]) -> Iterator[tuple[str, str, str]]:
         _beaten(cells),
     )
     kinks, departures = sum(o.kinks for o in everything), sum(o.departures for o in everything)
-    yield "G6", "gradients at kinks that are not plain autograd's: 0", f"{departures} of {kinks}"
+    departed = [c.case.name for c in cells if any(o.departures for o in first_order(c, FNGEN))]
+    what = "gradients at kinks that are not plain autograd's: 0"
+    yield "G6", what, f"{departures} of {kinks}" + _named(departed)
     second = [o for f in ("float64", "float32") for c in of[f] for o in second_order(c, FNGEN)]
     yield "G7", "second partials with a wrong nan or inf: 0", _faulty(second)
     yield "G7", "second partials ≤ 8 ULP: 90 %", _part(second, FAIR)
@@ -160,8 +162,12 @@ def _beaten(cells: Sequence[Cell]) -> str:
         for ours, theirs in zip(first_order(c, FNGEN), first_order(c, TORCH), strict=False)
     ]
     worse = [f"{n} {f}" for n, f, a, b in pairs if a.bad + a.nonfinite > b.bad + b.nonfinite]
-    named = f": {', '.join(dict.fromkeys(worse))}" if len(worse) <= 12 else ""
-    return f"{len(worse)} of {len(pairs)}{named}"
+    return f"{len(worse)} of {len(pairs)}{_named(worse)}"
+
+
+def _named(names: Sequence[str]) -> str:
+    once = list(dict.fromkeys(names))
+    return f": {', '.join(once)}" if 0 < len(once) <= 12 else ""
 
 
 def details(cells: Sequence[Cell]) -> Iterator[str]:

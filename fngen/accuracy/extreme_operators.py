@@ -78,7 +78,9 @@ def hyperbolic_tangent(x: Series) -> Series:
         return OPERATORS["tanh"](plain(x))
     sign = 1 if c > 0 else -1
     rest = 2 / (exponential(x * (2 * sign)) + 1)
-    return Split(arb(sign), plain(rest) * -sign) if c.is_finite() else at_point_only(arb(sign), x)
+    if c.is_finite():
+        return Split(arb(sign), plain(rest) * -sign)
+    return at_point_only(arb(sign, _NEXT_TO_NOTHING), x)
 
 
 def compare(operator: Operator) -> Callable[[Series, Series], Truth]:
