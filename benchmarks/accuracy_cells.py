@@ -138,7 +138,7 @@ def cell(case: Case, form: str, points: int, seed: int, cache: Path) -> Cell | N
         found.columns[way] = _outputs(columns, rows, where, form_, count(n, order))
     for way in (FNGEN, ACCURATE):
         if way in numbers and PLAIN in numbers:
-            _conventions(found.columns[way][: n + 1], numbers[way], numbers[PLAIN], rows, where)
+            _conventions(found.columns[way][: n + 1], numbers[way], numbers[PLAIN], rows, where, form_)
     return found
 
 
@@ -162,13 +162,14 @@ def _conventions(
     plain: list[list[float]],
     rows: Sequence[Row],
     points: Sequence[tuple[float, ...]],
+    form: Format,
 ) -> None:
     """Compare the gradients at kinks with those of plain autograd, as far as these are numbers."""
     for index, output in enumerate(outputs[1:], 1):
         for a, b, row, point in zip(ours[index], plain[index], rows, points, strict=True):
             if row[index] is Outcome.KINK and not isinstance(row[0], Outcome) and not math.isnan(b):
                 output.kinks += 1
-                if not (a == b or abs(a - b) <= 1e-5 * abs(b)):
+                if not (a == b or abs(a - b) <= FAIR * form.epsilon * abs(b)):
                     output.departures += 1
                     output.departure_at = output.departure_at or point
 
