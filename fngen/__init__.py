@@ -6,19 +6,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fngen.api import compile, generate, verify
+    from fngen.api import compile, generate, measure, verify
     from fngen.errors import FngenError, FormulaError
+    from fngen.measurement.errors import Errors
+    from fngen.measurement.report import Accuracy
     from fngen.source import Source
     from fngen.verification.report import Check, Report
 
 __all__ = [
+    "Accuracy",
     "Check",
+    "Errors",
     "FngenError",
     "FormulaError",
     "Report",
     "Source",
     "compile",
     "generate",
+    "measure",
     "verify",
 ]
 __version__ = "0.1.0"
@@ -26,9 +31,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "compile": "fngen.api",
     "generate": "fngen.api",
+    "measure": "fngen.api",
     "verify": "fngen.api",
     "FngenError": "fngen.errors",
     "FormulaError": "fngen.errors",
+    "Accuracy": "fngen.measurement.report",
+    "Errors": "fngen.measurement.errors",
     "Source": "fngen.source",
     "Check": "fngen.verification.report",
     "Report": "fngen.verification.report",

@@ -16,6 +16,7 @@ from fngen.spec import Declarations, Spec
 if TYPE_CHECKING:
     from sympy import Expr
 
+    from fngen.measurement.report import Accuracy
     from fngen.verification.report import Report
 
 
@@ -32,6 +33,7 @@ def generate(
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
     latex: bool = False,
+    stabilise: bool = False,
 ) -> Source:
     """Return the source of a layer.
 
@@ -51,6 +53,7 @@ def generate(
             gradient straight through. Second derivatives follow them.
         outputs: The assigned names that come back, in order. Default: those that are not used.
         latex: The formula is written in LaTeX; ``.spec.formula`` of the result is what was read.
+        stabilise: Compute the formula in a form that keeps its digits, not as it is written.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -60,7 +63,7 @@ def generate(
         OptionError: If a keyword has a value that it cannot have.
     """
     return pipeline.generate(
-        spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex)
+        spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex, stabilise)
     )
 
 
@@ -77,6 +80,7 @@ def compile(
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
     latex: bool = False,
+    stabilise: bool = False,
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -85,7 +89,9 @@ def compile(
     """
     from fngen.load import load
 
-    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex)
+    request = spec(
+        expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex, stabilise
+    )
     return load(pipeline.generate(request))
 
 
@@ -103,9 +109,38 @@ def verify(source: Source | str | Path) -> Report:
         VerificationError: If there is no point at which the formula can be tested, or no torch.
     """
     require_torch()
-    from fngen.verification.subject import verify_file, verify_source
+    from fngen.verification.subject import opened
+    from fngen.verification.verify import verify as test
 
-    return verify_source(source) if isinstance(source, Source) else verify_file(Path(source))
+    return test(*opened(source))
+
+
+def measure(
+    source: Source | str | Path, *, dtypes: str | Iterable[str] = ("float32", "float64"), points: int = 1000
+) -> Accuracy:
+    """Measure the errors of a layer on this machine, in units of the last place against exact values.
+
+    Args:
+        source: What :func:`generate` returned, or the path of an emitted file.
+        dtypes: The formats: of ``float16``, ``bfloat16``, ``float32``, ``float64``.
+        points: How many points to draw in each, edges of the format not counted. Of a format of 16 bits and
+            a formula of one input, 65536 are all.
+
+    Returns:
+        The report: ``.ok``, ``.errors``, ``.gaps`` for what cannot be measured, a table as its text, and
+        ``.plot(path)``, which draws an SVG or PNG.
+
+    Raises:
+        FileError: If the file cannot be read or imported, or is not one of fngen's.
+        OptionError: If a keyword has a value that it cannot have.
+    """
+    from fngen.measurement.measure import measure as test
+    from fngen.measurement.request import checked_dtypes, checked_points
+    from fngen.verification.subject import opened
+
+    require_torch()
+    wanted = checked_dtypes(dtypes), checked_points(points)
+    return test(*opened(source), *wanted)
 
 
 def spec(
@@ -120,6 +155,7 @@ def spec(
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
     latex: bool = False,
+    stabilise: bool = False,
 ) -> Spec:
     """Return the checked request of these arguments."""
     if latex and not isinstance(expr, str):
@@ -134,4 +170,4 @@ def spec(
         from fngen.from_sympy import formula
 
         expr = formula(expr, complex=complex)
-    return Spec.create(expr, backend=backend, lean=lean, complex=complex, **given)
+    return Spec.create(expr, backend=backend, lean=lean, complex=complex, stabilise=stabilise, **given)

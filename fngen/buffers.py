@@ -17,7 +17,7 @@ CHEAP = frozenset({"add", "sub", "mul", "div", "neg"})
 """Operators that cost less than the memory of their result, if that lives long."""
 VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
 """Operators whose result may share the memory of their argument."""
-ALIASES = VIEWS | {"expand", "squeeze", "sum_to"}
+ALIASES = VIEWS | {"expand", "squeeze", "sum_to", "total"}
 """And those of reductions."""
 _WIDENED = 4096
 _MANY = 2_000

@@ -138,27 +138,64 @@ def _print_verdict(report: Any, note: str) -> None:
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--accuracy", is_flag=True, help="Measure errors too, in ULP against exact values.")
+@click.option("--dtype", "dtypes", multiple=True, metavar="DTYPE", help="Measure in float32, bfloat16, ...")
+@click.option("--points", type=int, metavar="N", help="Measure at so many points; default 1000.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the errors: .svg or .png."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as a JSON list.")
 @reporting
-def verify(paths: tuple[Path, ...], as_json: bool) -> None:
+def verify(paths: tuple[Path, ...], accuracy: bool, plot: Path | None, as_json: bool, **asked: Any) -> None:
     """Test emitted files again, as they stand on disk. PATH is a file or a folder."""
+    from fngen.api import measure
     from fngen.api import verify as test
     from fngen.installed import require_torch
 
     require_torch()
-    reports, codes = {}, {0}
-    for path in _layers(paths):
+    layers = _layers(paths)
+    how = _to_measure(accuracy, plot, layers, **asked)
+    reports, errors, codes = {}, {}, {0}
+    for path in layers:
         try:
             reports[path] = test(path)
             codes.add(int(not reports[path].ok))
+            if accuracy:
+                errors[path] = measure(path, **how)
         except FngenError as error:
             codes.add(explain(error))
     if as_json:
-        echo_json([{"path": str(p), **r.to_dict()} for p, r in reports.items()])
+        more = {p: {"accuracy": a.to_dict()} for p, a in errors.items()}
+        echo_json([{"path": str(p), **r.to_dict(), **more.get(p, {})} for p, r in reports.items()])
     else:
         for path, report in reports.items():
-            click.echo(f"{path}\n{report}\n")
+            click.echo(
+                "\n".join([str(path), str(report), *([str(errors[path])] if path in errors else []), ""])
+            )
+    if plot is not None:
+        for found in errors.values():
+            click.echo(f"drew {found.plot(plot)}", err=as_json)
     sys.exit(max(codes))
+
+
+def _to_measure(
+    accuracy: bool, plot: Path | None, layers: list[Path], dtypes: tuple[str, ...], points: int | None
+) -> dict[str, Any]:
+    """Return how accuracy is to be measured; refuse what does not go together before anything is done."""
+    if not accuracy:
+        given = {"--dtype": dtypes, "--points": points, "--plot": plot}
+        for option in (o for o, value in given.items() if value not in (None, ())):
+            fail(f"{option} says how to measure accuracy", "Give --accuracy, too.")
+        return {}
+    from fngen.measurement.request import POINTS, checked_dtypes, checked_points
+
+    if plot is not None:
+        from fngen.measurement.picture import check as drawable
+
+        drawable(plot)
+        if len(layers) != 1:
+            fail(f"a picture is of one layer, not of {len(layers)}", "Name one file.")
+    return {"dtypes": checked_dtypes(dtypes), "points": checked_points(POINTS if points is None else points)}
 
 
 @main.command()

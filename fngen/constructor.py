@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from fngen.declared import CHANNELS, Const, Param
-from fngen.layout import bracketed, filled
+from fngen.layout import bracketed, filled, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer
 from fngen.spec import Spec
@@ -33,9 +33,8 @@ def constructor(layer: Layer, spec: Spec) -> Constructor | None:
     arguments = ["self", *(f"{size}: int" for size in sizes(layer)), *map(const_argument, layer.consts)]
     arguments += _PLACE if layer.params else []
     body = []
-    for c in layer.consts:  # An int stays one: in sums of integers it makes no float.
-        number = f"{c.name} if isinstance({c.name}, int) else float({c.name})"
-        body += _assigned(f"self.{c.name}", number)
+    for c in layer.consts:
+        body += bracketed(f"self.{c.name} = _number(", [c.name, f'"{c.name}"'], ")", 8)
     for p in layer.params:
         size = "1" if p.dim is None else size_name(p.dim)
         empty = f"torch.empty({size}, device=device, dtype=dtype)"
@@ -74,11 +73,6 @@ def literal(const: Const | Param) -> str:
     return f"{sign}{digits}{mark}{int(exponent) if mark else ''}"
 
 
-def _assigned(target: str, text: str) -> list[str]:
-    flat = f"        {target} = {text}"
-    return [flat] if len(flat) <= MARGIN else [f"        {target} = (", f"            {text}", "        )"]
-
-
 def formula_method(spec: Spec, layer: Layer) -> list[str]:
     """Return the body of ``formula()``: a text that declares what the request did, with its own numbers."""
     roles = [("inputs", spec.inputs), ("outputs", spec.outputs)]
@@ -90,7 +84,25 @@ def formula_method(spec: Spec, layer: Layer) -> list[str]:
     for const, made in zip(spec.consts, layer.consts, strict=True):
         lines.append(f"const {const.name} = {{self.{made.name}}}")
     lines += [f"grad {x} = {slope}" for x, slope in spec.grads]
-    return returned(*lines, *spec.formula.split("; "))
+    return [*_only_finite(layer), *returned(*lines, *spec.formula.split("; "))]
+
+
+def _only_finite(layer: Layer) -> list[str]:
+    """Return the statements that refuse numbers which a formula cannot say."""
+    listed = numbers(layer)
+    if not listed:
+        return []
+    return [
+        *(line[8:] for line in tuple_lines(listed, 8, "numbers = ")),
+        "if not all(map(math.isfinite, numbers)):",
+        '    raise ValueError("a formula has finite numbers, and here is an inf or nan")',
+    ]
+
+
+def numbers(layer: Layer) -> list[str]:
+    """Return what the numbers in the text of ``formula()`` are, as expressions of the module."""
+    learned = [f"self.{p.name}.item()" for p in layer.params if p.dim is None]
+    return learned + [f"self.{c.name}" for c in layer.consts]
 
 
 def repr_body(layer: Layer, formula: str) -> list[str]:

@@ -24,6 +24,8 @@ from fngen.naming import IDENTIFIER
 _DECLARATION = re.compile(r"(param|const|grad|inputs?|outputs?|name) +(?=[^\W\d])(.+)", re.DOTALL)
 _PARAMETER = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\[\s*(\S+?)\s*\]\s*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_LARGEST = 1023
+"""The bits of an int that surely is a float."""
 CHANNELS, LAST = 1, -1
 """The dimensions of ``w[C]`` and ``w[-1]``."""
 _ALONG = {"C": CHANNELS, "-1": LAST}
@@ -167,6 +169,8 @@ def _name(text: str, kind: str) -> str:
 
 def _number(x: object, label: str) -> str:
     """Return a number as it was typed."""
+    if isinstance(x, int) and x.bit_length() > _LARGEST:
+        raise OptionError(f"the value of {label!r} is larger than any float", option=label)
     if isinstance(x, Real | Decimal) and not isinstance(x, bool):
         text = str(x) if isinstance(x, int) else repr(float(x))
     else:

@@ -9,6 +9,7 @@ from itertools import islice
 
 from fngen import economy
 from fngen.buffers import ALIASES, CHEAP, distinct, reuse
+from fngen.contraction import contracted
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.functions import TABLE
 from fngen.fuse import fuse
@@ -47,6 +48,7 @@ class Eager:
         parts: The statements of the gradients, or those of each joint's part.
         keeps: The names of what it keeps, the leaves first.
         wanted: For each of them the inputs whose gradients need it, as a bit mask.
+        shapes: The parameters of which it keeps the shape, and the name of each.
         bare: Whether torch differentiates the statements otherwise than the layer: they stop no
             gradient, and call functions as torch has them, with a derivative or without.
     """
@@ -56,6 +58,7 @@ class Eager:
     parts: tuple[Rows, ...]
     keeps: tuple[str, ...]
     wanted: tuple[int, ...]
+    shapes: Mapping[str, str]
     bare: bool = False
 
     @property
@@ -99,7 +102,9 @@ def build(formula: Formula, printer: Printer) -> Eager:
     users = _users(formula, keeps, rows, common, parts)
     graphs = postorder(slope for row in rows for slope in row)
     bare = cut or any(n.op in TABLE and not TABLE[n.op].native for n in graphs)
-    return Eager(forward, common, parts, keeps, tuple(users.values()), bare)
+    read = names(v for part in parts for v in part.values)
+    shapes = {x: param.shape for x, param in formula.learned.items() if param.shape in read}
+    return Eager(forward, common, parts, keeps, tuple(users.values()), shapes, bare)
 
 
 def _users(
@@ -208,11 +213,14 @@ class _Backward:
 
         def make(spared: Collection[Value]) -> tuple[Body, dict[Value, Value], set[str]]:
             images, used = reuse(values, masks, spared=spared), set(self.taken)
+            found, params = [images[v] for v in values], [t.param for t in made]
+            found = contracted(found, params, self.formula.learned, extents, bits)
+            images |= zip(values, found, strict=True)
             # What is read once lives longer with a name than without.
-            uses = Counter(a for n in postorder(images[v] for v in values) for a in n.args)
+            uses = Counter(a for n in postorder(found) for a in n.args)
             places = [(images[n], text) for n, text in self.named.items() if n in images and n.args]
             wanted = {n: text for n, text in places if uses[n] > 1}
-            final = [replace(t, value=images[v]) for v, t in zip(values, made, strict=True)]
+            final = [replace(t, value=v) for v, t in zip(found, made, strict=True)]
             body = lower(final, self.printer, used, wanted, self.formula.indent, cheap=CHEAP, recycle=True)
             return body, images, used
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fngen import aligned
 from fngen.declared import CHANNELS
-from fngen.layout import bracketed, tuple_lines
+from fngen.layout import bracketed, if_lines, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer, Node
 from fngen.several import Several
@@ -104,7 +104,10 @@ def _only_numbers(layer: Layer) -> list[str]:
     # One at a time, for many would not fit in a line.
     lines = []
     for x in consts:
-        lines += [f"if not isinstance({x}, int | float):", f'    raise TypeError("{x} takes a number")']
+        lines += [
+            *if_lines([f"isinstance({x}, bool)", f"not isinstance({x}, int | float)"], "or", 4),
+            f'    raise TypeError("{x} takes a number")',
+        ]
     return lines
 
 

@@ -129,6 +129,7 @@ def _formula(
         named=plan.named,
         always=dict.fromkeys(always, every),
         taken=frozenset(taken),
+        learned=plan.learned,
         lean=lean,
     )
 
@@ -150,14 +151,16 @@ def _gradients(plan: Plan, slopes: Sequence[Value]) -> list[Target]:
         products = wirtinger.gradients(slopes, cotangent, real=plan.real)
     targets = []
     products += [ZERO] * (len(plan.scalars) - len(products))  # The constants come last.
-    for gradient, graph, scalar in zip(plan.names.gradients, products, plan.scalars, strict=True):
+    labels = zip(plan.names.inputs, plan.names.gradients, products, plan.scalars, strict=True)
+    for x, gradient, graph, scalar in labels:
         statement = f"{gradient} = " if many else "return "
         if is_number(graph, 0):
             # Of the cotangent, not a tensor by itself: a second derivative is asked of it.
             graph = value("mul", ZERO, cotangent)
         if not scalar:
             room = MARGIN - (12 if many else 8) - len(statement)
-            targets.append(Target(graph, room, gradient if many else ""))
+            param = x if x in plan.learned else ""
+            targets.append(Target(graph, room, gradient if many else "", param))
     return targets
 
 

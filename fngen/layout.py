@@ -58,7 +58,7 @@ def if_lines(conditions: Sequence[str], word: str, indent: int) -> list[str]:
     flat = f"if {f' {word} '.join(conditions)}:"
     if indent + len(flat) <= MARGIN:
         return [flat]
-    if len(conditions) == 2 and conditions[1].endswith(")"):
+    if len(conditions) == 2 and conditions[1].endswith(")") and not conditions[1].endswith("()"):
         head, last = f" {word} ".join(conditions).removesuffix(")").rsplit("(", 1)
         return [f"if {head}(", f"    {last}", "):"]
     return ["if (", *(f"    {f'{word} ' * bool(i)}{c}" for i, c in enumerate(conditions)), "):"]

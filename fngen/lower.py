@@ -1,38 +1,34 @@
 """Graph to statements: shared parts named, each statement within the line.
 
-The generator never wraps a line, so it needs no formatter: a subterm gets a name before a
+The generator hardly ever wraps a line, so it needs no formatter: a subterm gets a name before a
 statement passes the margin, which also reads better.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain, count
-from typing import Any
 
-from fngen.ir import CONDITIONS, Let, Value, name, postorder, substitute_all, tree_size, value
+from fngen.ir import CONDITIONS, Let, Value, postorder
 from fngen.lifetimes import Lifetimes
 from fngen.naming import free_name
-from fngen.numeric import apply_or_none
-from fngen.printing.infix import Printer, Text, float_text
+from fngen.printing.infix import Printer, Text
 
 MARGIN = 88
 STEMS = ("u", "v", "w", "s", "p", "q", "h", "z")
 _LONGEST_NAME = 20
-_LONGEST_MEANING = 40
 _POWERS: dict[object, str] = {2: "squared", 3: "cubed"}
 
 
 @dataclass(frozen=True)
 class Target:
-    """A value that a statement needs, the columns that it leaves for it, and what it assigns to."""
+    """A value that a statement needs, its room there, what that assigns to; of a gradient the parameter."""
 
     value: Value
     room: int
     name: str = ""
+    param: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,51 +43,6 @@ class Body:
     def lines(self, lets: Sequence[Let]) -> list[str]:
         """Return one assignment a line."""
         return [f"{let.name} = {self.printed[let.value]}" for let in lets]
-
-
-@dataclass(frozen=True)
-class Constant:
-    """A module-level constant: its name, its value rounded once, and what it is."""
-
-    name: str
-    literal: str
-    meaning: str
-
-
-def hoist_constants(
-    roots: Sequence[Value], taken: set[str], spell: Callable[[Value], str]
-) -> tuple[list[Value], list[Constant]]:
-    """Replace irrational constants by names; return the new roots and the constants.
-
-    Folding at generation time rounds once, where ``math.sqrt(2 / math.pi)`` rounds twice.
-    """
-    order = postorder(roots)
-    numbers: dict[Value, Any] = {}
-    images: dict[Value, Value] = {}
-    for node in order:
-        if node.op in ("name", "nan") or not all(a in numbers for a in node.args):
-            continue
-        number = apply_or_none(node, [numbers[a] for a in node.args])
-        if number is None:
-            images[node] = value("nan")
-        else:
-            numbers[node] = number
-    irrational = {n for n in numbers if n.args and not isinstance(numbers[n], Fraction | bool)}
-    used = {a for n in order if n not in irrational for a in n.args} | set(roots)
-    constants = []
-    for node in (n for n in order if n in irrational and n in used):
-        meaning = spell(node) if tree_size(node) <= _LONGEST_MEANING else ""
-        label = free_name(_constant_name(meaning), taken)
-        taken.add(label)
-        constants.append(Constant(label, float_text(numbers[node]), meaning))
-        images[node] = name(label)
-    return substitute_all(roots, images), constants
-
-
-def _constant_name(meaning: str) -> str:
-    meaning = meaning.replace("-", "minus ", 1) if meaning.startswith("-") else meaning
-    slug = re.sub(r"\W+", "_", meaning).strip("_").upper()
-    return f"_{slug}" if 0 < len(slug) <= 24 else "_C"
 
 
 def lower(
@@ -267,4 +218,4 @@ class _Lowering:
         if len(node.args) > 1:
             return ""
         sign = "neg_" if first is not node.args[0] else ""
-        return f"{node.op.removesuffix('_')}_{sign}{plain}"
+        return f"{node.op.removesuffix('_').rpartition('.')[2]}_{sign}{plain}"

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fngen.alignment import Alignment
+from fngen.constants import Constant
 from fngen.declared import Const, Param
 from fngen.eager import Eager
-from fngen.lower import Body, Constant
+from fngen.lower import Body
 
 if TYPE_CHECKING:
     from fngen.several import Several

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fngen import differentiate, joints, layer, prefix, problem, wirtinger
 from fngen.derivatives import Derivatives
 from fngen.problem import Problem
 from fngen.render import render
 from fngen.source import Source
 from fngen.spec import Spec
+from fngen.stabilise import stage
 from fngen.view import view
 
 
@@ -20,12 +23,22 @@ def generate(spec: Spec) -> Source:
 def _generate(spec: Spec) -> Source:
     parsed = problem.read(spec)
     name = spec.name or parsed.name
-    core = prefix.split(parsed)
-    found = derive(core.problem)
-    partials = found.slopes if core.problem is parsed else derive(parsed).slopes
+    stable = stage.recognised(parsed) if spec.stabilise else parsed
+    core = prefix.split(stable)
+    found = derivatives(core.problem, spec)
+    partials = found.slopes if core.problem is stable else derivatives(stable, spec).slopes
+    if spec.stabilise:
+        best, found = stage.finished(core.problem, found)
+        core = replace(core, problem=best)
     built = layer.build(core, parsed.inputs, found, name, lean=spec.lean)
     shown = view(spec, parsed, partials, built)
     return Source(name, render(shown), spec, tuple(shown.equations))
+
+
+def derivatives(parsed: Problem, spec: Spec) -> Derivatives:
+    """Return the derivatives of a formula as they are computed."""
+    found = derive(parsed)
+    return stage.recognised_again(found) if spec.stabilise and not parsed.complex else found
 
 
 def derive(parsed: Problem) -> Derivatives:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fngen.constants import Constant, hoist_constants
+from fngen.contraction import Learned
 from fngen.derivatives import Joint
 from fngen.extents import Extents
 from fngen.ir import Value, name, names, postorder, substitute_all
-from fngen.lower import Constant, hoist_constants
 from fngen.node import Names
 from fngen.printing.formula import FormulaPrinter
 
@@ -45,6 +46,8 @@ class Plan:
     wide: Value | None = None
     """The value, its last reductions as the gradients have them."""
     extents: Extents = field(default_factory=lambda: Extents(()))
+    learned: Mapping[str, Learned] = field(default_factory=dict)
+    """Its learnable parameters."""
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -103,6 +106,7 @@ def identifiers(plan: Plan) -> list[str]:
         *(plan.function, plan.cls, labels.output, labels.cotangent),
         *(*plan.cotangents, *(joint.cotangent for joint in plan.joints)),
         *(*labels.inputs, *labels.tangents, *labels.gradients, *plan.named.values()),
+        *(param.shape for param in plan.learned.values()),
     ]
 
 

@@ -10,6 +10,8 @@ from fngen import wirtinger
 from fngen.algebra import ZERO
 from fngen.backends.torch import legalise
 from fngen.buffers import VIEWS
+from fngen.contraction import Learned
+from fngen.declared import CHANNELS
 from fngen.derivatives import COTANGENT, Derivatives, Joint, cotangent_at, cotangent_of
 from fngen.dimensions import dropped, inserted, squeezed
 from fngen.economy import complements
@@ -21,7 +23,7 @@ from fngen.kernels import slopes_as_one
 from fngen.language.rules import derivative
 from fngen.naming import OF_MODULE, OF_TUPLE, class_name, free_name, python_name
 from fngen.node import Names
-from fngen.plan import Plan
+from fngen.plan import Plan, identifiers
 from fngen.problem import Problem
 from fngen.softmax import with_softmax
 from fngen.spans import Span
@@ -30,7 +32,16 @@ from fngen.variance import from_deviations
 _LONGEST = 20
 """Characters of a name in that of its gradient."""
 
-_OF_FILE = ("_as_tensors", "_others", "_per_channel", "_plus", "_spread")
+_OF_FILE = (
+    "_as_tensors",
+    "_number",
+    "_others",
+    "_per_channel",
+    "_plus",
+    "_spread",
+    "_sum_of_products",
+    "_sum_to",
+)
 """Functions that an emitted file may define."""
 
 
@@ -60,7 +71,6 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     root = dropped(root, problem.dropped, numbers)
     root, wide = _owned(root), wide and _owned(wide)
     scalars = (False,) * len(problem.inputs) + (True,) * len(numbers)
-    saved = () if problem.complex else budget(with_softmax(problem.value), _extents(problem, problem.inputs))
     plan = Plan(function, cls, labels, scalars, root, slopes, quick, named)
     return replace(
         plan,
@@ -68,7 +78,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
         outputs=outputs,
         cotangents=cotangents,
         declared=bool(problem.grads),
-        budget=saved,
+        budget=_budget(problem),
         reduction=problem.reduction,
         complex=problem.complex,
         real=wirtinger.is_real(problem.value),
@@ -78,7 +88,27 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
         joints=joints,
         wide=wide,
         extents=_extents(problem, inputs[: len(problem.inputs)]),
+        learned=_learned(problem, aliases, {*identifiers(plan), *cotangents, *(j.cotangent for j in joints)}),
     )
+
+
+def _budget(problem: Problem) -> tuple[int, ...]:
+    """Return what autograd of the plain formula would save."""
+    if problem.complex:
+        return ()
+    return budget(with_softmax(problem.value), _extents(problem, problem.inputs))
+
+
+def _learned(problem: Problem, aliases: dict[str, str], taken: set[str]) -> dict[str, Learned]:
+    """Return the parameters, with a name for the shape of each."""
+    found, taken = dict[str, Learned](), {*taken, *aliases.values()}
+    for param in problem.params:
+        if param.name in problem.inputs and not problem.complex:
+            x = aliases[param.name]
+            label = free_name(f"{x[:_LONGEST]}_shape", taken)
+            taken.add(label)
+            found[x] = Learned(label, param.dim == CHANNELS)
+    return found
 
 
 def _with_names(

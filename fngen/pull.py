@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from fngen.contraction import Learned
 from fngen.extents import Extents
 from fngen.ir import Value
 from fngen.lower import Target
@@ -54,6 +55,7 @@ class Formula:
         named: The user's names.
         always: Of leaves that are read beside the derivatives, the inputs for whose gradients, as a bit mask.
         taken: Identifiers in use.
+        learned: The learnable parameters among its inputs.
         lean: Whether to keep the leaves only.
         indent: The column at which the statements of its gradients start.
     """
@@ -68,6 +70,7 @@ class Formula:
     named: Mapping[Value, str]
     always: Mapping[str, int]
     taken: frozenset[str]
+    learned: Mapping[str, Learned]
     lean: bool
     indent: int = 12
 

@@ -41,9 +41,10 @@ def check_dimensions(reading: Reading, roots: Sequence[Value], known: Mapping[st
         gone = sorted(set(over(node).dims or ()) - span)
         if gone or not span:
             what = f"dimension {gone[0]}" if gone else "no dimension"
-            hint = (
-                "Inside a formula what was reduced keeps its dimension, with one element; a number has none."
-            )
+            inner = [over(n).dims for n in postorder(node.args) if n.op in REDUCTIONS]
+            hint = "A number has no dimension, and a parameter one or none."
+            if any(dims is None or set(gone) & set(dims) for dims in inner):
+                hint = "It is reduced inside already, and has one element there: leave one of the two out."
             raise reading.error(f"what is reduced here has {'no ' * bool(gone)}{what} to reduce", node, hint)
 
 

@@ -6,13 +6,14 @@ from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from fngen.margin import fitted
 from fngen.shipped import templates
 from fngen.view import ModuleView
 
 
 def render(view: ModuleView) -> str:
     """Return the text of the emitted file."""
-    return _environment().get_template(view.template).render(m=view)
+    return fitted(_environment().get_template(view.template).render(m=view))
 
 
 @cache

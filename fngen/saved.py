@@ -82,6 +82,7 @@ def keep(node: Node | Several, eager: Eager) -> list[str]:
     if any(mask != always for mask in eager.wanted):
         lines.append(f"{' ' * 8}wanted = ctx.needs_input_grad")
     lines += [f"{' ' * 8}{line}" for line in keep_numbers(numbers_of(node))]
+    lines += tuple_lines([f"{x}.shape" for x in eager.shapes], 8, "ctx.shapes = ") if eager.shapes else []
     pairs = zip(eager.keeps, eager.wanted, strict=True)
     saved = [_if_wanted(stored(node, x), mask, always) for x, mask in pairs]
     return lines + (bracketed("ctx.save_for_backward(", saved, ")", 8) if saved else [])
@@ -100,7 +101,8 @@ def read(node: Node | Several, eager: Eager, besides: Collection[str] = ()) -> l
     used = {*(x for body in eager.gradients for x in used_names(body)), *besides}
     wanted = [x if x in used else "_" for x in eager.keeps]
     unpack = tuple_lines(wanted, 8, tail=" = ctx.saved_tensors") if set(wanted) - {"_"} else []
-    return unpack + read_numbers(node, used, 8)
+    shapes = tuple_lines(list(eager.shapes.values()), 8, tail=" = ctx.shapes") if eager.shapes else []
+    return unpack + read_numbers(node, used, 8) + shapes
 
 
 def jvp_unpack(node: Node | Several) -> list[str]:

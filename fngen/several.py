@@ -152,9 +152,12 @@ def _with(row: Sequence[Target], shared: Common) -> list[Target]:
 def _targets(plan: Plan, part: Part, slopes: Sequence[Value]) -> list[Target]:
     """Return the products of a joint's cotangent with its derivatives."""
     targets = []
+    pairs = zip(plan.names.inputs, plan.names.gradients, strict=True)
+    params = {gradient: x for x, gradient in pairs if x in plan.learned}
     for goal, slope in zip(part.goals, slopes, strict=True):
         graph = slope if plan.own_tangents else product(name(part.cotangent), slope)
-        targets.append(Target(graph, goal.room(_INDENT), "" if goal.again else goal.name))
+        result, param = "" if goal.again else goal.name, params.get(goal.name, "")
+        targets.append(Target(graph, goal.room(_INDENT), result, param))
     return targets
 
 
@@ -206,6 +209,7 @@ def _formula(
         named=plan.named,
         always=always,
         taken=frozenset(taken),
+        learned=plan.learned,
         lean=lean,
         indent=_INDENT,
     )

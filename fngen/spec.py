@@ -34,6 +34,7 @@ class Spec:
         consts: The numbers that module and function can override.
         grads: The inputs whose gradient is declared, and its formula.
         outputs: The assigned names that come back, or None for those that are not used.
+        stabilise: Whether the formula may be computed in another form than it is written in.
         transcripts: What was typed in place of plain text, for errors to mark. No part of the request.
     """
 
@@ -47,6 +48,7 @@ class Spec:
     consts: tuple[Const, ...] = ()
     grads: tuple[tuple[str, str], ...] = ()
     outputs: tuple[str, ...] | None = None
+    stabilise: bool = False
     transcripts: tuple[Transcript, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
@@ -64,6 +66,7 @@ class Spec:
         grads: Declarations = (),
         outputs: Iterable[str] | None = None,
         latex: bool = False,
+        stabilise: bool = False,
     ) -> Spec:
         """Return the checked request; what it says overrides what the formula's text declares.
 
@@ -88,6 +91,7 @@ class Spec:
             _both(declared.consts(inside.get("consts", ())), declared.consts(consts)),
             tuple((label, slope.text) for label, slope in slopes.items()),
             None if outputs is None else _names(outputs, "output"),
+            bool(stabilise),
             tuple(t for t in (written, *slopes.values()) if t.text != t.typed),
         )
         spec._check_roles()

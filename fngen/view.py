@@ -6,20 +6,24 @@ from dataclasses import dataclass
 
 from fngen import docs, recipe
 from fngen.backends.torch import TEMPLATE
-from fngen.constructor import Constructor, const_argument, constructor, repr_body, sizes
+from fngen.constants import Constant
+from fngen.constructor import Constructor, const_argument, constructor, numbers, repr_body, sizes
 from fngen.declared import CHANNELS
 from fngen.entry import entry, helper_entry
 from fngen.example import example
 from fngen.functions import TABLE
 from fngen.ir import Value
 from fngen.layout import bracketed, typed
-from fngen.lower import MARGIN, Constant
+from fngen.lower import MARGIN
 from fngen.node import Layer, Node
 from fngen.node_view import NodeView, node_view
 from fngen.problem import Problem
 from fngen.several import Several
 from fngen.several_view import SeveralView, several_view
 from fngen.spec import Spec
+
+_DEFINED = ("_others", "_spread", "_sum_of_products", "_sum_to")
+"""Functions that a file defines if its statements call them."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,8 +45,8 @@ class ModuleView:
     main_doc: list[str]
     function_head: list[str]
     channels: bool
-    others: bool
-    spreads: bool
+    consts: bool
+    calls: frozenset[str]
     takes_numbers: str
     cls: str
     module_summary: str
@@ -77,7 +81,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         command=recipe.command(spec),
         summary=docs.summary(problem, main.function, formula),
         equations=docs.equations(problem, partials),
-        uses_math="math." in texts,
+        uses_math="math." in texts or bool(numbers(layer)),
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,
         function=main.function,
@@ -91,8 +95,8 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
             f") -> {result}:",
             0,
         ),
-        others="_others(" in texts,
-        spreads="_spread(" in texts,
+        consts=bool(layer.consts),
+        calls=frozenset(x for x in _DEFINED if f"{x}(" in texts),
         channels=any(p.dim == CHANNELS for p in layer.params),
         takes_numbers=("complex" if problem.complex else "float") if len(parameters) > 1 else "",
         cls=cls,

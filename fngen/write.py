@@ -70,9 +70,9 @@ def _check_foreign(target: Path) -> None:
         raise FileError(f"{target} exists and was not written by fngen", hint, path=str(target))
 
 
-def write_if_changed(target: Path, text: str) -> None:
+def write_if_changed(target: Path, content: str | bytes) -> None:
     """Replace a file in one step; one that already has this content keeps its mtime."""
-    content = text.encode("utf-8")
+    content = content.encode("utf-8") if isinstance(content, str) else content
     target = Path(os.path.realpath(target))  # A link stays a link.
     if target.exists() and target.read_bytes() == content:
         return

@@ -11,6 +11,7 @@ r"""Layer ``cosine_similarity`` with analytic derivatives.
         \mathrm{eps})}
 """
 
+import math
 from typing import Any
 
 import torch
@@ -144,7 +145,7 @@ def cosine_similarity(x: Tensor, y: Tensor, eps: float = 1e-8) -> Tensor:
     args: tuple[Tensor, ...] = (x, y)
     if has_torch_function(args):
         return handle_torch_function(cosine_similarity, args, x, y, eps)
-    if not isinstance(eps, int | float):
+    if isinstance(eps, bool) or not isinstance(eps, int | float):
         raise TypeError("eps takes a number")
     plain, graph = True, False
     for arg in args:
@@ -171,6 +172,14 @@ def cosine_similarity(x: Tensor, y: Tensor, eps: float = 1e-8) -> Tensor:
     if not plain or torch._C._is_any_autocast_enabled():
         return _CosineSimilarityReverse.apply(*given)
     return _CosineSimilarityEager.apply(*given)
+
+
+def _number(x: Any, name: str) -> float:
+    """Return a constant as Python's number: an int stays one, for sums of ints."""
+    if isinstance(x, bool | str | Tensor):
+        raise TypeError(f"{name} takes a number")
+    number = float(x)  # An int that is too large for it is for torch, too.
+    return x if isinstance(x, int) else number
 
 
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
@@ -206,13 +215,16 @@ class CosineSimilarity(nn.Module):
 
     def __init__(self, eps: float = 1e-8) -> None:
         super().__init__()
-        self.eps = eps if isinstance(eps, int) else float(eps)
+        self.eps = _number(eps, "eps")
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return cosine_similarity(x, y, self.eps)
 
     def formula(self) -> str:
         """Return the formula with the numbers that were learned and given."""
+        numbers = (self.eps,)
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("a formula has finite numbers, and here is an inf or nan")
         return (
             f"const eps = {self.eps}; "
             "sum(x*y, dim=-1)/max(norm(x, dim=-1)*norm(y, dim=-1), eps)"

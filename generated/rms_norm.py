@@ -13,6 +13,7 @@ r"""``x/sqrt(mean(x**2, dim=-1) + eps)*weight`` with analytic derivatives.
         \left(x^2\right) + \mathrm{eps}}}
 """
 
+import math
 from typing import Any
 
 import torch
@@ -86,6 +87,7 @@ class _RmsNormEager(torch.autograd.Function):
         v = x / u
         wanted = ctx.needs_input_grad
         ctx.numbers = (eps,)
+        ctx.shapes = (weight.shape,)
         ctx.save_for_backward(
             x, weight if wanted[0] else None, u if wanted[0] else None, v
         )
@@ -96,13 +98,14 @@ class _RmsNormEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _RmsNormReverse.backward(ctx, grad_y)
         _, weight, u, v = ctx.saved_tensors
+        (weight_shape,) = ctx.shapes
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
             grad_x = grad_y * weight
             w = grad_x.sub_(v * torch.mean(grad_x * v, dim=-1, keepdim=True))
             grad_x = w.div_(u)
         if ctx.needs_input_grad[1]:
-            grad_weight = grad_y * v
+            grad_weight = _sum_of_products(grad_y, v, weight_shape)
         return grad_x, grad_weight, None
 
 
@@ -123,7 +126,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     args: tuple[Tensor, ...] = (x, weight)
     if has_torch_function(args):
         return handle_torch_function(rms_norm, args, x, weight, eps)
-    if not isinstance(eps, int | float):
+    if isinstance(eps, bool) or not isinstance(eps, int | float):
         raise TypeError("eps takes a number")
     plain, graph = True, False
     for arg in args:
@@ -150,6 +153,36 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     if not plain or torch._C._is_any_autocast_enabled():
         return _RmsNormReverse.apply(*given)
     return _RmsNormEager.apply(*given)
+
+
+def _number(x: Any, name: str) -> float:
+    """Return a constant as Python's number: an int stays one, for sums of ints."""
+    if isinstance(x, bool | str | Tensor):
+        raise TypeError(f"{name} takes a number")
+    number = float(x)  # An int that is too large for it is for torch, too.
+    return x if isinstance(x, int) else number
+
+
+def _sum_of_products(
+    a: Tensor, b: Tensor, shape: torch.Size, own: bool = False
+) -> Tensor:
+    """Return ``a*b`` summed to ``shape``; what is small as it is, for torch to sum.
+
+    In slices: no product is as large as ``a``, and no sum has many terms. Otherwise
+    ``a`` may hold the product, if nothing else holds it.
+    """
+    least = 2**18 if a.is_cpu else 2**24
+    if a.numel() < least or a.element_size() < 4:  # Of halves it would be slower.
+        return a.mul_(b) if own else a * b
+    sizes = (1,) * (a.dim() - len(shape)) + shape
+    dims = [d for d, size in enumerate(sizes) if size < a.shape[d]]
+    slices = min(16, 4 * a.numel() // least) if dims else 1
+    dim = max(dims, key=lambda d: min(a.shape[d], slices), default=0)
+    step = -(-a.shape[dim] // slices)
+    part = torch.zeros_like(a.narrow(dim, 0, step), dtype=torch.result_type(a, b))
+    for x, y in zip(a.split(step, dim), b.expand_as(a).split(step, dim), strict=True):
+        part.narrow(dim, 0, x.shape[dim]).addcmul_(x, y)
+    return part.sum_to_size(part.shape[:1] + sizes[1:]).sum_to_size(sizes)
 
 
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
@@ -191,7 +224,7 @@ class RmsNorm(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.eps = eps if isinstance(eps, int) else float(eps)
+        self.eps = _number(eps, "eps")
         self.weight = nn.Parameter(
             torch.empty(num_features, device=device, dtype=dtype)
         )
@@ -206,6 +239,9 @@ class RmsNorm(nn.Module):
 
     def formula(self) -> str:
         """Return the formula with the numbers that were learned and given."""
+        numbers = (self.eps,)
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("a formula has finite numbers, and here is an inf or nan")
         return (
             "param weight[-1] = 1.0; "
             f"const eps = {self.eps}; "

@@ -313,6 +313,15 @@ def _entr(x: arb) -> arb:
     return arb(0) if x == 0 else -x * x.log()
 
 
+def _logistic_pdf(x: arb) -> arb:
+    return x.exp() / (1 + x.exp()) ** 2
+
+
+def _bose(x: arb) -> arb:
+    # Its pole has two sides, and no value.
+    return _inside(x != 0, lambda: 1 / (x.exp() - 1))
+
+
 ORACLES: dict[str, Definition] = {
     "abs": abs,
     "sign": _sign,
@@ -424,5 +433,15 @@ ORACLES: dict[str, Definition] = {
     "hardtanh": lambda x, low=-1, high=1: _clamp(x, low, high),
     "hardsigmoid": _hard_sigmoid,
     "hardswish": lambda x: x * _hard_sigmoid(x),
+    "logistic": _sigmoid,
+    "logistic_pdf": _logistic_pdf,
+    "full_logistic": _sigmoid,
+    "full_logistic_pdf": _logistic_pdf,
+    "log1pexp": _softplus,
+    "log1mexp": lambda x: _inside(x < 0, lambda: (1 - x.exp()).log()),
+    "logcosh": lambda x: ((x.exp() + (-x).exp()) / 2).log(),
+    "bose": _bose,
+    "log_half_erfc": lambda x: (x.erfc() / 2).log(),
+    "exp_square": lambda x, c: (c * x * x).exp(),
 }
 """The definition of each function, as a function of balls; NaN where it is not real."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import strategies as st
 
 from fngen.functions import REAL as TABLE
+from fngen.stabilise.rows import FORMS, NAMES
 
 VARIABLES = ("x", "y", "z", "beta", "lambda", "x_1")
 UNARY = sorted(n for n, row in TABLE.items() if len(row.parameters) == 1 and not row.integers)
@@ -77,6 +80,28 @@ def formulas(
     return st.tuples(variables, st.sampled_from([" + ", "*", " - "]), tree).map(
         lambda t: f"{t[0]}{t[1]}({t[2]})"
     )
+
+
+def _filled(pattern: str, parts: list[str], factor: str) -> str:
+    """Return a pattern with parts of formulas for its letters, and a number for its capitals."""
+    letters = list(dict.fromkeys(re.findall(r"\b[a-zA-Z]\b", pattern)))
+    images = {x: factor if x.isupper() else f"({parts[i]})" for i, x in enumerate(letters)}
+    return re.sub(r"\b[a-zA-Z]\b", lambda found: images[found.group()], pattern)
+
+
+def recognisable(leaves: int = 4) -> st.SearchStrategy[str]:
+    """Formulas of x and y that hold what the rules of numerics look for, inside of each other."""
+    parts = ("x", "y", "2*x", "x*y", "x - y", "-x", "x/2", "3", "0.5", "y**2", "1/y", "exp(x)", "abs(x)**1.5")
+    patterns = st.sampled_from([rule.pattern for rule in (*NAMES, *FORMS)])
+    factors = st.sampled_from(["2", "3", "0.5", "7", "1"])
+
+    def around(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        filled = st.builds(_filled, patterns, st.lists(inner, min_size=3, max_size=3), factors)
+        infix = st.tuples(inner, st.sampled_from([" + ", " - ", "*", "/"]), inner).map("".join)
+        scaled = st.tuples(st.sampled_from(["-", "2*", "3*", "exp", "log", "sqrt", "tanh"]), inner)
+        return filled | infix.map(lambda t: f"({t})") | scaled.map(lambda t: f"{t[0]}({t[1]})")
+
+    return st.recursive(st.sampled_from(parts), around, max_leaves=leaves).filter(lambda t: len(t) > 6)
 
 
 def programs() -> st.SearchStrategy[str]:

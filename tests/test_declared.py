@@ -326,7 +326,7 @@ def test_a_missing_formula_file(tmp_path: Path) -> None:
 # What verification finds in a file that somebody has changed.
 
 PLANTED = [
-    ("self.k = k if isinstance(k, int) else float(k)", "self.k = 2", "constants"),
+    ('self.k = _number(k, "k")', "self.k = 2", "constants"),
     (".k, self.p)", ".p, self.k)", "constants"),
     ("    args: tuple", "    p = 0.5\n    args: tuple", "constants"),
     ("constant_(self.w, 1.5)", "constant_(self.w, 2.0)", "parameters"),
@@ -391,13 +391,45 @@ def test_a_product_of_constants_is_no_derivative_of_a_sigmoid() -> None:
     assert made("x*k*(1 - k) + tanh(x)*(1 - k**2)", consts={"k": 0.75})
 
 
-@pytest.mark.parametrize("wrong", [1j, "2", torch.tensor(2.0, requires_grad=True)])
+@pytest.mark.parametrize("wrong", [1j, "2", True, None, torch.tensor(2.0, requires_grad=True)])
 @pytest.mark.parametrize("formula", ["x*k*k", "x*y*k"])
 def test_what_is_no_number_is_no_constant(formula: str, wrong: Any) -> None:
     """A tensor would lose its gradient, a complex number would make the result complex."""
-    function = fngen.compile(formula, name="f", consts={"k": 2}).f
+    module = fngen.compile(formula, name="f", consts={"k": 2})
     with pytest.raises(TypeError, match="k takes a number"):
-        function(*[torch.ones(3)] * len({"x", "y"} & set(formula)), k=wrong)
+        module.f(*[torch.ones(3)] * len({"x", "y"} & set(formula)), k=wrong)
+    with pytest.raises(TypeError, match=r"k takes a number|complex|NoneType"):
+        module.F(wrong)
+
+
+@pytest.mark.parametrize("large", [10**400, -(10**400), 10**5000], ids=["positive", "negative", "long"])
+def test_an_int_beyond_floats_is_no_constant(large: int) -> None:
+    module = fngen.compile("k*x", name="made", consts={"k": 2})
+    with pytest.raises(OverflowError):
+        module.Made(large)
+    with pytest.raises(FngenError, match="larger than any float"):
+        fngen.generate("k*x", consts={"k": large})
+
+
+def test_an_int_stays_one() -> None:
+    module = fngen.compile("k*x", name="made", consts={"k": 2})
+    assert module.Made(3)(torch.ones(2, dtype=torch.int64)).dtype == torch.int64
+    assert [repr(module.Made(k).k) for k in (3, 3.0, torch.ones(1).numpy()[0])] == ["3", "3.0", "1.0"]
+
+
+@pytest.mark.parametrize("number", [torch.inf, -torch.inf, torch.nan])
+def test_no_formula_says_inf_or_nan(number: float) -> None:
+    """A bound may be infinite; only the text of the formula cannot say so."""
+    module = fngen.compile("a*clamp(x, -1, k)", name="made", consts={"k": 2}, params={"a": 1})
+    layer, x = module.Made(number), torch.tensor([-2.0, 0.5, 3.0])
+    torch.testing.assert_close(layer(x).detach(), torch.clamp(x, -1, number), equal_nan=True)
+    with pytest.raises(ValueError, match="inf or nan"):
+        layer.formula()
+    learned = module.Made()
+    with torch.no_grad():
+        learned.a.fill_(number)
+    with pytest.raises(ValueError, match="inf or nan"):
+        learned.formula()
 
 
 # Constants at which Python's math has no value.

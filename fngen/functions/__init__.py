@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fngen.functions import activations, complex, elementary, special
+from fngen.functions import activations, complex, elementary, special, stable
 from fngen.functions.row import Function
 
 __all__ = ["NAMES", "PUBLIC", "REAL", "TABLE", "Function"]
 
-ROWS = elementary.ROWS + special.ROWS + activations.ROWS
+ROWS = elementary.ROWS + special.ROWS + activations.ROWS + stable.ROWS
 PUBLIC = ROWS + complex.ROWS
 """What formulas may call."""
 

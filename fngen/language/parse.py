@@ -15,6 +15,7 @@ from fractions import Fraction
 from fngen.errors import FormulaError
 from fngen.ir import Value
 from fngen.language.build import Builder
+from fngen.language.hints import missing_operator
 from fngen.language.operand import Operand
 from fngen.language.stack import BINARY, POWER, PREFIX, TERNARY, Pending, Stack
 from fngen.language.tokens import Token, tokens
@@ -231,12 +232,12 @@ class _Parser(Stack):
             )
         before = self.operands[-1]
         left = self.builder.text[before.start : before.end][-20:]
-        hint = ""
-        if token.kind != "operator":
-            hint = f"A product is written with '*': {left}*{token.text}."
-        elif token.text == "(":
-            right = re.compile(r"\([^()]{0,20}\)").match(self.builder.text, token.start)
-            hint = f"A product is written with '*': {left}*{right.group() if right else '(...)'}."
+        right = token.text
+        if right == "(":
+            short = re.compile(r"\([^()]{0,20}\)").match(self.builder.text, token.start)
+            right = short.group() if short else "(...)"
+        operand = token.kind != "operator" or token.text == "("
+        hint = missing_operator(self.builder.text, left, token.start, right) if operand else ""
         return self.error(f"an operator is missing before {token.text!r}", token, hint)
 
     def finish(self) -> Operand:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from fngen.contraction import CONTRACT, TOTAL
 from fngen.functions import TABLE
 from fngen.ir import Over, Value, is_number
 from fngen.printing import infix, reductions
@@ -32,6 +33,11 @@ class TorchPrinter(infix.Printer):
         """Return the text of a node; ``mul_(u, x)`` is the method call ``u.mul_(x)``."""
         if isinstance(node.datum, Over):
             return reductions.text(node, args)
+        if node.op.removesuffix("_") == CONTRACT:
+            own = ", own=True" if node.op.endswith("_") else ""
+            return Text(f"_sum_of_products({_arguments(node, args)}{own})")
+        if node.op == TOTAL:
+            return Text(f"_sum_to({_arguments(node, args)})")
         if not node.op.endswith("_"):
             return super().visit(node, args)
         buffer, *rest = args
@@ -94,6 +100,10 @@ class TorchPrinter(infix.Printer):
     def print_finite(self, node: Value, x: Text, like: Text) -> Text:
         """Return a tensor with the largest number for what is infinite."""
         return Text(f"torch.clamp({x.text}, max=torch.finfo({like.text}.dtype).max)")
+
+    def print_log1pexp(self, node: Value, x: Text) -> Text:
+        """Return the softplus of all its digits: from 40 on it is ``x`` in double precision too."""
+        return Text(f"nn.functional.softplus({x.text}, threshold=40)")
 
     def print_full_like(self, node: Value, x: Text, fill: Text) -> Text:
         """Return a tensor of one number, shaped and typed like ``x``."""

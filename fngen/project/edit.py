@@ -26,7 +26,8 @@ _FIRST = """\
 [{prefix}layers]
 square = "x1**3 + x2**2"
 """
-_FLAGS, _LISTS, _TABLES = ("lean", "complex", "latex"), ("inputs", "outputs"), ("params", "consts", "grads")
+_FLAGS = ("lean", "complex", "latex", "stabilise")
+_LISTS, _TABLES = ("inputs", "outputs"), ("params", "consts", "grads")
 
 
 def init(place: Path | None = None) -> Path:

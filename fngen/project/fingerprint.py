@@ -12,7 +12,7 @@ from pathlib import Path
 from fngen import __version__
 from fngen.shipped import PACKAGE, templates
 
-_LIBRARIES = ("jinja2", "mpmath", "sympy")
+_LIBRARIES = ("jinja2", "mpmath", "python-flint", "sympy")
 
 
 @cache

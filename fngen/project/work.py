@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from fngen.source import Source
 from fngen.spec import Spec
 
 if TYPE_CHECKING:
-    from fngen.verification.report import Report
+    pass
 
 Question = dict[str, Any]
 Answer = dict[str, Any]
@@ -45,7 +44,7 @@ def answer(question: Question) -> Answer:
 
 def _answer(question: Question) -> Answer:
     if "file" in question:
-        return _verified(lambda subject: subject.verify_file(Path(question["file"])))
+        return _verified(Path(question["file"]))
     disk = question.get("disk")
     if "request" not in question:
         return {"ours": _replays(disk)}
@@ -54,7 +53,7 @@ def _answer(question: Question) -> Answer:
     found: Answer = {"text": source.text, "ours": disk is None or same or _replays(disk)}
     wanted = question.get("verify")
     if wanted == "all" or (wanted == "written" and not same and (found["ours"] or question.get("force"))):
-        found |= _verified(lambda subject: subject.verify_source(source))
+        found |= _verified(source)
     return found
 
 
@@ -80,13 +79,14 @@ def _replays(text: str | None) -> bool:
         return False
 
 
-def _verified(verify: Callable[[Any], Report]) -> Answer:
-    """Return the report that a function gets of the module that verifies, or why there is none."""
+def _verified(source: Source | Path) -> Answer:
+    """Return the report of what was made or is on disk, or why there is none."""
     if why := lacking():
         return {"unverified": why}
-    from fngen.verification import subject
+    from fngen.verification.subject import opened
+    from fngen.verification.verify import verify
 
-    report = verify(subject)
+    report = verify(*opened(source))
     return {"report": {**report.to_dict(), "line": report.line(), "table": str(report)}}
 
 

@@ -1,0 +1,199 @@
+"""The same sum or product in another order, or as one fraction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from functools import lru_cache
+
+import sympy
+
+from fngen.algebra import ONE, add, div, exact, mul, power
+from fngen.arrange import to_value
+from fngen.ir import CONDITIONS, Value, fold, name, names, number, postorder, substitute, tree_size, value
+from fngen.stabilise import views
+from fngen.symbolic import factored, to_sympy
+
+_LONGEST, _MOST_UNKNOWNS, _HIGHEST, _HIGHEST_DEGREE = 80, 5, 8, 8
+"""The size of a form that is made one fraction: SymPy takes long over many nodes, unknowns, high powers.
+A Taylor polynomial is none."""
+_FEW, _MOST_FACTORS, _LONGEST_NUMBER = 2, 16, 2000
+_ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "number"})
+
+
+def arrangements(form: Value) -> Iterator[Value]:
+    """Yield a form with one of its sums or products arranged in another way."""
+    for node in postorder([form]):
+        if node.op not in CONDITIONS and node.args:
+            yield from (substitute(form, {node: made}) for made in _arranged(node) if made is not node)
+
+
+@lru_cache(maxsize=4096)
+def _arranged(node: Value) -> tuple[Value, ...]:
+    return (*of_product(node), *_of_sum(node))
+
+
+def of_product(node: Value) -> Iterator[Value]:
+    """Yield a product factor by factor: a power that overflows does so after what is small has its say."""
+    if node.op not in ("mul", "div", "pow"):
+        return
+    c, found = views.factors(node)
+    if any(n.denominator != 1 or abs(n) > _MOST_FACTORS for n in found.values()):
+        return
+    if len(found) > 1 or abs(c) != 1 or any(n < -1 for n in found.values()):
+        yield _stepwise(c, found)
+    if len(found) == 1 and (n := next(iter(found.values()))) < -1:
+        (base,) = found
+        yield views.scaled(c, power(div(ONE, base), number(-n)))
+    for f in (f for f, n in found.items() if f.op == "exp" and n == 1 and len(found) > 1):
+        half = value("exp", div(f.args[0], number(2)))
+        rest = _stepwise(c, {g: n for g, n in found.items() if g is not f})
+        yield value("mul", value("mul", half, rest), half)
+    if c != 1 and list(found.values()) == [1]:
+        yield from _distributed(c, next(iter(found)))
+    sums = [f for f, n in found.items() if n == 1 and views.is_sum(f)]
+    if len(sums) == 1 and len(found) > 1:
+        others = {f: n for f, n in found.items() if f is not sums[0]}
+        yield _sum(
+            (c * d * e, _stepwise(Fraction(1), _times(others, found))) for d, e, found in _terms(sums[0])
+        )
+
+
+def _distributed(c: Fraction, node: Value) -> Iterator[Value]:
+    """Yield a number times a sum or choice, as one of numbers times what is in it."""
+    if node.op == "where":
+        condition, *sides = node.args
+        scaled = (views.product(c * d, found) for d, found in map(views.factors, sides))
+        yield value("where", condition, *scaled)
+    elif views.is_sum(node):
+        yield views.sum_of({t: c * d for t, d in views.terms(node).items()})
+
+
+def _terms(node: Value) -> Iterator[tuple[Fraction, Fraction, views.Factors]]:
+    """Yield the terms of a sum, as numbers times products."""
+    for term, d in views.terms(node).items():
+        yield (d, *views.factors(term))
+
+
+def _sum(terms: Iterable[tuple[Fraction, Value]]) -> Value:
+    total = views.Terms()
+    for c, term in terms:
+        total[term] = total.get(term, Fraction(0)) + c
+    return views.sum_of({term: c for term, c in total.items() if c})
+
+
+def _times(found: views.Factors, more: views.Factors) -> views.Factors:
+    return found | {f: n + found.get(f, Fraction(0)) for f, n in more.items()}
+
+
+def _stepwise(c: Fraction, found: views.Factors) -> Value:
+    """Return a product that begins with functions, and multiplies and divides by turns."""
+    ordered = sorted(found.items(), key=_plain)
+    over, under = ([f for pair in ordered for f in _one_by_one(*pair, sign)] for sign in (1, -1))
+    total = views.scaled(c, over.pop(0)) if over else number(c)
+    while over or under:
+        if under:
+            total = value("div", total, under.pop(0))
+        if over:
+            total = value("mul", total, over.pop(0))
+    return total
+
+
+def _one_by_one(node: Value, n: Fraction, sign: int) -> list[Value]:
+    """Return the factors that a power is made of, if it has this sign: itself, if they are many or none."""
+    if n * sign <= 0:
+        return []
+    whole = n.denominator == 1 and abs(n) <= _MOST_FACTORS
+    return [node] * int(abs(n)) if whole else [power(node, number(abs(n)))]
+
+
+def _plain(pair: tuple[Value, Fraction]) -> bool:
+    return pair[0].op == "name" or pair[0].op in _ARITHMETIC
+
+
+def _of_sum(node: Value) -> Iterator[Value]:
+    """Yield a sum of powers of one thing with the least power in front, a sum as one fraction."""
+    if views.is_sum(node):
+        yield from _least_power_first(node)
+    parts = postorder([node])
+    if tree_size(node) <= _LONGEST and any(n.op == "div" for n in parts) and not any(map(_is_long, parts)):
+        yield from _one_fraction(node)
+
+
+def _is_long(node: Value) -> bool:
+    """Say whether a node is a number as Taylor polynomials have."""
+    if not isinstance(node.datum, Fraction):
+        return False
+    return max(abs(node.datum.numerator), node.datum.denominator) > _LONGEST_NUMBER
+
+
+def _least_power_first(node: Value) -> Iterator[Value]:
+    """Yield a sum with what all its terms have in common in front: ``a**6*(a**6 - 1)``."""
+    products = [(d * c, found) for d, c, found in _terms(node)]
+    front = views.Factors()
+    for base in products[0][1] if products else ():
+        powers = [found.get(base, Fraction(0)) for _, found in products]
+        if all(n < 0 for n in powers) or all(n > 0 for n in powers):
+            front[base] = min(powers, key=abs)
+    if not front:
+        return
+    rest = (
+        (c, {f: n - front.get(f, 0) for f, n in found.items() if n != front.get(f, 0)})
+        for c, found in products
+    )
+    inside = _sum((c, views.product(Fraction(1), left)) for c, left in rest)
+    yield mul(views.product(Fraction(1), front), inside)
+
+
+def _one_fraction(node: Value) -> Iterator[Value]:
+    """Yield a graph as one fraction, in terms of the functions in it."""
+    leaves: dict[Value, Value] = {}
+    for n in postorder([node]):
+        if n.op not in _ARITHMETIC or (n.op == "pow" and n.args[1].op != "number"):
+            leaves.setdefault(n, name(f"_{len(leaves):04}"))
+    written = substitute(node, _without_expm1(node, leaves))
+    powers = [n.args[1] for n in postorder([written]) if n.op == "pow"]
+    if len(names([written])) > _MOST_UNKNOWNS or any(abs(exact(n)) > _HIGHEST for n in powers):
+        return
+    if max(_degrees(written)) > _HIGHEST_DEGREE:
+        return
+    symbols = {str(hole.datum): sympy.Symbol(str(hole.datum)) for hole in leaves.values()}
+    extra = {x: sympy.Symbol(x) for x in names([written]) if x not in symbols}
+    expr = sympy.together(to_sympy(written, symbols | extra))
+    over, under = expr.as_numer_denom()
+    known = {symbol: name(text) for text, symbol in (symbols | extra).items()}
+    back = {hole: n for n, hole in leaves.items()}
+    flat = sympy.expand(over)
+    forms = {sympy.factor_terms(flat)}
+    if len(flat.free_symbols) <= _FEW and len(flat.args) <= _LONGEST // 8:
+        forms.add(sympy.factor(flat))
+    for top in sorted(forms, key=str):
+        sides = (to_value(factored(side), known, decimals=False) for side in (top, under))
+        yield substitute(div(*sides), back)
+
+
+def _degrees(root: Value) -> tuple[int, int]:
+    """Return the degrees of the two sides of a fraction, before anything cancels."""
+
+    def visit(node: Value, args: list[tuple[int, int]]) -> tuple[int, int]:
+        if not args:
+            return int(node.op == "name"), 0
+        (a, b), (c, d) = args[0], args[-1]
+        if node.op in ("add", "sub"):
+            return max(a + d, c + b), b + d
+        if node.op == "pow":
+            n = int(exact(node.args[1]))
+            return (a * n, b * n) if n > 0 else (b * -n, a * -n)
+        return {"neg": (a, b), "mul": (a + c, b + d), "div": (a + d, b + c)}[node.op]
+
+    return fold([root], visit)[root]
+
+
+def _without_expm1(node: Value, leaves: dict[Value, Value]) -> dict[Value, Value]:
+    """Return images in which ``expm1(u)`` is ``exp(u) - 1``, if there is ``exp(u)`` too."""
+    images = dict(leaves)
+    for n in leaves:
+        partner = value("exp", *n.args) if n.op == "expm1" else None
+        if partner in leaves:
+            images[n] = add(leaves[partner], number(-1))
+    return images

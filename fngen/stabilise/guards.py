@@ -1,0 +1,120 @@
+"""Removable singularities: a Taylor polynomial where the formula itself has no digits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from fngen.algebra import ONE, add, mul, where
+from fngen.ir import (
+    ARITHMETIC,
+    CONDITIONS,
+    LEAVES,
+    Value,
+    fold,
+    name,
+    names,
+    number,
+    postorder,
+    substitute,
+    value,
+)
+from fngen.stabilise.laurent import NoSeries, at_zero
+
+_LEAST = 1e-200
+"""The size of a coefficient below which, or above the inverse, a polynomial has none."""
+_DIGITS = 2.0**-56
+_RADII = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(2))
+_MOST_TERMS = 20
+_HOLE = name("u!")
+
+
+def guarded(form: Value) -> Iterator[Value]:
+    """Yield a form with a part that depends on one thing alone guarded where that is 0."""
+    for part, u in _parts_of_one(form):
+        for made in _guards(substitute(part, {u: _HOLE})):
+            yield substitute(form, {part: substitute(made, {_HOLE: u})})
+
+
+@lru_cache(maxsize=1024)
+def _guards(inside: Value) -> tuple[Value, ...]:
+    try:
+        found = at_zero(inside, str(_HOLE.datum))
+        return (_at_zero(inside, found[0]), *_near_zero(inside, found))
+    except NoSeries:
+        return ()
+
+
+def _parts_of_one(form: Value) -> Iterator[tuple[Value, Value]]:
+    """Yield the largest parts of a form that are a function of one of its nodes, and that node."""
+    order = [n for n in postorder([form]) if n.op not in CONDITIONS]
+    guarded = {n for c in order if c.op == "where" for n in postorder([c.args[0]])}
+    inner = {a for n in order if n.op not in ("add", "sub", "mul", "neg") for a in n.args}
+    for u in (n for n in order if n not in guarded and (n.op == "name" or (n in inner and names([n])))):
+        alone = _made_of(order, u)
+        used = {a for n in alone for a in n.args}
+        yield from ((top, u) for top in alone if top not in used and _may_lose(top))
+
+
+def _made_of(order: Sequence[Value], u: Value) -> list[Value]:
+    """Return the nodes that depend on one node, and on nothing else."""
+    found: dict[Value, tuple[bool, bool]] = {u: (True, False)}
+
+    def visit(node: Value, args: list[tuple[bool, bool]]) -> tuple[bool, bool]:
+        return any(a for a, _ in args), node.op == "name" or any(b for _, b in args)
+
+    fold(order, visit, found)
+    return [n for n in order if n is not u and found[n] == (True, False)]
+
+
+def _may_lose(part: Value) -> bool:
+    """Say whether a part has a quotient or a function in it."""
+    return any(n.op == "div" or (n.op not in ARITHMETIC and n.op not in LEAVES) for n in postorder([part]))
+
+
+def _at_zero(inside: Value, limit: Any) -> Value:
+    """Return a function with its limit at 0, and nothing else changed."""
+    zero = value("eq", _HOLE, number(0))
+    return where(zero, number(_rational(limit)), substitute(inside, {_HOLE: where(zero, ONE, _HOLE)}))
+
+
+def _near_zero(inside: Value, found: Sequence[Any]) -> Iterator[Value]:
+    """Yield a function with its Taylor polynomial up to some radius."""
+    for radius in _RADII:
+        polynomial = _polynomial(found, radius)
+        if polynomial is not None:
+            near = value("lt", value("abs", _HOLE), number(radius))
+            yield where(near, polynomial, substitute(inside, {_HOLE: where(near, number(radius), _HOLE)}))
+
+
+def _polynomial(found: Sequence[Any], radius: Fraction) -> Value | None:
+    """Return the polynomial that is right to the last bit up to a radius, in the form of Horner."""
+    kept = [k for k, c in enumerate(found) if not c.is_zero()]
+    if not kept or any(found[k].rel_accuracy_bits() < 80 for k in kept[:_MOST_TERMS]):
+        return None
+    first = kept[0]
+    sizes = {k: abs(float(found[k].mid())) * float(radius) ** k for k in kept}
+    last = max(k for k in kept if sizes[k] > _DIGITS * sizes[first])
+    chosen = [k for k in kept if k <= last]
+    if len(chosen) > _MOST_TERMS or last > kept[-1] - 4 or sizes[kept[-1]] > _DIGITS**1.5 * sizes[first]:
+        return None
+    step = 2 if all((k - first) % 2 == 0 for k in chosen) else 1
+    x = value("pow", _HOLE, number(2)) if step == 2 else _HOLE
+    total = number(0)
+    for k in range(last, first - 1, -step):
+        total = add(mul(x, total), number(_rational(found[k])))
+    return mul(total, value("pow", _HOLE, number(first)) if first > 1 else _HOLE if first else ONE)
+
+
+def _rational(ball: Any) -> Fraction:
+    """Return the rational number that a coefficient is, if that is short, else one that is near."""
+    if ball.is_zero():
+        return Fraction(0)
+    if not _LEAST < abs(ball) < 1 / _LEAST:
+        raise NoSeries
+    man, exp = ball.mid().man_exp()
+    exact = Fraction(int(man)) * Fraction(2) ** int(exp)
+    short = exact.limit_denominator(10**20)
+    return short if abs(short - exact) <= abs(exact) / 2**200 else exact.limit_denominator(10**25)

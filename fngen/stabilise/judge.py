@@ -1,0 +1,159 @@
+"""How many digits a form keeps: its errors at certified points, in simulated arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from fngen.accuracy.evaluation import place
+from fngen.accuracy.exact import Exact, Pair
+from fngen.accuracy.formats import FORMATS
+from fngen.accuracy.points import Point, sample
+from fngen.accuracy.ulp import error
+from fngen.accuracy.undefined import Outcome
+from fngen.algebra import fold_numbers
+from fngen.backends.torch import legalise
+from fngen.cost import cost
+from fngen.ir import Value, name, number, substitute
+from fngen.stabilise.simulate import Simulation
+
+FORMAT = FORMATS["float64"]
+_POINTS = {1: 120, 2: 150, 3: 150}
+"""How many points are drawn, by the number of variables; beyond that nothing is judged."""
+_NO_NUMBER = 60.0
+"""Bits that a wrong nan or infinity counts."""
+_CALM = 4.0
+"""Errors in ulp up to which a result is as good as any."""
+_WORK = {1: 0.25, 2: 0.5, 3: 0.5}
+"""Bits that so much work must gain, all points together, by the number of variables."""
+_LEAST_GAIN = 2.0
+"""Bits that a change of form must gain, all points together."""
+_USUAL = 2.0**-30, 2.0**11
+"""The size of numbers that people compute with."""
+_UNUSUAL = {1: 0.05, 2: 0.0015, 3: 0.0005}
+"""The weight of a point that has others, by the number of variables."""
+_FORGIVEN = 0.02
+"""The weight of digits that the rounding of an input costs too."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is wrong with a form.
+
+    Attributes:
+        bits: The digits lost over all points, beyond two bits each. Those of points of unusual size count
+            little, and those that no form can keep if the inputs are rounded.
+        worst: The largest error in ulp.
+        wrong: At how many points it is no number, or wrongly one.
+        cost: The work of evaluating it, as bits.
+    """
+
+    bits: float
+    worst: float
+    wrong: int
+    cost: float
+
+    @property
+    def calm(self) -> bool:
+        """Whether there is nothing to mend: no other form can gain enough."""
+        return self.bits <= _LEAST_GAIN
+
+    @property
+    def total(self) -> float:
+        """What it costs altogether: digits lost, and work."""
+        return self.bits + self.cost
+
+    def beats(self, other: Score) -> bool:
+        """Say whether this form is worth its place: clearly more digits, and not for much more work."""
+        return other.bits - self.bits > _LEAST_GAIN + 0.02 * other.bits and self.total < other.total
+
+
+class Judge:
+    """The exact results of a formula at some points, to hold forms against.
+
+    Args:
+        root: The formula as it was typed.
+        inputs: Its variables.
+        numbers: The value of each constant among its names.
+    """
+
+    def __init__(self, root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction]) -> None:
+        self.inputs = tuple(inputs)
+        self.numbers = {name(x): number(c) for x, c in numbers.items()}
+        self.exact = Exact(self._with_numbers(root), inputs)
+        self.points: list[Point] = []
+        self.rows: list[list[Pair | Outcome]] = []
+        self.weights: list[float] = []
+        for point in sample(len(inputs), _POINTS[len(inputs)], FORMAT):
+            found = self.exact.at(point, 1)[: 1 + len(inputs)]
+            usual = all(map(_is_usual, point))
+            if isinstance(found[0], tuple):
+                self.points.append(point)
+                self.rows.append(found)
+                self.weights.append(1.0 if usual else _UNUSUAL[len(inputs)])
+        self.simulation = Simulation(inputs, self.points)
+        self.allowances: dict[tuple[int, int], float] = {}
+        self.second: dict[int, list[Pair | Outcome]] = {}
+        self.evaluations = 0
+
+    def _with_numbers(self, form: Value) -> Value:
+        """Return a form with each constant at its default."""
+        if not self.numbers:
+            return form
+        filled = substitute(form, self.numbers)
+        return fold_numbers([filled])[filled]
+
+    def __call__(self, form: Value, output: int) -> Score:
+        """Return the score of a form of the value (0), or of the derivative by an input (1, 2, ...)."""
+        self.evaluations += 1
+        (legal,) = legalise([self._with_numbers(form)])
+        column = self.simulation(legal)
+        bits, worst, wrong = 0.0, 0.0, 0
+        for i, (computed, row) in enumerate(zip(column, self.rows, strict=True)):
+            exact = row[output]
+            if not isinstance(exact, tuple):
+                continue
+            found = error(float(computed), exact, FORMAT)
+            wrong += found.nonfinite
+            worst = max(worst, found.ulp if not found.nonfinite else 0.0)
+            bits += self.weights[i] * (_NO_NUMBER if found.nonfinite else self.lost(found.ulp, i, output))
+        return Score(bits, worst, wrong, _WORK[len(self.inputs)] * cost(legal))
+
+    def lost(self, ulp: float, i: int, output: int) -> float:
+        """Return the bits that an error counts at a point."""
+        strict = _bits(ulp)
+        if not strict:
+            return 0.0
+        rest = _bits(ulp / self.allowance(i, output))
+        return rest + _FORGIVEN * (strict - rest)
+
+    def allowance(self, i: int, output: int) -> float:
+        """Return how many ulp a result changes if each input is rounded, and 1."""
+        if (i, output) not in self.allowances:
+            self.allowances[i, output] = 1 + self._conditioning(i, output)
+        return self.allowances[i, output]
+
+    def _conditioning(self, i: int, output: int) -> float:
+        point, n = self.points[i], len(self.inputs)
+        if output and i not in self.second:
+            self.second[i] = self.exact.at(point, 2)
+        total = 0.0
+        for k in range(n):
+            low, high = sorted((k, output - 1))
+            slope = self.second[i][place(n, low, high)] if output else self.rows[i][1 + k]
+            if isinstance(slope, tuple):
+                total += abs(point[k] * slope[0]) * FORMAT.epsilon
+        exact = self.rows[i][output]
+        assert isinstance(exact, tuple)
+        grown = total / FORMAT.ulp(exact[0]) if math.isfinite(total) else math.inf
+        return float(min(grown, 2.0**_NO_NUMBER))
+
+
+def _is_usual(x: float) -> bool:
+    return x == 0 or _USUAL[0] <= abs(x) <= _USUAL[1]
+
+
+def _bits(ulp: float) -> float:
+    return 0.0 if ulp <= _CALM else min(math.log2(ulp / _CALM), _NO_NUMBER - 1)

@@ -1,0 +1,219 @@
+"""Rules applied to graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from math import isqrt
+
+from fngen.algebra import add, div, exact, fold_numbers, mul, neg, power, sub
+from fngen.ir import LEAVES, Value, fold, is_number, names, number, postorder, rebuild, value
+from fngen.language.parse import parse_expression
+from fngen.stabilise import views
+from fngen.stabilise.match import Match, Matcher
+from fngen.stabilise.rows import Rule
+
+BUILD: dict[str, Callable[..., Value]] = {
+    "add": add,
+    "sub": sub,
+    "mul": mul,
+    "div": div,
+    "neg": neg,
+    "pow": power,
+}
+_ARITHMETIC = frozenset({*BUILD, *LEAVES})
+_DEEPEST = 200
+"""Nodes on a path, a long sum or product as one, down to which a formula is looked at."""
+_ROUNDS = 12
+"""Rules that one node may go through."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A rule, read.
+
+    Attributes:
+        rule: The rule.
+        pattern: Its pattern as a graph.
+        form: Its form.
+        given: 1 where its numbers are such as it needs, or None.
+        needs: The functions without which the pattern cannot match.
+    """
+
+    rule: Rule
+    pattern: Value
+    form: Value
+    given: Value | None
+    needs: frozenset[str]
+
+    @property
+    def kind(self) -> str:
+        """What a graph must be for the pattern to match it."""
+        return views.kind(self.pattern)
+
+
+@cache
+def read(rules: tuple[Rule, ...]) -> tuple[Identity, ...]:
+    """Return rules with their formulas as graphs."""
+    return tuple(_identity(rule) for rule in rules)
+
+
+def _identity(rule: Rule) -> Identity:
+    pattern, form = (parse_expression(text, rule=True) for text in (rule.pattern, rule.form))
+    given = parse_expression(f"where({rule.given}, 1, 0)", rule=True) if rule.given else None
+    return Identity(rule, pattern, form, given, frozenset(n.op for n in postorder([pattern])) - _ARITHMETIC)
+
+
+class Rewriter:
+    """Applies rules until none holds any more: to a node as it stands, then to what its parts have become."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = read(rules)
+        self.matcher = Matcher()
+        self.by_kind: dict[str, list[Identity]] = {}
+
+    def __call__(self, roots: Sequence[Value]) -> list[Value]:
+        """Return graphs with every rule applied that matches; one that would lose a variable stays."""
+        if not self.prepare(roots):
+            return list(roots)
+        pairs = zip(self._rewritten(roots), roots, strict=True)
+        # Its shape is that of all of them, and it is no number where one of them is none.
+        return [
+            made if made is root or set(names([made])) == set(names([root])) else root for made, root in pairs
+        ]
+
+    def prepare(self, roots: Sequence[Value]) -> bool:
+        """Look which rules may match in graphs, and say whether there are any."""
+        if max(depths(roots), default=0) > _DEEPEST:
+            return False
+        present = {"sqrt" if half_powers(n) else n.op for n in postorder(roots)}
+        # What a rule makes may be what another needs.
+        made = {n.op for i in self.rules if i.needs <= present for n in postorder([i.form])}
+        active = [i for i in self.rules if i.needs <= present | made]
+        self.by_kind = {kind: [i for i in active if i.kind == kind] for kind in {i.kind for i in active}}
+        return bool(active)
+
+    def _rewritten(self, roots: Sequence[Value]) -> list[Value]:
+        early: dict[tuple[Value, bool], Value] = {}
+        done: dict[tuple[Value, bool], Value] = {}
+        stack = [(root, False) for root in reversed(roots)]
+        while stack:
+            node, inner = key = stack[-1]
+            if key in done:
+                stack.pop()
+                continue
+            if key not in early:
+                early[key] = node if inner else self.applied_to(node)
+            now = early[key]
+            parts = [(a, _is_inner(now, a)) for a in now.args]
+            missing = [part for part in reversed(parts) if part not in done]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            args = [done[part] for part in parts]
+            changed = any(a is not b for a, b in zip(args, now.args, strict=True))
+            after = _tidy(now, args) if changed else now
+            done[key] = after if inner or not changed else self.applied_to(after)
+        return [done[root, False] for root in roots]
+
+    def applied_to(self, node: Value) -> Value:
+        """Return a node after all rules that match it."""
+        for _ in range(_ROUNDS):
+            after = next(self.steps(node), None)
+            if after is None:
+                break
+            node = after
+        return node
+
+    def steps(self, node: Value) -> Iterator[Value]:
+        """Yield what each rule makes of a node, or of the root of which it is a power."""
+        if n := half_powers(node):
+            yield from (power(made, number(n)) for made in self.steps(value("sqrt", node.args[0])))
+        for identity in self.by_kind.get(views.kind(node), ()):
+            for match in self.matcher.whole(identity.pattern, node):
+                if identity.given is not None and not is_number(substituted(identity.given, match), 1):
+                    continue
+                made = instantiated(identity, match)
+                if made is not node:
+                    yield made
+
+
+def depths(roots: Sequence[Value]) -> list[int]:
+    """Return how deep graphs are, a sum or product of many parts being one node."""
+
+    def visit(node: Value, args: list[int]) -> int:
+        return max((d + (not _is_inner(node, a)) for a, d in zip(node.args, args, strict=True)), default=0)
+
+    found = fold(roots, visit)
+    return [found[root] for root in roots]
+
+
+def half_powers(node: Value) -> int:
+    """Return the number of square roots that a node is the product of, or 0."""
+    if node.op == "rsqrt":
+        return -1
+    if node.op != "pow" or node.args[1].op != "number":
+        return 0
+    twice = 2 * exact(node.args[1])
+    return int(twice) if twice.denominator == 1 and twice % 2 else 0
+
+
+def _is_inner(node: Value, arg: Value) -> bool:
+    """Say whether an argument is a part of the same sum or product."""
+    kind = views.kind(node)
+    return kind in ("sum", "product") and views.kind(arg) == kind and arg.op != "pow"
+
+
+def _tidy(node: Value, args: list[Value]) -> Value:
+    """Return a node with other arguments, numbers before products taken together."""
+    if node.op not in BUILD:
+        return rebuild(node, args)
+    made = BUILD[node.op](*args)
+    return views.product(*views.factors(made)) if made.op in ("mul", "div") else made
+
+
+def instantiated(identity: Identity, match: Match) -> Value:
+    """Return what a match becomes, with what the pattern does not have of the graph beside it."""
+    made = substituted(identity.form, match)
+    if identity.kind == "sum":
+        total = {made: match.scale}
+        for node, c in match.rest.items():
+            total[node] = total.get(node, Fraction(0)) + c
+        return views.sum_of(total)
+    if not match.rest and match.scale == match.power == 1:
+        return made
+    c, found = (Fraction(1), {made: match.power}) if match.power != 1 else views.factors(made)
+    for node, n in match.rest.items():
+        found[node] = found.get(node, Fraction(0)) + n
+    return views.product(match.scale * c, found)
+
+
+def substituted(form: Value, match: Match) -> Value:
+    """Return a form with what its variables stand for; sums in which terms cancel are shorter."""
+
+    def visit(node: Value, args: list[Value]) -> Value:
+        if node.op == "name":
+            return match.bound[str(node.datum)]
+        if node.op not in BUILD:
+            return _root(rebuild(node, args)) if args else node
+        made = BUILD[node.op](*args)
+        if node.op in ("add", "sub"):
+            found = views.terms(made)
+            parts = sum(len(views.terms(a)) for a in args)
+            return views.sum_of(found) if len(found) < parts else made
+        return made
+
+    made = fold([form], visit)[form]
+    return fold_numbers([made])[made]
+
+
+def _root(node: Value) -> Value:
+    """Return the square root of a number as a number, if it is rational."""
+    if node.op != "sqrt" or node.args[0].op != "number" or exact(node.args[0]) < 0:
+        return node
+    x = exact(node.args[0])
+    over, under = isqrt(x.numerator), isqrt(x.denominator)
+    return number(Fraction(over, under)) if Fraction(over, under) ** 2 == x else node

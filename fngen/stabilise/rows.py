@@ -1,0 +1,161 @@
+"""The rules: what a part of a formula is, in a form that keeps its digits.
+
+A pattern matches in any order of its terms and factors, whatever a sum is multiplied by. Of its letters
+``u``, ``v`` and ``w`` stand for what depends on an input, capitals for numbers, others for either. The rules
+of one table are tried in order, until none holds: the later ones see what the earlier ones have made.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Rule(NamedTuple):
+    """An identity.
+
+    Attributes:
+        pattern: What the user may have written, or an earlier rule has.
+        form: What it is.
+        reason: Why that is better.
+        given: What must hold of its numbers.
+    """
+
+    pattern: str
+    form: str
+    reason: str
+    given: str = ""
+
+
+OVERFLOW = "no overflow"
+DIGITS = "without its cancellation"
+EARLY = "not 0 too early"
+SMALL = "exact for a small argument"
+
+NAMES = (
+    # Exponentials that are a logistic function or a hyperbolic one.
+    Rule("exp(u)/(1 + exp(u))", "logistic(u)", OVERFLOW),
+    Rule("1/(1 + exp(u))", "logistic(-u)", OVERFLOW),
+    Rule("exp(u)*logistic(-u)", "logistic(u)", OVERFLOW),
+    Rule("exp(u)/(exp(u) + exp(v))", "logistic(u - v)", OVERFLOW),
+    Rule("exp(u)/(exp(u) + exp(v) + exp(w))", "exp(u - logaddexp(logaddexp(u, v), w))", OVERFLOW),
+    Rule("1 - 2*logistic(u)", "-tanh(u/2)", DIGITS),
+    Rule("1 - logistic(u)", "logistic(-u)", DIGITS),
+    Rule("logistic(u) - logistic(-u)", "tanh(u/2)", DIGITS),
+    Rule("sigmoid(u) - sigmoid(-u)", "tanh(u/2)", DIGITS),
+    Rule("logistic(u)*logistic(-u)", "logistic_pdf(u)", OVERFLOW),
+    Rule("exp(u)*logistic(-u)**2", "logistic_pdf(u)", OVERFLOW),
+    Rule("exp(u)/(1 + exp(u))**2", "logistic_pdf(u)", OVERFLOW),
+    Rule("1 - sigmoid(u)", "logistic(-u)", DIGITS),
+    Rule("(exp(u) - exp(-u))/(exp(u) + exp(-u))", "tanh(u)", OVERFLOW),
+    Rule("(exp(u) - 1)/(exp(u) + 1)", "tanh(u/2)", OVERFLOW),
+    Rule("expm1(u)*logistic(-u)", "tanh(u/2)", OVERFLOW),
+    Rule("sinh(u)/cosh(u)", "tanh(u)", OVERFLOW),
+    Rule("1 + tanh(u)", "2*logistic(2*u)", DIGITS),
+    Rule("1 - tanh(u)", "2*logistic(-2*u)", DIGITS),
+    Rule("1 - tanh(u)**2", "sech(u)**2", DIGITS),
+    Rule("1 - sech(u)**2", "tanh(u)**2", DIGITS),
+    Rule("1/cosh(u)", "sech(u)", OVERFLOW),
+    Rule("exp(u)/expm1(u)**2", "csch(u/2)**2/4", OVERFLOW),
+    Rule("exp(u)/expm1(u)", "-1/expm1(-u)", OVERFLOW),
+    Rule("exp(u) - exp(-u)", "2*sinh(u)", SMALL),
+    Rule("exp(u) + exp(-u)", "2*cosh(u)", "one function for two"),
+    # Their logarithms.
+    Rule("log(1 + exp(u))", "log1pexp(u)", OVERFLOW),
+    Rule("log(exp(u) + exp(v))", "logaddexp(u, v)", OVERFLOW),
+    Rule("log1p(exp(u))", "log1pexp(u)", OVERFLOW),
+    Rule("log1p(-exp(u))", "log1mexp(u)", DIGITS),
+    Rule("log1p(-logistic(u))", "-log1pexp(u)", OVERFLOW),
+    Rule("log1p(-sigmoid(u))", "-log1pexp(u)", OVERFLOW),
+    Rule("log(exp(u) + exp(v) + exp(w))", "logaddexp(logaddexp(u, v), w)", OVERFLOW),
+    Rule("log(expm1(u))", "u + log1mexp(-u)", OVERFLOW),
+    Rule("log(-expm1(u))", "log1mexp(u)", DIGITS),
+    Rule("log(exp(u) - exp(v))", "u + log1mexp(v - u)", OVERFLOW),
+    Rule("log(logistic(u))", "-log1pexp(-u)", OVERFLOW),
+    Rule("log(sigmoid(u))", "-log1pexp(-u)", OVERFLOW),
+    Rule("log(cosh(u))", "logcosh(u)", OVERFLOW),
+    Rule("log1pexp(u) - log1pexp(-u)", "u", DIGITS),
+    Rule("log1pexp(u) - u", "log1pexp(-u)", DIGITS),
+    Rule("log(2*cosh(u))", "logaddexp(u, -u)", OVERFLOW),
+    # Near 1 and near 0.
+    Rule("exp(u) - 1", "expm1(u)", SMALL),
+    Rule("log((1 + u)/(1 - u))", "2*atanh(u)", DIGITS),
+    Rule("log(1 + u)", "log1p(u)", SMALL),
+    Rule("log(u + sqrt(1 + u**2))", "asinh(u)", DIGITS),
+    Rule("log(u + hypot(u, 1))", "asinh(u)", DIGITS),
+    Rule("log(u + sqrt(u**2 - 1))", "acosh(u)", OVERFLOW),
+    Rule("1 - cos(u)", "2*sin(u/2)**2", DIGITS),
+    Rule("1 - cos(u)**2", "sin(u)**2", DIGITS),
+    Rule("1 - sin(u)**2", "cos(u)**2", DIGITS),
+    Rule("sin(u/2)**2/sin(u)", "tan(u/2)/2", DIGITS),
+    Rule("sin(u)/(1 + cos(u))", "tan(u/2)", DIGITS),
+    Rule("u/(u**2 + v**2)", "u/hypot(u, v)/hypot(u, v)", OVERFLOW),
+    Rule("u*sign(u)", "abs(u)", "one function for two"),
+    Rule("sign(u)*tanh(abs(u))", "tanh(u)", "one function for three"),
+    Rule("abs(u) + log1pexp(-2*abs(u)) - log(2)", "logcosh(u)", DIGITS),
+    # The error function.
+    Rule("1 + erf(u)", "erfc(-u)", DIGITS),
+    Rule("1 - erf(u)", "erfc(u)", DIGITS),
+    Rule("1 - erfc(u)", "erf(u)", DIGITS),
+    Rule("1 - ndtr(u)", "ndtr(-u)", DIGITS),
+    Rule("exp(u**2)*erfc(u)", "erfcx(u)", OVERFLOW),
+    Rule("log(erfc(u)/2)", "log_half_erfc(u)", DIGITS),
+    Rule("log(ndtr(u))", "log_half_erfc(u/(-sqrt(2)))", DIGITS),
+)
+"""What a part of a formula is: before it is differentiated, and in its derivatives."""
+
+_ROOT = "exp(Min(u, -40)/2)"
+_ROOTS = "(sqrt(u) + sqrt(v))"
+_BOTH = "u == 0 and v == 0"
+_LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
+_NEAR = "abs(u - v) < abs(v)/2"
+FORMS = (
+    # Differences.
+    Rule("sqrt(1 + u) - 1", "u/(1 + sqrt(1 + u))", DIGITS),
+    Rule("sqrt(u + C) - sqrt(u)", "C/(sqrt(u + C) + sqrt(u))", DIGITS, "C != 0"),
+    Rule("sqrt(u + C) - sqrt(u + V)", "(C - V)/(sqrt(u + C) + sqrt(u + V))", DIGITS, "C != V"),
+    Rule("sqrt(u) - sqrt(v)", f"(u - v)/where({_ROOTS} == 0, 1, {_ROOTS})", DIGITS),
+    Rule("sqrt(a) - u", "where(u > 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) - u)", DIGITS),
+    Rule("sqrt(a) + u", "where(u < 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) + u)", DIGITS),
+    Rule("u + hypot(u, a)", "where(u < 0, a*(a/(abs(u) + hypot(u, a))), u + hypot(u, a))", DIGITS),
+    Rule("hypot(u, V) - V", "u*(u/(hypot(u, V) + V))", DIGITS, "V > 0"),
+    Rule("1/sqrt(1 - u) - 1", "u/(sqrt(1 - u)*(1 + sqrt(1 - u)))", DIGITS),
+    Rule(
+        "1 + u/hypot(u, a)",
+        "where(u < 0, a*(a/(abs(u) + hypot(u, a)))/hypot(u, a), 1 + u/hypot(u, a))",
+        DIGITS,
+    ),
+    Rule("u**2 - v**2", "(u - v)*(u + v)", DIGITS),
+    Rule("u**2 - C", "(u - sqrt(C))*(u + sqrt(C))", DIGITS, "C > 0"),
+    Rule("exp(u) - exp(v)", "exp(v)*expm1(u - v)", DIGITS),
+    Rule("cos(u) - cos(v)", "2*sin((u + v)/2)*sin((v - u)/2)", DIGITS),
+    Rule("sin(u) - sin(v)", "2*cos((u + v)/2)*sin((u - v)/2)", DIGITS),
+    Rule("tan(u) - tan(v)", "sin(u - v)/(cos(u)*cos(v))", DIGITS),
+    Rule("atan(u) - atan(v)", "atan2(u - v, 1 + u*v)", DIGITS),
+    # Of two negative numbers the quotient has a logarithm.
+    Rule("log(u) - log(v)", "where(v >= 0, log1p((u - v)/v), nan)", DIGITS),
+    Rule("log(u) - log(v)", "where(v >= 0, log(u/v), nan)", DIGITS),
+    Rule("exp(u) - expm1(u)/a", "exp(u)*(1 - 1/a) + 1/a", OVERFLOW),
+    Rule("log(u/v)", f"where({_NEAR}, log1p((u - v)/where({_NEAR}, v, 1)), log(u/v))", DIGITS),
+    # Squares that overflow, or are 0 too early.
+    Rule("sqrt(u**2 + v**2)", "hypot(u, v)", OVERFLOW),
+    Rule("sqrt(u**2 + C)", "hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
+    Rule("1/(C + u**2)", "1/hypot(u, sqrt(C))/hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
+    Rule("1/(u**2 + v**2)", "1/hypot(u, v)/hypot(u, v)", OVERFLOW),
+    Rule(f"1/where({_BOTH}, 1, u**2 + v**2)", f"1/{_LENGTH}/{_LENGTH}", OVERFLOW),
+    Rule("u**(v - 1)", "where(u == 0, u**(v - 1), u**v/where(u == 0, 1, u))", OVERFLOW),
+    Rule("sech(u)**2", "4*full_logistic_pdf(2*u)", OVERFLOW),
+    Rule("1/expm1(u)", "bose(u)", EARLY),
+    Rule("logistic(u)", "full_logistic(u)", EARLY),
+    Rule("logistic_pdf(u)", "full_logistic_pdf(u)", EARLY),
+    # Exponentials whose argument is rounded, or that are subnormal before they are multiplied.
+    Rule("exp(C*u**2)", "exp_square(u, C)", "its argument is rounded nowhere"),
+    Rule("u*full_logistic(u)", f"where(u < -40, {_ROOT}*u*{_ROOT}, u*sigmoid(u))", "no subnormal factor"),
+    Rule("exp(u)*sech(exp(u))**2", "4*exp(Min(u, 700))*full_logistic_pdf(2*exp(u))", OVERFLOW),
+    Rule(
+        "exp(u)*full_logistic_pdf(C*exp(u))",
+        "exp(Min(u, 700))*full_logistic_pdf(C*exp(u))",
+        OVERFLOW,
+        "C > 1e-100 or C < -1e-100",
+    ),
+)
+"""How it is best written, once nobody differentiates it any more: what helps is told by trying."""

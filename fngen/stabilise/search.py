@@ -1,0 +1,94 @@
+"""The best form of a graph: rules that may help are tried, and those that do are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from heapq import heappop, heappush
+from itertools import islice
+
+from fngen.ir import Value, names, postorder, rewrite, substitute, tree_size, value
+from fngen.stabilise.arrangements import arrangements, of_product
+from fngen.stabilise.guards import guarded
+from fngen.stabilise.judge import Judge, Score
+from fngen.stabilise.rewrite import Rewriter
+from fngen.stabilise.rows import FORMS, NAMES
+
+EFFORT = 100
+"""Forms that are tried of one result."""
+LONGEST = 200
+"""Nodes of a form beyond which it stays as it is: a user's, and one that was made of it."""
+
+_LOOKED_AT = 4
+"""How many are made, known ones too, for each that is tried."""
+Judged = tuple[Value, Score]
+
+
+class Search:
+    """Looks for forms.
+
+    Args:
+        judge: Says how good one is; made when the first is judged.
+        effort: How many may be tried of one result.
+    """
+
+    def __init__(self, judge: Callable[[], Judge], effort: int = EFFORT) -> None:
+        self.make, self.effort = judge, effort
+        self.made: Judge | None = None
+        self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
+
+    @property
+    def judge(self) -> Judge:
+        """What says how good a form is."""
+        if self.made is None:
+            self.made = self.make()
+        return self.made
+
+    def best(self, form: Value, output: int) -> Judged | None:
+        """Return the best form that was found and its score; None where there is no other to try."""
+        if tree_size(form) > LONGEST or next(self.neighbours(form), None) is None:
+            return None
+        start = form, self.judge(form, output)
+        known: dict[Value, Score] = dict([start])
+        queue = [(start[1].bits, 0, form)]
+        left = _LOOKED_AT * self.effort
+        while queue and left > 0 and len(known) < self.effort and not any(s.calm for s in known.values()):
+            _, _, here = heappop(queue)
+            for candidate in islice(self.neighbours(here), left):
+                left -= 1
+                if candidate not in known and len(known) < self.effort:
+                    known[candidate] = score = self.judge(candidate, output)
+                    if score.bits <= known[here].bits and tree_size(candidate) <= LONGEST:
+                        heappush(queue, (score.bits, len(known), candidate))
+        return _winner(start, known)
+
+    def neighbours(self, form: Value) -> Iterator[Value]:
+        """Yield what one step makes of a form, at each place where it can be taken; every variable stays."""
+        kept = _carried(form)
+        yield from (made for made in self._neighbours(form) if _carried(made) == kept)
+
+    def _neighbours(self, form: Value) -> Iterator[Value]:
+        self.rules.prepare([form])
+        for node in postorder([form]):
+            for made in self.rules.steps(node):
+                for arranged in (made, *of_product(made)):
+                    yield self.names([substitute(form, {node: arranged})])[0]
+        yield from arrangements(form)
+        yield from guarded(form)
+
+
+def _carried(form: Value) -> set[str]:
+    """Return the variables whose NaN a form passes on: not those that are in conditions only."""
+    images = rewrite([form], lambda n: value("add", *n.args[1:]) if n.op == "where" else n)
+    return set(names([images[form]]))
+
+
+def judged(root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction]) -> Judge:
+    """Return the judge of a formula."""
+    return Judge(root, inputs, numbers)
+
+
+def _winner(start: Judged, known: dict[Value, Score]) -> Judged:
+    """Return the form that gains most for its work."""
+    better = [pair for pair in known.items() if pair[1].beats(start[1])]
+    return min([start, *better], key=lambda pair: pair[1].total)

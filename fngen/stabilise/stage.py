@@ -1,0 +1,78 @@
+"""A Problem and its derivatives in a form that keeps their digits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+
+from fngen.algebra import fold_numbers
+from fngen.derivatives import Derivatives
+from fngen.ir import Value, postorder
+from fngen.problem import Problem
+from fngen.stabilise.rewrite import Rewriter
+from fngen.stabilise.rows import NAMES
+
+MOST_INPUTS = 3
+"""Variables beyond which a sample of points says little."""
+_CALM = frozenset({"name", "number", "add", "mul", "pow", "neg"})
+"""What sums of powers are made of: there is no better form of one."""
+
+
+def recognised(problem: Problem) -> Problem:
+    """Return a problem with the functions that its parts are, by their names."""
+    if problem.complex:
+        return problem
+    graphs = [problem.value, *problem.named, *(g for _, g in problem.grads), *(y for _, y in problem.results)]
+    images = iter(_rewritten(graphs))
+    root = next(images)
+    named = {next(images): text for text in problem.named.values()}
+    grads = tuple((x, next(images)) for x, _ in problem.grads)
+    results = tuple((label, next(images)) for label, _ in problem.results)
+    return replace(
+        problem, value=root, named={n: t for n, t in named.items() if n.args}, grads=grads, results=results
+    )
+
+
+def recognised_again(found: Derivatives) -> Derivatives:
+    """Return derivatives with the functions that their parts are, by their names."""
+    graphs = [*found.slopes, *found.tangents, *(g for joint in found.joints for g in joint.graphs)]
+    images = iter(_rewritten(graphs))
+    slopes = tuple(next(images) for _ in found.slopes)
+    tangents = tuple(next(images) for _ in found.tangents)
+    return replace(
+        found, slopes=slopes, tangents=tangents, joints=tuple(j.mapped(images) for j in found.joints)
+    )
+
+
+def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives]:
+    """Return a problem and its derivatives in the best forms that were found.
+
+    What is best is told by a sample of points: only of a formula of few variables, at each point on its own.
+    """
+    graphs = [problem.value, *found.slopes]
+    if problem.complex or problem.results or problem.reduces or len(problem.inputs) > MOST_INPUTS:
+        return problem, found
+    if all(n.op in _CALM for n in postorder(graphs)):
+        return problem, found
+    from fngen.stabilise import search  # Of no use to a formula that has no other form.
+
+    numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
+    names = tuple(problem.inputs)
+    look = search.Search(partial(search.judged, problem.value, names, numbers))
+    declared = dict(problem.grads)
+    for i, graph in enumerate(graphs):
+        if i and problem.inputs[i - 1] in declared:
+            continue
+        best = look.best(graph, i)
+        graphs[i] = best[0] if best else graph
+    return replace(problem, value=graphs[0]), replace(found, slopes=tuple(graphs[1:]))
+
+
+def _rewritten(graphs: list[Value]) -> list[Value]:
+    after = Rewriter(NAMES)(graphs)
+    if all(a is b for a, b in zip(after, graphs, strict=True)):
+        return graphs
+    folded = fold_numbers(after)
+    return [folded[graph] for graph in after]
