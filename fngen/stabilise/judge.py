@@ -96,7 +96,6 @@ class Judge:
         self.simulation = Simulation(inputs, self.points)
         self.allowances: dict[tuple[int, int], float] = {}
         self.second: dict[int, list[Pair | Outcome]] = {}
-        self.evaluations = 0
 
     def _with_numbers(self, form: Value) -> Value:
         """Return a form with each constant at its default."""
@@ -107,7 +106,6 @@ class Judge:
 
     def __call__(self, form: Value, output: int) -> Score:
         """Return the score of a form of the value (0), or of the derivative by an input (1, 2, ...)."""
-        self.evaluations += 1
         (legal,) = legalise([self._with_numbers(form)])
         column = self.simulation(legal)
         bits, worst, wrong = 0.0, 0.0, 0

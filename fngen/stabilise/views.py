@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
 from fractions import Fraction
 from math import isqrt
 
@@ -168,15 +166,6 @@ def _is_power(node: Value, n: Fraction) -> bool:
     if node.args[1].op != "number" or abs(exact(node.args[1])) == HALF:
         return False
     return n == 1 or exact(node.args[1]).denominator == 1 == n.denominator
-
-
-def as_number(x: Fraction, like: Iterable[Value] = ()) -> Value:
-    """Return a number; a short decimal, if the numbers ``like`` it are some."""
-    if x.denominator != 1 and any(isinstance(n.datum, Decimal) for n in like):
-        short = Decimal(repr(float(x)))
-        if Fraction(short) == x:
-            return number(short)
-    return number(x)
 
 
 def scaled(c: Fraction, node: Value) -> Value:
