@@ -51,12 +51,13 @@ def _quiet():
 
 
 def interleaved(steps: dict[str, Callable[[], object]], seconds: float) -> dict[str, Tensor]:
-    """Return the times of each step in µs: in every round each runs once, in random order.
+    """Return the times of each step in µs: in every round each runs once, in random order, to its end.
 
     So that whatever else the machine does hits all alike, and a ratio of two is better than either.
     """
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
+    finish = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     for name in order:
         _warm(steps[name])
     with _no_gc():
@@ -66,6 +67,7 @@ def interleaved(steps: dict[str, Callable[[], object]], seconds: float) -> dict[
             for name in order:
                 start = time.perf_counter()
                 steps[name]()
+                finish()
                 times[name].append((time.perf_counter() - start) * 1e6)
     return {name: torch.tensor(column, dtype=torch.float64) for name, column in times.items()}
 
@@ -90,6 +92,11 @@ def ratio(above: Tensor, below: Tensor, samples: int = 300) -> dict[str, float]:
 
 def peak_bytes(step: Callable[[], object]) -> int:
     """Return how far the tensors' memory rises above its start, by the allocator's own records."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        return torch.cuda.max_memory_allocated() - before
     with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step()
     events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]

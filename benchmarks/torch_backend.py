@@ -6,6 +6,7 @@ Value and gradient by every input, float32, all inputs of N elements. The varian
 process, interleaved in random order; times are medians in µs. Beside a ratio stands its 95 % bootstrap
 interval: where that holds 1, there is no difference to see. Each number of threads has its own process. On a
 busy machine believe one thread only: a parallel region waits for its last thread, and that one for a core.
+With FNGEN_DEVICE=cuda, on a GPU: a time is that until the device has finished.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from torch import Tensor
 from benchmarks.measure import interleaved, peak_bytes, ratio, saved_bytes
 from benchmarks.tutorial import tutorial
 from tests.gallery import GALLERY
-from tests.plain import PLAIN, joined
+from tests.plain import DEVICE, PLAIN, joined
 
 ROOT = Path(__file__).parent.parent
 SIZES = "1,1000,100000,10000000"
@@ -54,7 +55,7 @@ def variants(layer: str, compiled: bool) -> Variants:
 def draw(layer: str, size: int) -> tuple[list[Tensor], Tensor]:
     """Return inputs and a cotangent."""
     inputs = [x.requires_grad_() for x in PLAIN[layer].inputs(size, dtype=torch.float32)]
-    return inputs, torch.rand(() if PLAIN[layer].scalar else (size,))
+    return inputs, torch.rand(() if PLAIN[layer].scalar else (size,), device=DEVICE)
 
 
 def gradient_steps(found: Variants, inputs: list[Tensor], cotangent: Tensor) -> dict[str, Callable]:

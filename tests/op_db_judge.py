@@ -20,6 +20,7 @@ from torch.testing._comparison import default_tolerances
 from tests.op_db_departures import DEPARTURES
 from tests.op_db_rows import Departure, Entry, Skip
 from tests.op_db_samples import NARROW, ROUNDINGS, Trial, database, samples, tensors_of, trial, widen
+from tests.plain import DEVICE
 
 DRAWS = 8
 
@@ -40,7 +41,7 @@ class Tally:
 def cotangent(y: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     wide = torch.complex128 if y.is_complex() else torch.float64
-    return torch.randn(y.shape, dtype=wide, generator=generator).to(y.dtype)
+    return torch.randn(y.shape, dtype=wide, generator=generator).to(y)
 
 
 def gradients(y: Tensor, inputs: Sequence[Tensor], grad_y: Tensor) -> list[Tensor | None]:
@@ -162,7 +163,7 @@ class Comparison:
                 yield row, _fold(row.at(*self._points()), result)
 
     def _points(self) -> tuple[Tensor, ...]:
-        values = [torch.as_tensor(v).detach() for v in self.case.arguments.values()]
+        values = [torch.as_tensor(v, device=DEVICE).detach() for v in self.case.arguments.values()]
         return tuple(torch.broadcast_tensors(*values))
 
     def _is_true(self, row: Departure, actual: Tensor, at: Tensor) -> bool:
@@ -189,7 +190,7 @@ def _equal(actual: Tensor, expected: Tensor) -> Tensor:
 def judge(entry: Entry, dtype: torch.dtype) -> Tally:
     """Return what became of the samples of an entry in one dtype."""
     op, tally = database()[entry.name], Tally()
-    gradient = op.supports_autograd and dtype in op.supported_backward_dtypes("cpu")
+    gradient = op.supports_autograd and dtype in op.supported_backward_dtypes(DEVICE)
     for sample in samples(op, dtype, gradient):
         case = trial(op, entry, sample, dtype)
         if isinstance(case, Skip):

@@ -17,6 +17,7 @@ from torch import Tensor
 import fngen
 from tests.op_db_departures import COMPLEX, FLOATING, INTEGRAL
 from tests.op_db_rows import Entry, Skip, inputs_of
+from tests.plain import DEVICE
 
 NARROW = (*FLOATING[:3], torch.complex64)
 """The dtypes whose results a wider one can settle."""
@@ -41,7 +42,7 @@ def layer(formula: str, inputs: tuple[str, ...], complex: bool) -> Callable[...,
 
 
 def dtypes(entry: Entry) -> list[torch.dtype]:
-    supported = database()[entry.name].supported_dtypes("cpu")
+    supported = database()[entry.name].supported_dtypes(DEVICE)
     return [d for d in FLOATING + INTEGRAL + COMPLEX if d in supported]
 
 
@@ -82,7 +83,8 @@ def widen(value: Any, generator: torch.Generator | None) -> Any:
     wide = value.detach().to(torch.promote_types(value.dtype, torch.float64), copy=True)
     if generator:  # Towards 0, which leaves no domain and crosses no cut.
         parts = torch.view_as_real(wide) if wide.is_complex() else wide
-        parts *= 1 - ROUNDINGS * torch.finfo(value.dtype).eps * torch.rand(parts.shape, generator=generator)
+        drawn = torch.rand(parts.shape, generator=generator).to(DEVICE)
+        parts *= 1 - ROUNDINGS * torch.finfo(value.dtype).eps * drawn
     return wide.requires_grad_(value.requires_grad)
 
 
@@ -107,9 +109,9 @@ def samples(op: Any, dtype: torch.dtype, gradient: bool) -> Iterator[Any]:
     torch.manual_seed(0)
     random.seed(0)
     try:
-        found = list(source(op, "cpu", dtype, gradient))
+        found = list(source(op, DEVICE, dtype, gradient))
     except ValueError:  # Some ask for gradients of their integers.
-        found = [s.transform(_moving) for s in source(op, "cpu", dtype, False)]
+        found = [s.transform(_moving) for s in source(op, DEVICE, dtype, False)]
     yield from found
 
 

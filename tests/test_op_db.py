@@ -22,6 +22,7 @@ from tests.op_db_judge import Tally, judge
 from tests.op_db_left_out import LEFT_OUT
 from tests.op_db_rows import Departure, Entry
 from tests.op_db_samples import database, dtypes
+from tests.plain import DEVICE
 
 TABLE = Path(__file__).with_name("op_db.md")
 HEAD = """\
@@ -62,7 +63,7 @@ def test_entry(name: str) -> None:
     assert any(tally.samples for tally in tallies.values())
     departed = {row for tally in tallies.values() for row in tally.departed}
     gone = [row.reason for row in departures(name) if row not in departed]
-    assert not gone, f"no longer departs, so take the row out: {gone}"
+    assert not gone or DEVICE != "cpu", f"no longer departs, so take the row out: {gone}"
 
 
 def test_every_pointwise_entry_is_accounted_for() -> None:
@@ -74,6 +75,7 @@ def test_every_pointwise_entry_is_accounted_for() -> None:
     assert pointwise <= set(known)
 
 
+@pytest.mark.skipif(DEVICE != "cpu", reason="the table is of the CPU")
 def test_table(update: bool) -> None:
     if update:
         TABLE.write_text(HEAD + "".join(map(_measured, ENTRIES.values())) + _left_out())
