@@ -28,7 +28,7 @@ from tests.modes_table import (
     through,
     total,
 )
-from tests.plain import PLAIN, Plain
+from tests.plain import DEVICE, PLAIN, Plain
 
 DISPATCH = Table()
 row = DISPATCH.row
@@ -115,7 +115,7 @@ def two_tensor(layer: Layer, plain: Plain) -> None:
 
 def jagged(inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return each vector as rows of unequal length."""
-    offsets = torch.tensor([0, 2, 3, 6])
+    offsets = torch.tensor([0, 2, 3, 6], device=DEVICE)
     return [torch.nested.nested_tensor_from_jagged(x, offsets) for x in inputs]
 
 

@@ -70,7 +70,7 @@ def aot_inductor(layer: Layer, plain: Plain) -> None:
 
 @row(where=stateless, slow=True, xfail=BESSEL | PAIRS)
 def onnx(layer: Layer, plain: Plain) -> None:
-    """In onnxruntime, with another batch than the exported one."""
+    """In onnxruntime, with another batch than the exported one; on a CPU, wherever it was exported."""
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     inputs = tuple(draw(plain, 4, 3, dtype=torch.float32))
@@ -79,6 +79,6 @@ def onnx(layer: Layer, plain: Plain) -> None:
         layer.module().eval(), inputs, dynamo=True, dynamic_shapes=shapes, verbose=False
     )
     session = runtime.InferenceSession(program.model_proto.SerializeToString())
-    others = draw(plain, 7, 3, dtype=torch.float32)
+    others = [x.cpu() for x in draw(plain, 7, 3, dtype=torch.float32)]
     feed = {i.name: x.numpy() for i, x in zip(session.get_inputs(), others, strict=True)}
     close(torch.from_numpy(session.run(None, feed)[0]), plain.function(*others), rtol=1e-4, atol=1e-5)

@@ -118,6 +118,29 @@ RUNTIME["autocast"] = Mode(partial(autocast, torch.float32))
 RUNTIME["autocast_bfloat16"] = Mode(partial(autocast, torch.bfloat16), xfail=HALF)
 
 
+@row(where=lambda plain: DEVICE == "cuda")
+def cuda_graph(layer: Layer, plain: Plain) -> None:
+    """Captured once, value and gradients, and replayed on other numbers: nothing in it waits for the host."""
+    inputs = leaves(plain, 8)
+
+    def step(function: Function) -> list[Tensor]:
+        value = function(*inputs)
+        return [value.detach(), *torch.autograd.grad(total(value), inputs)]
+
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        step(layer.function)
+    side.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        got = step(layer.function)
+    with torch.no_grad():
+        for x, other in zip(inputs, draw(plain, 8, seed=1), strict=True):
+            x.copy_(other)
+    graph.replay()
+    close(got, step(plain.function))
+
+
 # Tensors without data.
 
 
