@@ -40,6 +40,7 @@ QUICK = ("square", "huber", "mse", "modrelu")
 FEW = (*QUICK, "swiglu", "black_scholes", "airy_disk")
 ALL = tuple(PLAIN)
 DROPPED = {"airy_disk": "torch.compile of torch.func drops a Function's derivative (pytorch/pytorch#192985)"}
+ROUGH = {} if DEVICE == "cpu" else {"airy_disk": "on a GPU Inductor's Bessel functions have seven digits"}
 
 CELLS: list[object] = []
 # torch's own: its forward mode uses torch.jit.script, Dynamo makes a Function to look at it, Inductor and its
@@ -214,12 +215,12 @@ for _name, _derive in TRANSFORMS.items():
 # Inductor.
 
 
-@row(slow=True)
+@row(slow=True, xfail=ROUGH)
 def inductor_static(layer: Layer, plain: Plain) -> None:
     agree(through(layer, inductor(layer.function, dynamic=False)), plain, leaves(plain, 3, 4))
 
 
-@row(slow=True, layers=FEW)
+@row(slow=True, layers=FEW, xfail=ROUGH)
 def inductor_dynamic(layer: Layer, plain: Plain) -> None:
     compiled = through(layer, inductor(layer.function, dynamic=True))
     for batch in (3, 17):

@@ -1,4 +1,4 @@
-"""The modes, the compilers and the operator database again on a GPU, where there is one."""
+"""The modes, the compilers, the operator database and the list of layers again on a GPU, where there is one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
-@pytest.mark.parametrize("module", ["test_modes", "test_compilers", "test_op_db"])
+@pytest.mark.parametrize("module", ["test_modes", "test_compilers", "test_op_db", "test_layer_modes"])
 def test_on_cuda(module: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", f"tests/{module}.py"]
     environment = {**os.environ, "FNGEN_DEVICE": "cuda"}
