@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -102,17 +102,28 @@ class Problem:
         text = "; ".join(f"{s.name} = {spell(with_softmax(s.value))}" for s in self.reading.statements)
         return derived_name(with_softmax(self.value), self.reduction, text)
 
+    def rewritten(self, rule: Callable[[list[Value]], list[Value]]) -> Problem:
+        """Return the same problem of other graphs, what a rule makes of all of them together."""
+        images = iter(
+            rule([self.value, *self.named, *(g for _, g in self.grads), *(y for _, y in self.results)])
+        )
+        root = next(images)
+        named = {next(images): text for text in self.named.values()}
+        grads = tuple((x, next(images)) for x, _ in self.grads)
+        results = tuple((label, next(images)) for label, _ in self.results)
+        named = {n: text for n, text in named.items() if n.args}
+        return replace(self, value=root, named=named, grads=grads, results=results)
+
     def at_defaults(self) -> Problem:
         """Return the same formula with every constant at its default."""
         defaults = {name(c.name): number(Fraction(Decimal(c.default))) for c in self.consts}
-        pairs = [*self.grads, *self.results]
-        filled = substitute_all([self.value, *self.named, *(graph for _, graph in pairs)], defaults)
-        images = fold_numbers(filled)
-        root, *rest = (images[n] for n in filled)
-        named = {n: x for n, x in zip(rest, self.named.values(), strict=False) if n.args}
-        done = tuple(zip((x for x, _ in pairs), rest[len(self.named) :], strict=True))
-        n = len(self.grads)
-        return replace(self, value=root, named=named, consts=(), grads=done[:n], results=done[n:])
+
+        def filled(graphs: list[Value]) -> list[Value]:
+            after = substitute_all(graphs, defaults)
+            images = fold_numbers(after)
+            return [images[graph] for graph in after]
+
+        return replace(self.rewritten(filled), consts=())
 
     def kernel(self) -> Kernel:
         """Return the forward computation."""

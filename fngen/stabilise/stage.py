@@ -22,17 +22,7 @@ _CALM = frozenset({"name", "number", "add", "mul", "pow", "neg"})
 
 def recognised(problem: Problem) -> Problem:
     """Return a problem with the functions that its parts are, by their names."""
-    if problem.complex:
-        return problem
-    graphs = [problem.value, *problem.named, *(g for _, g in problem.grads), *(y for _, y in problem.results)]
-    images = iter(_rewritten(graphs))
-    root = next(images)
-    named = {next(images): text for text in problem.named.values()}
-    grads = tuple((x, next(images)) for x, _ in problem.grads)
-    results = tuple((label, next(images)) for label, _ in problem.results)
-    return replace(
-        problem, value=root, named={n: t for n, t in named.items() if n.args}, grads=grads, results=results
-    )
+    return problem if problem.complex else problem.rewritten(_rewritten)
 
 
 def recognised_again(found: Derivatives) -> Derivatives:
