@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from fngen.algebra import ONE, add, mul, where
+from fngen.algebra import ONE, add, fold_numbers, mul, where
 from fngen.ir import (
     ARITHMETIC,
     CONDITIONS,
@@ -36,6 +36,22 @@ def guarded(form: Value) -> Iterator[Value]:
     for part, u in _parts_of_one(form):
         for made in _guards(substitute(part, {u: _HOLE})):
             yield substitute(form, {part: substitute(made, {_HOLE: u})})
+
+
+def lightened(form: Value) -> Iterator[Value]:
+    """Yield a form with its limit at 0 in place of a polynomial: enough, if the rest has become better."""
+    for node in postorder([form]):
+        if node.op != "where" or node.args[0].op != "lt" or node.args[0].args[0].op != "abs":
+            continue
+        near, polynomial, rest = node.args
+        (u,), radius = near.args[0].args, near.args[1]
+        at_zero = substitute(polynomial, {u: number(0)})
+        limit = fold_numbers([at_zero])[at_zero]
+        safe = value("where", near, radius, u)
+        if limit.op == "number" and safe in postorder([rest]):
+            zero = value("eq", u, number(0))
+            made = where(zero, limit, substitute(rest, {safe: where(zero, ONE, u)}))
+            yield substitute(form, {node: made})
 
 
 @lru_cache(maxsize=1024)

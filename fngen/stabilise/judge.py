@@ -32,8 +32,10 @@ _LEAST_GAIN = 2.0
 """Bits that a change of form must gain, all points together."""
 _USUAL = 2.0**-30, 2.0**11
 """The size of numbers that people compute with."""
+_TINY = 2.0**-960
+"""Less than this is nothing to most."""
 _UNUSUAL = {1: 0.05, 2: 0.0015, 3: 0.0005}
-"""The weight of a point that has others, by the number of variables."""
+"""The weight of a point that has others, or a tiny result, by the number of variables."""
 _FORGIVEN = 0.02
 """The weight of digits that the rounding of an input costs too."""
 
@@ -43,8 +45,8 @@ class Score:
     """What is wrong with a form.
 
     Attributes:
-        bits: The digits lost over all points, beyond two bits each. Those of points of unusual size count
-            little, and those that no form can keep if the inputs are rounded.
+        bits: The digits lost over all points, beyond two bits each. Those of points of unusual size, and of
+            tiny results, count little, and those that no form can keep if the inputs are rounded.
         worst: The largest error in ulp.
         wrong: At how many points it is no number, or wrongly one.
         cost: The work of evaluating it, as bits.
@@ -85,14 +87,13 @@ class Judge:
         self.exact = Exact(self._with_numbers(root), inputs)
         self.points: list[Point] = []
         self.rows: list[list[Pair | Outcome]] = []
-        self.weights: list[float] = []
+        self.usual: list[bool] = []
         for point in sample(len(inputs), _POINTS[len(inputs)], FORMAT):
             found = self.exact.at(point, 1)[: 1 + len(inputs)]
-            usual = all(map(_is_usual, point))
             if isinstance(found[0], tuple):
                 self.points.append(point)
                 self.rows.append(found)
-                self.weights.append(1.0 if usual else _UNUSUAL[len(inputs)])
+                self.usual.append(all(map(_is_usual, point)))
         self.simulation = Simulation(inputs, self.points)
         self.allowances: dict[tuple[int, int], float] = {}
         self.second: dict[int, list[Pair | Outcome]] = {}
@@ -116,7 +117,9 @@ class Judge:
             found = error(float(computed), exact, FORMAT)
             wrong += found.nonfinite
             worst = max(worst, found.ulp if not found.nonfinite else 0.0)
-            bits += self.weights[i] * (_NO_NUMBER if found.nonfinite else self.lost(found.ulp, i, output))
+            usual = self.usual[i] and not 0 < abs(exact[0]) < _TINY
+            weight = 1.0 if usual else _UNUSUAL[len(self.inputs)]
+            bits += weight * (_NO_NUMBER if found.nonfinite else self.lost(found.ulp, i, output))
         return Score(bits, worst, wrong, _WORK[len(self.inputs)] * cost(legal))
 
     def lost(self, ulp: float, i: int, output: int) -> float:

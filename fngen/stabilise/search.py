@@ -9,7 +9,7 @@ from itertools import islice
 
 from fngen.ir import Value, names, postorder, rewrite, substitute, tree_size, value
 from fngen.stabilise.arrangements import arrangements, of_product
-from fngen.stabilise.guards import guarded
+from fngen.stabilise.guards import guarded, lightened
 from fngen.stabilise.judge import Judge, Score
 from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import FORMS, NAMES
@@ -21,6 +21,10 @@ LONGEST = 200
 
 _LOOKED_AT = 4
 """How many are made, known ones too, for each that is tried."""
+_AFTERWARDS = 4
+"""One in so many is tried after the first form that has nothing to mend: a simpler one may come."""
+_GAIN, _DETOUR = 0.5, 5.0
+"""Bits that a step gains if it is to be followed soon, and how much later another one is."""
 Judged = tuple[Value, Score]
 
 
@@ -50,16 +54,20 @@ class Search:
             return None
         start = form, self.judge(form, output)
         known: dict[Value, Score] = dict([start])
-        queue = [(start[1].bits, 0, form)]
-        left = _LOOKED_AT * self.effort
-        while queue and left > 0 and len(known) < self.effort and not any(s.calm for s in known.values()):
+        queue = [(start[1].total, 0, form)]
+        left, most = _LOOKED_AT * self.effort, 1 if start[1].calm else self.effort
+        while queue and left > 0 and len(known) < most:
             _, _, here = heappop(queue)
             for candidate in islice(self.neighbours(here), left):
                 left -= 1
-                if candidate not in known and len(known) < self.effort:
-                    known[candidate] = score = self.judge(candidate, output)
-                    if score.bits <= known[here].bits and tree_size(candidate) <= LONGEST:
-                        heappush(queue, (score.bits, len(known), candidate))
+                if candidate in known or len(known) >= most:
+                    continue
+                known[candidate] = score = self.judge(candidate, output)
+                if score.calm:
+                    most = min(most, len(known) + self.effort // _AFTERWARDS)
+                elif score.bits <= known[here].bits and tree_size(candidate) <= LONGEST:
+                    gains = known[here].bits - score.bits > _GAIN
+                    heappush(queue, (score.total + (0 if gains else _DETOUR), len(known), candidate))
         return _winner(start, known)
 
     def neighbours(self, form: Value) -> Iterator[Value]:
@@ -68,6 +76,7 @@ class Search:
         yield from (made for made in self._neighbours(form) if _carried(made) == kept)
 
     def _neighbours(self, form: Value) -> Iterator[Value]:
+        yield from lightened(form)
         self.rules.prepare([form])
         for node in postorder([form]):
             for made in self.rules.steps(node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -9,7 +10,7 @@ from functools import partial
 
 from fngen.algebra import fold_numbers
 from fngen.derivatives import Derivatives
-from fngen.ir import Value, postorder
+from fngen.ir import Value, fold, postorder, rebuild
 from fngen.problem import Problem
 from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import NAMES
@@ -18,6 +19,7 @@ MOST_INPUTS = 3
 """Variables beyond which a sample of points says little."""
 _CALM = frozenset({"name", "number", "add", "mul", "pow", "neg"})
 """What sums of powers are made of: there is no better form of one."""
+_EITHER = frozenset({"add", "mul"})
 
 
 def recognised(problem: Problem) -> Problem:
@@ -57,7 +59,24 @@ def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives
             continue
         best = look.best(graph, i)
         graphs[i] = best[0] if best else graph
+    graphs = _in_one_order(graphs)
     return replace(problem, value=graphs[0]), replace(found, slopes=tuple(graphs[1:]))
+
+
+def _in_one_order(graphs: list[Value]) -> list[Value]:
+    """Return graphs in which a sum or product that has been there in another order is that one."""
+    first: dict[tuple[str, frozenset[tuple[Value, int]]], Value] = {}
+
+    def rule(node: Value, args: list[Value]) -> Value:
+        made = rebuild(node, args) if args else node
+        return (
+            first.setdefault((made.op, frozenset(Counter(args).items())), made)
+            if made.op in _EITHER
+            else made
+        )
+
+    images = fold(graphs, rule)
+    return [images[graph] for graph in graphs]
 
 
 def _rewritten(graphs: list[Value]) -> list[Value]:
