@@ -12,6 +12,8 @@ from fngen import numeric
 from fngen.ir import CONDITIONS, Value, is_number, number, rewrite, value
 
 ZERO, ONE = number(0), number(1)
+_COMMON_DENOMINATOR = 100
+"""What a person writes as a quotient, and not as the decimal that it may be too."""
 _LONGEST_DENOMINATOR = 10**9
 """What a person writes as a quotient; a longer one may overflow where its value does not."""
 
@@ -107,6 +109,8 @@ def mul(a: Value, b: Value) -> Value:
         return value("div", a, b.args[1])
     if b.op == "number":
         a, b = b, a
+    if isinstance(a.datum, Fraction) and a.datum.denominator > _COMMON_DENOMINATOR:
+        a = number(as_decimal(a.datum))
     if isinstance(a.datum, Fraction) and 1 < a.datum.denominator <= _LONGEST_DENOMINATOR:
         return div(mul(number(a.datum.numerator), b), number(a.datum.denominator))
     return value("mul", a, b)

@@ -33,7 +33,7 @@ def generate(
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
     latex: bool = False,
-    stabilise: bool = False,
+    stabilise: bool = True,
 ) -> Source:
     """Return the source of a layer.
 
@@ -53,7 +53,7 @@ def generate(
             gradient straight through. Second derivatives follow them.
         outputs: The assigned names that come back, in order. Default: those that are not used.
         latex: The formula is written in LaTeX; ``.spec.formula`` of the result is what was read.
-        stabilise: Compute the formula in a form that keeps its digits, not as it is written.
+        stabilise: Compute the formula in a form that keeps its digits; without, as it is written.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -80,7 +80,7 @@ def compile(
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
     latex: bool = False,
-    stabilise: bool = False,
+    stabilise: bool = True,
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -155,7 +155,7 @@ def spec(
     grads: Declarations = (),
     outputs: Iterable[str] | None = None,
     latex: bool = False,
-    stabilise: bool = False,
+    stabilise: bool = True,
 ) -> Spec:
     """Return the checked request of these arguments."""
     if latex and not isinstance(expr, str):

@@ -79,7 +79,9 @@ def request_options(verb: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--complex", is_flag=True, help="The inputs are complex tensors."),
         click.option("--backend", default="torch", metavar="LIST", help="What the file contains."),
         click.option(
-            "--stabilise", is_flag=True, help="Compute the formula in a form that keeps its digits."
+            "--stabilise/--no-stabilise",
+            default=True,
+            help="Compute the formula in a form that keeps its digits, or as it is written.",
         ),
         click.option("--lean", is_flag=True, help="Keep inputs and outputs only for the backward."),
         click.option(

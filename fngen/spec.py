@@ -34,7 +34,7 @@ class Spec:
         consts: The numbers that module and function can override.
         grads: The inputs whose gradient is declared, and its formula.
         outputs: The assigned names that come back, or None for those that are not used.
-        stabilise: Whether the formula may be computed in another form than it is written in.
+        stabilise: Whether it is computed in a form that keeps its digits, which need not be the written one.
         transcripts: What was typed in place of plain text, for errors to mark. No part of the request.
     """
 
@@ -48,7 +48,7 @@ class Spec:
     consts: tuple[Const, ...] = ()
     grads: tuple[tuple[str, str], ...] = ()
     outputs: tuple[str, ...] | None = None
-    stabilise: bool = False
+    stabilise: bool = True
     transcripts: tuple[Transcript, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
@@ -66,7 +66,7 @@ class Spec:
         grads: Declarations = (),
         outputs: Iterable[str] | None = None,
         latex: bool = False,
-        stabilise: bool = False,
+        stabilise: bool = True,
     ) -> Spec:
         """Return the checked request; what it says overrides what the formula's text declares.
 

@@ -28,7 +28,9 @@ class _AiryDiskReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(r: Tensor) -> Tensor:
-        return (2 * torch.special.bessel_j1(r) / r) ** 2
+        mask = r == 0
+        u = torch.where(mask, 1, r)
+        return torch.where(mask, 1, (2 * torch.special.bessel_j1(u) / u) ** 2)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -39,13 +41,20 @@ class _AiryDiskReverse(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         # Autocast may have changed the output's type.
         r = ctx.saved_tensors[0].to(grad_y.dtype)
-        j1_r = _j1(r)
-        mask = torch.abs(r) < 1 / 2
+        mask = torch.abs(r) < 1 / 4
         r_squared = r**2
-        u = 1 / 2 - r_squared / 16 + r**4 / 384 - r**6 / 18432
-        v = u + r**8 / 1474560 - r**10 / 176947200 + r**12 / 29727129600
-        w = _j0(r) - torch.where(mask, v, j1_r / torch.where(mask, 1, r))
-        return grad_y * (8 * j1_r * (w - j1_r / r) / r_squared)
+        u = -6.01302589268491e-09 * r_squared + 143 / 412876800
+        v = r_squared * (r_squared * u - 11 / 737280) + 7 / 15360
+        w = r_squared * (r_squared * (r_squared * v - 7 / 768) + 5 / 48)
+        s = torch.where(mask, 1 / 4, r)
+        j1_s = _j1(s)
+        mask_1 = torch.abs(s) < 1 / 2
+        s_squared = s**2
+        p = 1 / 2 - s_squared / 16 + s**4 / 384 - s**6 / 18432
+        q = p + s**8 / 1474560 - s**10 / 176947200 + s**12 / 29727129600
+        h = torch.where(mask_1, q, j1_s / torch.where(mask_1, 1, s))
+        z = 8 * j1_s * (_j0(s) - h - j1_s / s) / s_squared
+        return grad_y * torch.where(mask, (w - 1 / 2) * r, z)
 
 
 class AiryDiskFunction(_AiryDiskReverse):
@@ -57,13 +66,20 @@ class AiryDiskFunction(_AiryDiskReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             r = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            j1_r = _j1(r)
-            mask = torch.abs(r) < 1 / 2
+            mask = torch.abs(r) < 1 / 4
             r_squared = r**2
-            u = 1 / 2 - r_squared / 16 + r**4 / 384 - r**6 / 18432
-            v = u + r**8 / 1474560 - r**10 / 176947200 + r**12 / 29727129600
-            w = _j0(r) - torch.where(mask, v, j1_r / torch.where(mask, 1, r))
-            return 8 * j1_r * (w - j1_r / r) / r_squared * r_t
+            u = -6.01302589268491e-09 * r_squared + 143 / 412876800
+            v = r_squared * (r_squared * u - 11 / 737280) + 7 / 15360
+            w = r_squared * (r_squared * (r_squared * v - 7 / 768) + 5 / 48)
+            s = torch.where(mask, 1 / 4, r)
+            j1_s = _j1(s)
+            mask_1 = torch.abs(s) < 1 / 2
+            s_squared = s**2
+            p = 1 / 2 - s_squared / 16 + s**4 / 384 - s**6 / 18432
+            q = p + s**8 / 1474560 - s**10 / 176947200 + s**12 / 29727129600
+            h = torch.where(mask_1, q, j1_s / torch.where(mask_1, 1, s))
+            z = 8 * j1_s * (_j0(s) - h - j1_s / s) / s_squared
+            return torch.where(mask, (w - 1 / 2) * r, z) * r_t
 
 
 class _AiryDiskEager(torch.autograd.Function):
@@ -71,24 +87,35 @@ class _AiryDiskEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, r: Tensor) -> Tensor:
-        j1_r = torch.special.bessel_j1(r)
-        ctx.save_for_backward(r, j1_r)
-        return (2 * j1_r).div_(r).pow_(2)
+        mask = r == 0
+        u = torch.where(mask, 1, r)
+        u = torch.special.bessel_j1(u).mul_(2).div_(u).pow_(2)
+        ctx.save_for_backward(r)
+        return torch.where(mask, 1, u)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _AiryDiskReverse.backward(ctx, grad_y)
-        r, j1_r = ctx.saved_tensors
-        mask = torch.abs(r) < 1 / 2
+        (r,) = ctx.saved_tensors
+        mask_1 = torch.abs(r) < 1 / 4
         r_squared = r**2
-        u = (3.363930569334215e-11 * r_squared).sub_(1 / 176947200)
-        u = u.mul_(r_squared).add_(1 / 1474560).mul_(r_squared)
-        u = u.sub_(1 / 18432).mul_(r_squared).add_(1 / 384).mul_(r_squared)
-        u = u.sub_(1 / 16).mul_(r_squared).add_(1 / 2)
-        u = torch.where(mask, u, j1_r / torch.where(mask, 1, r))
-        u = torch.special.bessel_j0(r).sub_(u).sub_(j1_r / r).mul_(8 * j1_r)
-        return grad_y * u.div_(r_squared)
+        v = (-6.01302589268491e-09 * r_squared).add_(143 / 412876800)
+        v = v.mul_(r_squared).sub_(11 / 737280).mul_(r_squared)
+        v = v.add_(7 / 15360).mul_(r_squared).sub_(7 / 768).mul_(r_squared)
+        v = v.add_(5 / 48).mul_(r_squared).sub_(1 / 2).mul_(r)
+        w = torch.where(mask_1, 1 / 4, r)
+        mask_2 = torch.abs(w) < 1 / 2
+        w_squared = w**2
+        s = (3.363930569334215e-11 * w_squared).sub_(1 / 176947200)
+        s = s.mul_(w_squared).add_(1 / 1474560).mul_(w_squared)
+        s = s.sub_(1 / 18432).mul_(w_squared).add_(1 / 384).mul_(w_squared)
+        s = s.sub_(1 / 16).mul_(w_squared).add_(1 / 2)
+        j1_w = torch.special.bessel_j1(w)
+        s = torch.where(mask_2, s, j1_w / torch.where(mask_2, 1, w))
+        w = torch.special.bessel_j0(w).sub_(s).sub_(j1_w / w)
+        w = w.mul_(8 * j1_w).div_(w_squared)
+        return grad_y * torch.where(mask_1, v, w)
 
 
 def airy_disk(r: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ r"""Elementwise ``x/2*(1 + erf(x/sqrt(2)))`` with analytic derivatives.
 
     y = \frac{x}{2} \left(1 +
         \operatorname{erf}\left(\frac{x}{\sqrt{2}}\right)\right), \qquad
-    \frac{\partial y}{\partial x} = \frac{1}{2} +
-        \frac{\operatorname{erf}\left(\frac{x}{\sqrt{2}}\right)}{2} +
+    \frac{\partial y}{\partial x} =
+        \frac{\operatorname{erfc}\left(-\frac{x}{\sqrt{2}}\right)}{2} +
         \frac{1}{\sqrt{2} \sqrt{\pi}} x e^{-\frac{x^2}{2}}
 """
 
@@ -33,7 +33,7 @@ class _GeluReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return x / 2 * (1 + torch.erf(x / _SQRT_2))
+        return torch.erfc(-x / _SQRT_2) / 2 * x
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -45,7 +45,7 @@ class _GeluReverse(torch.autograd.Function):
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
-        return grad_y * (1 / 2 + torch.erf(x / _SQRT_2) / 2 + u)
+        return grad_y * (torch.erfc(-x / _SQRT_2) / 2 + u)
 
 
 class GeluFunction(_GeluReverse):
@@ -58,7 +58,7 @@ class GeluFunction(_GeluReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
-            return (1 / 2 + torch.erf(x / _SQRT_2) / 2 + u) * x_t
+            return (torch.erfc(-x / _SQRT_2) / 2 + u) * x_t
 
 
 class _GeluEager(torch.autograd.Function):
@@ -66,17 +66,17 @@ class _GeluEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        u = (x / _SQRT_2).erf_()
+        u = (x / _SQRT_2).neg_().erfc_().div_(2)
         ctx.save_for_backward(x, u)
-        return (x / 2).mul_(1 + u)
+        return u * x
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        v = (x**2).div_(2).neg_().exp_()
-        return grad_y * (u / 2).add_(1 / 2).addcmul_(_1_SQRT_2_SQRT_PI * x, v)
+        v = (_1_SQRT_2_SQRT_PI * x).mul_((x**2).div_(2).neg_().exp_())
+        return grad_y * v.add_(u)
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class _GeluTanhReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return x / 2 * (1 + torch.tanh(_SQRT_2_PI * (x + 0.044715 * x**3)))
+        return x * torch.sigmoid(2 * (_SQRT_2_PI * (x + 0.044715 * x**3)))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -40,10 +40,10 @@ class _GeluTanhReverse(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        u = _SQRT_2_PI * (x + 0.044715 * x**3)
-        v = 2 * u
-        w = _SQRT_2_PI * x * (4 * torch.sigmoid(v) * torch.sigmoid(-v))
-        return grad_y * (0.5 * (1 + torch.tanh(u) + w * (0.134145 * x**2 + 1)))
+        u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
+        logistic_u = torch.sigmoid(u)
+        v = _SQRT_2_PI * (logistic_u * torch.sigmoid(-u)) * x
+        return grad_y * (logistic_u + (26829 * (v * x * x) / 100000 + 2 * v))
 
 
 class GeluTanhFunction(_GeluTanhReverse):
@@ -55,10 +55,10 @@ class GeluTanhFunction(_GeluTanhReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            u = _SQRT_2_PI * (x + 0.044715 * x**3)
-            v = 2 * u
-            w = _SQRT_2_PI * x * (4 * torch.sigmoid(v) * torch.sigmoid(-v))
-            return 0.5 * (1 + torch.tanh(u) + w * (0.134145 * x**2 + 1)) * x_t
+            u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
+            logistic_u = torch.sigmoid(u)
+            v = _SQRT_2_PI * (logistic_u * torch.sigmoid(-u)) * x
+            return (logistic_u + (26829 * (v * x * x) / 100000 + 2 * v)) * x_t
 
 
 class _GeluTanhEager(torch.autograd.Function):
@@ -66,18 +66,19 @@ class _GeluTanhEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        u = (x**3).mul_(0.044715).add_(x).mul_(_SQRT_2_PI).tanh_()
-        v = 1 + u
-        ctx.save_for_backward(x, u, v)
-        return (x / 2).mul_(v)
+        u = (x**3).mul_(0.044715).add_(x).mul_(_SQRT_2_PI).mul_(2)
+        logistic_u = torch.sigmoid(u)
+        ctx.save_for_backward(x, u, logistic_u)
+        return x * logistic_u
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluTanhReverse.backward(ctx, grad_y)
-        x, u, v = ctx.saved_tensors
-        w = torch.ops.aten.tanh_backward(_SQRT_2_PI * x, u)
-        return grad_y * w.mul_((x**2).mul_(0.134145).add_(1)).add_(v).mul_(0.5)
+        x, u, logistic_u = ctx.saved_tensors
+        v = torch.sigmoid(-u).mul_(logistic_u).mul_(_SQRT_2_PI).mul_(x)
+        v = (v * x).mul_(x).mul_(26829).div_(100000).add_(2 * v)
+        return grad_y * v.add_(logistic_u)
 
 
 def gelu_tanh(x: Tensor) -> Tensor:

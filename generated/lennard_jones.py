@@ -33,8 +33,8 @@ class _LennardJonesReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
-        u = sigma / r
-        return 4 * epsilon * (u**12 - u**6)
+        u = (sigma / r) ** 6
+        return 4 * epsilon * (u * (u - 1))
 
     @staticmethod
     def setup_context(
@@ -85,10 +85,11 @@ class _LennardJonesEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
-        u = sigma / r
-        v = u**6
-        ctx.save_for_backward(epsilon, sigma, r, v)
-        return 4 * epsilon * (u**12).sub_(v)
+        u = (sigma / r).pow_(6)
+        v = u - 1
+        wanted = ctx.needs_input_grad
+        ctx.save_for_backward(epsilon, sigma, r, u, v if wanted[0] else None)
+        return 4 * epsilon * (u * v)
 
     @staticmethod
     def backward(
@@ -96,16 +97,16 @@ class _LennardJonesEager(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LennardJonesReverse.backward(ctx, grad_y)
-        epsilon, sigma, r, v = ctx.saved_tensors
+        epsilon, sigma, r, u, v = ctx.saved_tensors
         w = (r**3).pow_(2)
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = grad_y * (4 * v).mul_(v - 1)
+            grad_epsilon = (4 * grad_y).mul_(u).mul_(v)
         if ctx.needs_input_grad[1]:
-            grad_sigma = 24 * epsilon * (sigma**2).pow_(2).mul_(sigma) * (2 * v - 1)
+            grad_sigma = 24 * epsilon * (sigma**2).pow_(2).mul_(sigma) * (2 * u - 1)
             grad_sigma = grad_y * grad_sigma.div_(w)
         if ctx.needs_input_grad[2]:
-            grad_r = 24 * epsilon * (sigma**3).pow_(2) * (1 - 2 * v)
+            grad_r = 24 * epsilon * (sigma**3).pow_(2) * (1 - 2 * u)
             grad_r = grad_y * grad_r.div_(w.mul_(r))
         return grad_epsilon, grad_sigma, grad_r
 

@@ -8,8 +8,7 @@ r"""Elementwise ``abs(x) + log1p(exp(-2*abs(x))) - log(2)`` with analytic deriva
 
     y = \left| x \right| + \operatorname{log1p}\left(e^{-2 \left| x
         \right|}\right) - \log(2), \qquad
-    \frac{\partial y}{\partial x} = \operatorname{sign}(x) \left(1 - \frac{2
-        e^{-2 \left| x \right|}}{1 + e^{-2 \left| x \right|}}\right)
+    \frac{\partial y}{\partial x} = \tanh(x)
 """
 
 from typing import Any
@@ -32,7 +31,9 @@ class _LogCoshReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         abs_x = torch.abs(x)
-        return abs_x + torch.log1p(torch.exp(-2 * abs_x)) - _LOG_2
+        u = torch.log1p(2 * torch.sinh(torch.clamp(x, -1, 1) / 2) ** 2)
+        v = abs_x - _LOG_2 + torch.log1p(torch.exp(-2 * abs_x))
+        return torch.where(abs_x < 1, u, v)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -43,8 +44,7 @@ class _LogCoshReverse(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        u = torch.exp(-2 * torch.abs(x))
-        return grad_y * (torch.sign(x) * (1 - 2 * u / (1 + u)))
+        return grad_y * torch.tanh(x)
 
 
 class LogCoshFunction(_LogCoshReverse):
@@ -56,8 +56,7 @@ class LogCoshFunction(_LogCoshReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            u = torch.exp(-2 * torch.abs(x))
-            return torch.sign(x) * (1 - 2 * u / (1 + u)) * x_t
+            return torch.tanh(x) * x_t
 
 
 class _LogCoshEager(torch.autograd.Function):
@@ -66,16 +65,15 @@ class _LogCoshEager(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         abs_x = torch.abs(x)
-        u = (-2 * abs_x).exp_()
-        ctx.save_for_backward(x, u)
-        return abs_x.add_(torch.log1p(u)).sub_(_LOG_2)
+        u = torch.clamp(x, -1, 1).div_(2).sinh_().pow_(2).mul_(2).log1p_()
+        v = (abs_x - _LOG_2).add_((-2 * abs_x).exp_().log1p_())
+        ctx.save_for_backward(x)
+        return torch.where(abs_x < 1, u, v)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
-        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
-            return _LogCoshReverse.backward(ctx, grad_y)
-        x, u = ctx.saved_tensors
-        return grad_y * (1 - (2 * u).div_(1 + u)).mul_(torch.sign(x))
+        (x,) = ctx.saved_tensors
+        return grad_y * torch.tanh(x)
 
 
 def log_cosh(x: Tensor) -> Tensor:

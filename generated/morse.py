@@ -7,13 +7,13 @@ r"""Elementwise ``D*(1 - exp(-a*(r - r_e)))**2`` with analytic derivatives.
 .. math::
 
     y = D \left(1 - e^{-a (r - r_e)}\right)^2, \qquad
-    \frac{\partial y}{\partial D} = \left(1 - e^{-a (r - r_e)}\right)^2, \qquad
-    \frac{\partial y}{\partial a} = 2 D e^{-a (r - r_e)} (r - r_e) \left(1 -
-        e^{-a (r - r_e)}\right), \qquad
-    \frac{\partial y}{\partial r} = 2 D a e^{-a (r - r_e)} \left(1 - e^{-a
-        (r - r_e)}\right), \qquad
-    \frac{\partial y}{\partial r_e} = -2 D a e^{-a (r - r_e)} \left(1 -
-        e^{-a (r - r_e)}\right)
+    \frac{\partial y}{\partial D} = \operatorname{expm1}(-a (r - r_e))^2, \qquad
+    \frac{\partial y}{\partial a} = -2 D e^{-a (r - r_e)}
+        \operatorname{expm1}(-a (r - r_e)) (r - r_e), \qquad
+    \frac{\partial y}{\partial r} = -2 D a e^{-a (r - r_e)}
+        \operatorname{expm1}(-a (r - r_e)), \qquad
+    \frac{\partial y}{\partial r_e} = 2 D a e^{-a (r - r_e)}
+        \operatorname{expm1}(-a (r - r_e))
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ class _MorseReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
-        return D * (1 - torch.exp(-a * u)) ** 2
+        return D * torch.expm1(-a * u) ** 2
 
     @staticmethod
     def setup_context(
@@ -49,15 +49,16 @@ class _MorseReverse(torch.autograd.Function):
         # Autocast may have changed the output's type.
         u, D, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         v = 2 * D
-        w = torch.exp(-a * u)
-        s = 1 - w
+        w = -a * u
+        exp_w = torch.exp(w)
+        expm1_w = torch.expm1(w)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = grad_y * (v * a * w * s)
+            grad_u = -grad_y * (v * a * exp_w * expm1_w)
         if ctx.needs_input_grad[1]:
-            grad_D = grad_y * s**2
+            grad_D = grad_y * expm1_w**2
         if ctx.needs_input_grad[2]:
-            grad_a = grad_y * (v * u * w * s)
+            grad_a = -grad_y * (v * u * exp_w * expm1_w)
         return grad_u, grad_D, grad_a
 
 
@@ -70,10 +71,12 @@ class MorseFunction(_MorseReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             u, D, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            v = 2 * D
-            w = torch.exp(-a * u)
-            s = 1 - w
-            return v * a * w * s * u_t + s**2 * D_t + v * u * w * s * a_t
+            v = -a * u
+            expm1_v = torch.expm1(v)
+            w = 2 * D
+            exp_v = torch.exp(v)
+            s = expm1_v**2 * D_t - u_t * (w * a * exp_v * expm1_v)
+            return s - a_t * (w * u * exp_v * expm1_v)
 
 
 class _MorseEager(torch.autograd.Function):
@@ -81,12 +84,10 @@ class _MorseEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, D: Tensor, a: Tensor) -> Tensor:
-        v = (-a * u).exp_()
-        w = 1 - v
-        w_squared = w**2
-        wanted = ctx.needs_input_grad
-        ctx.save_for_backward(u, D, a, v, w, w_squared if wanted[1] else None)
-        return D * w_squared
+        v = -a * u
+        expm1_v = torch.expm1(v)
+        ctx.save_for_backward(u, D, a, v, expm1_v)
+        return D * expm1_v**2
 
     @staticmethod
     def backward(
@@ -94,15 +95,16 @@ class _MorseEager(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MorseReverse.backward(ctx, grad_y)
-        u, D, a, v, w, w_squared = ctx.saved_tensors
-        s = (grad_y * (2 * D)).mul_(v).mul_(w)
+        u, D, a, v, expm1_v = ctx.saved_tensors
+        w = grad_y * expm1_v
+        s = (w * (2 * D)).mul_(torch.exp(v))
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = s * a
+            grad_u = (s * a).neg_()
         if ctx.needs_input_grad[1]:
-            grad_D = grad_y * w_squared
+            grad_D = w.mul_(expm1_v)
         if ctx.needs_input_grad[2]:
-            grad_a = s.mul_(u)
+            grad_a = s.mul_(u).neg_()
         return grad_u, grad_D, grad_a
 
 

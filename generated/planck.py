@@ -7,8 +7,8 @@ r"""Elementwise ``x**3/expm1(x)`` with analytic derivatives.
 .. math::
 
     y = \frac{x^3}{\operatorname{expm1}(x)}, \qquad
-    \frac{\partial y}{\partial x} = \frac{x^2 \left(3 - \frac{x
-        e^x}{\operatorname{expm1}(x)}\right)}{\operatorname{expm1}(x)}
+    \frac{\partial y}{\partial x} = \frac{x^2 \left(3 +
+        \frac{x}{\operatorname{expm1}(-x)}\right)}{\operatorname{expm1}(x)}
 """
 
 from typing import Any
@@ -28,7 +28,9 @@ class _PlanckReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return x**3 / torch.expm1(x)
+        mask = x == 0
+        u = torch.where(mask, 1, x)
+        return torch.where(mask, 0, u / torch.expm1(u) * u * u)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -39,8 +41,10 @@ class _PlanckReverse(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        expm1_x = torch.expm1(x)
-        return grad_y * (x**2 * (3 - x * torch.exp(x) / expm1_x) / expm1_x)
+        mask = x == 0
+        u = torch.where(mask, 1, x)
+        v = grad_y * (u / torch.expm1(u) * u * (3 + u / torch.expm1(-u)))
+        return torch.where(mask, 0, v)
 
 
 class PlanckFunction(_PlanckReverse):
@@ -52,8 +56,10 @@ class PlanckFunction(_PlanckReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            expm1_x = torch.expm1(x)
-            return x**2 * (3 - x * torch.exp(x) / expm1_x) / expm1_x * x_t
+            mask = x == 0
+            u = torch.where(mask, 1, x)
+            v = x_t * (u / torch.expm1(u) * u * (3 + u / torch.expm1(-u)))
+            return torch.where(mask, 0, v)
 
 
 class _PlanckEager(torch.autograd.Function):
@@ -61,17 +67,19 @@ class _PlanckEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        expm1_x = torch.expm1(x)
-        ctx.save_for_backward(x, expm1_x)
-        return (x**3).div_(expm1_x)
+        mask = x == 0
+        u = torch.where(mask, 1, x)
+        v = (u / torch.expm1(u)).mul_(u)
+        ctx.save_for_backward(x, mask, u, v)
+        return torch.where(mask, 0, v * u)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _PlanckReverse.backward(ctx, grad_y)
-        x, expm1_x = ctx.saved_tensors
-        u = (x**2).mul_(3 - (1 + expm1_x).mul_(x).div_(expm1_x))
-        return grad_y * u.div_(expm1_x)
+        _, mask, u, v = ctx.saved_tensors
+        w = grad_y * (u / (-u).expm1_()).add_(3).mul_(v)
+        return torch.where(mask, 0, w)
 
 
 def planck(x: Tensor) -> Tensor:

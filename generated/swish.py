@@ -45,9 +45,9 @@ class _SwishReverse(torch.autograd.Function):
         sigmoid_neg_u = torch.sigmoid(-u)
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_y * (sigmoid_u * (1 + x * beta * sigmoid_neg_u))
+            grad_x = grad_y * (sigmoid_u * (1 + u * sigmoid_neg_u))
         if ctx.needs_input_grad[1]:
-            grad_beta = grad_y * (x**2 * sigmoid_u * sigmoid_neg_u)
+            grad_beta = grad_y * (sigmoid_u * sigmoid_neg_u * x * x)
         return grad_x, grad_beta
 
 
@@ -63,8 +63,8 @@ class SwishFunction(_SwishReverse):
             u = beta * x
             sigmoid_u = torch.sigmoid(u)
             sigmoid_neg_u = torch.sigmoid(-u)
-            v = sigmoid_u * (1 + x * beta * sigmoid_neg_u) * x_t
-            return v + x**2 * sigmoid_u * sigmoid_neg_u * beta_t
+            v = sigmoid_u * sigmoid_neg_u * x * x * beta_t
+            return sigmoid_u * (1 + u * sigmoid_neg_u) * x_t + v
 
 
 class _SwishEager(torch.autograd.Function):

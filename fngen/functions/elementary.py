@@ -47,7 +47,7 @@ ROWS = (
     # Exponentials and logarithms.
     F("exp", derivative=("exp(x)",), torch="torch.exp", mpmath="exp", latex=r"\exp"),
     F("exp2", derivative=("log(2)*exp2(x)",), torch="torch.exp2", definition="2**x"),
-    F("expm1", derivative=("exp(x)",), torch="torch.expm1", mpmath="expm1", complement=("exp(x)", "1 + y")),
+    F("expm1", derivative=("exp(x)",), torch="torch.expm1", mpmath="expm1"),
     F("log", derivative=("1/x",), torch="torch.log", mpmath="log", aliases=("ln",), domain="x > 0", latex=r"\log"),
     F("log_base", "x, base", definition="log(x)/log(base)", aliases=("log",), domain="x > 0, base > 0"),
     F("log2", derivative=("1/(log(2)*x)",), torch="torch.log2", definition="log(x)/log(2)", domain="x > 0", latex=r"\log_2"),

@@ -26,7 +26,7 @@ _FIRST = """\
 [{prefix}layers]
 square = "x1**3 + x2**2"
 """
-_FLAGS = ("lean", "complex", "latex", "stabilise")
+_FLAGS = {"lean": True, "complex": True, "latex": True, "stabilise": False}
 _LISTS, _TABLES = ("inputs", "outputs"), ("params", "consts", "grads")
 
 
@@ -128,7 +128,7 @@ def _said(formula: str, options: Mapping[str, Any]) -> dict[str, Any]:
             said[key] = {name.strip(): _value(value.strip(), key) for name, _, value in pairs}
     if options.get("backend", "torch") != "torch":
         said["backend"] = options["backend"].split(",")
-    return said | {key: True for key in _FLAGS if options.get(key)}
+    return said | {key: said for key, said in _FLAGS.items() if options.get(key, not said) is said}
 
 
 def _value(text: str, key: str) -> Any:

@@ -46,7 +46,12 @@ _OF_ALL = (
     Key("consts", "numbers, {eps = 1e-6}", _NUMBERS, "Numbers with defaults."),
     Key("backend", f"one of {', '.join(BACKENDS)}, or a list", _BACKEND, "What the file contains."),
     Key("lean", "true or false", _FLAG, "Keep inputs and outputs only for the backward."),
-    Key("stabilise", "true or false", _FLAG, "Compute the formula in a form that keeps its digits."),
+    Key(
+        "stabilise",
+        "true or false",
+        _FLAG,
+        "Compute the formula in a form that keeps its digits; false: as it is written.",
+    ),
     Key("complex", "true or false", _FLAG, "The inputs are complex tensors."),
 )
 LAYER = {key.name: key for key in (*_OF_ONE, *_OF_ALL)}

@@ -38,20 +38,36 @@ def guarded(form: Value) -> Iterator[Value]:
             yield substitute(form, {part: substitute(made, {_HOLE: u})})
 
 
+def polynomials(form: Value) -> list[Value]:
+    """Return the Taylor polynomials of the guards in a form."""
+    return [n.args[1] for n in postorder([form]) if _is_guard(n) and n.args[1].args]
+
+
 def lightened(form: Value) -> Iterator[Value]:
     """Yield a form with its limit at 0 in place of a polynomial: enough, if the rest has become better."""
-    for node in postorder([form]):
-        if node.op != "where" or node.args[0].op != "lt" or node.args[0].args[0].op != "abs":
-            continue
+    for node in filter(_is_guard, postorder([form])):
         near, polynomial, rest = node.args
-        (u,), radius = near.args[0].args, near.args[1]
+        (u,) = near.args[0].args
         at_zero = substitute(polynomial, {u: number(0)})
         limit = fold_numbers([at_zero])[at_zero]
-        safe = value("where", near, radius, u)
-        if limit.op == "number" and safe in postorder([rest]):
-            zero = value("eq", u, number(0))
-            made = where(zero, limit, substitute(rest, {safe: where(zero, ONE, u)}))
-            yield substitute(form, {node: made})
+        zero = value("eq", u, number(0))
+        made = where(zero, limit, substitute(rest, {_safe(near): where(zero, ONE, u)}))
+        yield substitute(form, {node: made})
+
+
+def _is_guard(node: Value) -> bool:
+    """Say whether a node is what ``_near_zero`` makes."""
+    return (
+        node.op == "where"
+        and node.args[0].op == "lt"
+        and node.args[0].args[0].op == "abs"
+        and _safe(node.args[0]) in postorder([node.args[2]])
+    )
+
+
+def _safe(near: Value) -> Value:
+    """Return the argument of what stands outside of a radius."""
+    return where(near, near.args[1], near.args[0].args[0])
 
 
 @lru_cache(maxsize=1024)

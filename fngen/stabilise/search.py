@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import chain, islice
 
-from fngen.ir import Value, names, postorder, rewrite, substitute, tree_size, value
+from fngen.ir import Value, name, names, postorder, rewrite, substitute, tree_size, value
 from fngen.stabilise.arrangements import arrangements, of_product
-from fngen.stabilise.guards import guarded, lightened
+from fngen.stabilise.guards import guarded, lightened, polynomials
 from fngen.stabilise.judge import Judge, Score
 from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import FORMS, NAMES
@@ -73,10 +73,13 @@ class Search:
     def neighbours(self, form: Value) -> Iterator[Value]:
         """Yield what one step makes of a form, at each place where it can be taken; every variable stays."""
         kept = _carried(form)
-        yield from (made for made in self._neighbours(form) if _carried(made) == kept)
+        holes = {polynomial: name(f"p{i}!") for i, polynomial in enumerate(polynomials(form))}
+        back = {hole: polynomial for polynomial, hole in holes.items()}
+        rearranged = (substitute(made, back) for made in self._neighbours(substitute(form, holes)))
+        yield from (made for made in chain(lightened(form), rearranged) if _carried(made) == kept)
 
     def _neighbours(self, form: Value) -> Iterator[Value]:
-        yield from lightened(form)
+        """Yield what one step makes of all but the polynomials of guards, which are as good as they get."""
         self.rules.prepare([form])
         for node in postorder([form]):
             for made in self.rules.steps(node):
