@@ -27,11 +27,12 @@ def _generate(spec: Spec) -> Source:
     core = prefix.split(stable)
     found = derivatives(core.problem, spec)
     partials = found.slopes if core.problem is stable else derivatives(stable, spec).slopes
+    claim = None
     if spec.stabilise:
-        best, found = stage.finished(core.problem, found)
+        best, found, claim = stage.finished(core.problem, found)
         core = replace(core, problem=best)
     built = layer.build(core, parsed.inputs, found, name, lean=spec.lean)
-    shown = view(spec, parsed, partials, built)
+    shown = view(spec, parsed, partials, built, claim)
     return Source(name, render(shown), spec, tuple(shown.equations))
 
 

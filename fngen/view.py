@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fngen import docs, recipe
 from fngen.backends.torch import TEMPLATE
+from fngen.claims import claimed
 from fngen.constants import Constant
 from fngen.constructor import Constructor, const_argument, constructor, numbers, repr_body, sizes
 from fngen.declared import CHANNELS
@@ -21,6 +22,7 @@ from fngen.problem import Problem
 from fngen.several import Several
 from fngen.several_view import SeveralView, several_view
 from fngen.spec import Spec
+from fngen.stabilise.stage import Claim
 
 _DEFINED = ("_others", "_spread", "_sum_of_products", "_sum_to")
 """Functions that a file defines if its statements call them."""
@@ -35,6 +37,7 @@ class ModuleView:
     command: list[str]
     summary: str
     equations: list[str]
+    accuracy: list[str]
     uses_math: bool
     exports: list[str]
     constants: list[str]
@@ -63,7 +66,9 @@ class ModuleView:
         return docs.display(self.equations)
 
 
-def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer) -> ModuleView:
+def view(
+    spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer, claim: Claim | None
+) -> ModuleView:
     """Return the view of a layer."""
     main, parameters = layer.main, layer.parameters
     formula = spec.formula
@@ -81,6 +86,7 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
         command=recipe.command(spec),
         summary=docs.summary(problem, main.function, formula),
         equations=docs.equations(problem, partials),
+        accuracy=claimed(claim, problem) if claim else [],
         uses_math="math." in texts or bool(numbers(layer)),
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,

@@ -47,13 +47,15 @@ class Score:
     Attributes:
         bits: The digits lost over all points, beyond two bits each. Those of points of unusual size, and of
             tiny results, count little, and those that no form can keep if the inputs are rounded.
-        worst: The largest error in ulp.
-        wrong: At how many points it is no number, or wrongly one.
+        worst: The largest error in ulp at a point of usual size.
+        beyond: The largest, in what the rounding of an input changes the result by, and one ulp.
+        wrong: At how many points of usual size it is no number, or wrongly one.
         cost: The work of evaluating it, as bits.
     """
 
     bits: float
     worst: float
+    beyond: float
     wrong: int
     cost: float
 
@@ -109,26 +111,22 @@ class Judge:
         """Return the score of a form of the value (0), or of the derivative by an input (1, 2, ...)."""
         (legal,) = legalise([self._with_numbers(form)])
         column = self.simulation(legal)
-        bits, worst, wrong = 0.0, 0.0, 0
+        bits, worst, beyond, wrong = 0.0, 0.0, 0.0, 0
         for i, (computed, row) in enumerate(zip(column, self.rows, strict=True)):
             exact = row[output]
             if not isinstance(exact, tuple):
                 continue
             found = error(float(computed), exact, FORMAT)
-            wrong += found.nonfinite
-            worst = max(worst, found.ulp if not found.nonfinite else 0.0)
-            usual = self.usual[i] and not 0 < abs(exact[0]) < _TINY
-            weight = 1.0 if usual else _UNUSUAL[len(self.inputs)]
-            bits += weight * (_NO_NUMBER if found.nonfinite else self.lost(found.ulp, i, output))
-        return Score(bits, worst, wrong, _WORK[len(self.inputs)] * cost(legal))
-
-    def lost(self, ulp: float, i: int, output: int) -> float:
-        """Return the bits that an error counts at a point."""
-        strict = _bits(ulp)
-        if not strict:
-            return 0.0
-        rest = _bits(ulp / self.allowance(i, output))
-        return rest + _FORGIVEN * (strict - rest)
+            ulp = 0.0 if found.nonfinite else found.ulp
+            rest = ulp / self.allowance(i, output) if ulp > _CALM else ulp
+            lost = _NO_NUMBER if found.nonfinite else _bits(rest) + _FORGIVEN * (_bits(ulp) - _bits(rest))
+            if self.usual[i] and not 0 < abs(exact[0]) < _TINY:
+                wrong += found.nonfinite
+                worst, beyond = max(worst, ulp), max(beyond, rest)
+                bits += lost
+            else:
+                bits += _UNUSUAL[len(self.inputs)] * lost
+        return Score(bits, worst, beyond, wrong, _WORK[len(self.inputs)] * cost(legal))
 
     def allowance(self, i: int, output: int) -> float:
         """Return how many ulp a result changes if each input is rounded, and 1."""

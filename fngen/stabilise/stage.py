@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fngen.algebra import fold_numbers
 from fngen.derivatives import Derivatives
@@ -14,6 +15,9 @@ from fngen.ir import Value, fold, postorder, rebuild
 from fngen.problem import Problem
 from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import NAMES
+
+if TYPE_CHECKING:
+    from fngen.stabilise.judge import Score
 
 MOST_INPUTS = 3
 """Variables beyond which a sample of points says little."""
@@ -38,29 +42,43 @@ def recognised_again(found: Derivatives) -> Derivatives:
     )
 
 
-def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives]:
-    """Return a problem and its derivatives in the best forms that were found.
+@dataclass(frozen=True)
+class Claim:
+    """What the forms of a formula are worth, in float64 of which every operation is rounded once.
+
+    Attributes:
+        points: At how many points of usual size that was looked at.
+        scores: What was found of the value, and of each derivative that is not declared.
+    """
+
+    points: int
+    scores: tuple[Score, ...]
+
+
+def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives, Claim | None]:
+    """Return a problem and its derivatives in the best forms that were found, and what these are worth.
 
     What is best is told by a sample of points: only of a formula of few variables, at each point on its own.
     """
     graphs = [problem.value, *found.slopes]
     if problem.complex or problem.results or problem.reduces or len(problem.inputs) > MOST_INPUTS:
-        return problem, found
+        return problem, found, None
     if all(n.op in _CALM for n in postorder(graphs)):
-        return problem, found
+        return problem, found, None
     from fngen.stabilise import search  # Of no use to a formula that has no other form.
 
     numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
     names = tuple(problem.inputs)
     look = search.Search(partial(search.judged, problem.value, names, numbers))
-    declared = dict(problem.grads)
-    for i, graph in enumerate(graphs):
-        if i and problem.inputs[i - 1] in declared:
-            continue
-        best = look.best(graph, i)
-        graphs[i] = best[0] if best else graph
-    graphs = _in_one_order(graphs)
-    return replace(problem, value=graphs[0]), replace(found, slopes=tuple(graphs[1:]))
+    declared = {1 + problem.inputs.index(x) for x, _ in problem.grads}
+    wanted = [i for i in range(len(graphs)) if i not in declared]
+    found_best = {i: look.best(graphs[i], i) for i in wanted}
+    graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
+    claim = None
+    if look.made:
+        scores = (pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted)
+        claim = Claim(sum(look.judge.usual), tuple(scores))
+    return replace(problem, value=graphs[0]), replace(found, slopes=tuple(graphs[1:])), claim
 
 
 def _in_one_order(graphs: list[Value]) -> list[Value]:
