@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from fngen.layout import filled
 from fngen.lower import MARGIN
-from fngen.problem import Problem
 
 if TYPE_CHECKING:
     from fngen.stabilise.judge import Score
@@ -18,11 +17,10 @@ _CALM = 4.0
 """Errors in ulp up to which nothing is to be explained."""
 
 
-def claimed(claim: Claim, problem: Problem) -> list[str]:
+def claimed(claim: Claim) -> list[str]:
     """Return what the choice of the forms rests on, as lines of a docstring."""
-    declared = dict(problem.grads)
-    names = ["the value", *(f"the derivative by ``{x}``" for x in problem.inputs if x not in declared)]
-    found = [f"{_rounded(score.beyond)} in {what}" for what, score in zip(names, claim.scores, strict=True)]
+    slopes = (f"{_rounded(score.beyond)} in the derivative by ``{x}``" for x, score in claim.slopes.items())
+    found = [f"{_rounded(claim.value.beyond)} in the value", *slopes]
     text = (
         f"At {claim.points} float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every "
         f"operation rounded once, the largest error in ULP is {_listed(found)}{_conditions(claim.scores)}."

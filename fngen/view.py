@@ -86,7 +86,7 @@ def view(
         command=recipe.command(spec),
         summary=docs.summary(problem, main.function, formula),
         equations=docs.equations(problem, partials),
-        accuracy=claimed(claim, problem) if claim else [],
+        accuracy=claimed(claim) if claim else [],
         uses_math="math." in texts or bool(numbers(layer)),
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,

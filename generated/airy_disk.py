@@ -9,6 +9,10 @@ r"""Elementwise ``(2*j1(r)/r)**2`` with analytic derivatives.
     y = \left(\frac{2 J_1(r)}{r}\right)^2, \qquad
     \frac{\partial y}{\partial r} = \frac{8 J_1(r) \left(J_0(r) -
         \operatorname{j1\_over\_x}(r) - \frac{J_1(r)}{r}\right)}{r^2}
+
+At 87 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP is 2.9 in the value and 10.3 in the derivative by
+``r``, beside what rounding an input changes: up to 28 there.
 """
 
 from typing import Any

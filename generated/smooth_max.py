@@ -11,6 +11,11 @@ r"""Elementwise ``logaddexp(k*x, k*y)/k`` with analytic derivatives.
         y - k x) - \frac{\operatorname{logaddexp}(k x, k y)}{k}}{k}, \qquad
     \frac{\partial y_1}{\partial x} = \sigma(k x - k y), \qquad
     \frac{\partial y_1}{\partial y} = \sigma(k y - k x)
+
+At 153 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP is 1.0 in the value, 5e+13 in the derivative by
+``k``, 2.1 in the derivative by ``x`` and 2.9 in the derivative by ``y``, beside what
+rounding an input changes: up to 9e+15 there.
 """
 
 from typing import Any

@@ -10,6 +10,11 @@ r"""Elementwise ``x + sin(a*x)**2/a`` with analytic derivatives.
     \frac{\partial y}{\partial x} = 1 + 2 \cos(a x) \sin(a x), \qquad
     \frac{\partial y}{\partial a} = \frac{\sin(a x) \left(2 x \cos(a x) -
         \frac{\sin(a x)}{a}\right)}{a}
+
+At 177 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP is 2.6 in the value, 3.9 in the derivative by
+``x`` and 3.2 in the derivative by ``a``, beside what rounding an input changes: up to
+4.5e+06 there. 14 of the results are inf or nan, and should not be.
 """
 
 from typing import Any

@@ -48,11 +48,18 @@ class Claim:
 
     Attributes:
         points: At how many points of usual size that was looked at.
-        scores: What was found of the value, and of each derivative that is not declared.
+        value: What was found of the value.
+        slopes: What was found of the derivative by each variable, where none is declared.
     """
 
     points: int
-    scores: tuple[Score, ...]
+    value: Score
+    slopes: dict[str, Score]
+
+    @property
+    def scores(self) -> list[Score]:
+        """All of them."""
+        return [self.value, *self.slopes.values()]
 
 
 def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives, Claim | None]:
@@ -76,8 +83,9 @@ def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives
     graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
     claim = None
     if look.made:
-        scores = (pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted)
-        claim = Claim(sum(look.judge.usual), tuple(scores))
+        scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
+        slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
+        claim = Claim(sum(look.judge.usual), scores[0], slopes)
     return replace(problem, value=graphs[0]), replace(found, slopes=tuple(graphs[1:])), claim
 
 
