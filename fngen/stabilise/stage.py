@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_INPUTS = 3
 """Variables beyond which a sample of points says little."""
+_LARGEST = 600
+"""Nodes beyond which a formula is what a program wrote, and rules would take their time."""
 _CALM = frozenset({"name", "number", "add", "mul", "pow", "neg"})
 """What sums of powers are made of: there is no better form of one."""
 _EITHER = frozenset({"add", "mul"})
@@ -106,6 +108,8 @@ def _in_one_order(graphs: list[Value]) -> list[Value]:
 
 
 def _rewritten(graphs: list[Value]) -> list[Value]:
+    if len(postorder(graphs)) > _LARGEST:
+        return graphs
     after = Rewriter(NAMES)(graphs)
     if all(a is b for a, b in zip(after, graphs, strict=True)):
         return graphs
