@@ -95,12 +95,7 @@ def view(
         several=several_view(main, entry(layer)) if isinstance(main, Several) else None,
         helpers=[node_view(h, _helper_doc(h), helper_entry(h)) for h in layer.helpers],
         main_doc=docs.function_doc(problem, layer, formula),
-        function_head=bracketed(
-            f"def {main.function}(",
-            [*typed(parameters), *map(const_argument, layer.consts)],
-            f") -> {result}:",
-            0,
-        ),
+        function_head=_head(layer, result),
         consts=bool(layer.consts),
         calls=frozenset(x for x in _DEFINED if f"{x}(" in texts),
         channels=any(p.dim == CHANNELS for p in layer.params),
@@ -114,6 +109,12 @@ def view(
         example=docs.example_lines(cls, len(sizes(layer)), shown_example),
         extra_repr=repr_body(layer, formula),
     )
+
+
+def _head(layer: Layer, result: str) -> list[str]:
+    """Return the first lines of the function."""
+    arguments = [*typed(layer.parameters), *map(const_argument, layer.consts)]
+    return bracketed(f"def {layer.main.function}(", arguments, f") -> {result}:", 0)
 
 
 def _given(layer: Layer) -> list[str]:
