@@ -78,10 +78,13 @@ def _last_bracket(body: str) -> int:
 
 
 def _split(text: str, separator: str) -> Iterator[str]:
-    """Yield the parts of a text between separators that stand in no bracket."""
-    depth = start = 0
+    """Yield the parts of a text between separators that stand in no bracket and before no lambda's colon."""
+    depth = start = waiting = 0
     for place, character in enumerate(text):
-        depth += (character in "([{") - (character in ")]}")
+        opens = not depth and text.startswith("lambda ", place)
+        closes = bool(waiting) and depth == waiting and character == ":"
+        depth += (character in "([{" or opens) - (character in ")]}" or closes)
+        waiting = depth if opens else 0 if closes else waiting
         if not depth and text.startswith(separator, place):
             yield text[start:place]
             start = place + len(separator)

@@ -22,7 +22,7 @@ from fngen.several import Several
 from fngen.several_view import SeveralView, several_view
 from fngen.spec import Spec
 
-_DEFINED = ("_others", "_spread", "_sum_of_products", "_sum_to")
+_DEFINED = ("_others", "_spread", "_sum_in_slices", "_sum_of_products", "_sum_to")
 """Functions that a file defines if its statements call them."""
 
 
