@@ -73,14 +73,14 @@ def view(spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer
     equation = "" if problem.results else docs.equation(problem)
     shown_example = None if problem.results else example(problem)
     result = main.result if isinstance(main, Several) else "Tensor"
-    cls = main.cls
+    cls, equations = main.cls, docs.equations(problem, partials)
     exports = [cls, f"{cls}Function", *([result] if problem.results else []), main.function]
     return ModuleView(
         template=TEMPLATE,
         first_line=recipe.FIRST_LINE,
         command=recipe.command(spec),
-        summary=docs.summary(problem, main.function, formula),
-        equations=docs.equations(problem, partials),
+        summary=docs.summary(problem, main.function, formula, alone=not docs.display(equations)),
+        equations=equations,
         uses_math="math." in texts or bool(numbers(layer)),
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,

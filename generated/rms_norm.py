@@ -163,14 +163,17 @@ def _number(x: Any, name: str) -> float:
     return x if isinstance(x, int) else number
 
 
-def _sum_of_products(a: Tensor, b: Tensor, shape: torch.Size) -> Tensor:
+def _sum_of_products(
+    a: Tensor, b: Tensor, shape: torch.Size, own: bool = False
+) -> Tensor:
     """Return ``a*b`` summed to ``shape``; what is small as it is, for torch to sum.
 
-    In slices: no product is as large as ``a``, and no sum has many terms.
+    In slices: no product is as large as ``a``, and no sum has many terms. Otherwise
+    ``a`` may hold the product, if nothing else holds it.
     """
     least = 2**18 if a.is_cpu else 2**24
     if a.numel() < least or a.element_size() < 4:  # Of halves it would be slower.
-        return a * b
+        return a.mul_(b) if own else a * b
     sizes = (1,) * (a.dim() - len(shape)) + shape
     dims = [d for d, size in enumerate(sizes) if size < a.shape[d]]
     slices = min(16, 4 * a.numel() // least) if dims else 1
