@@ -21,8 +21,10 @@ TOTAL = "total"
 """A gradient and the shape that it is summed to."""
 _WHOLE = frozenset({"expand", "sum_to", "full_like"})
 """Operators of which a slice is not worked out by itself."""
-_SHORT = "u"
-"""As long as most names that a term is given."""
+_SHORT, _NUMBERED = "u", "term_100"
+"""Names as long as those that terms are given, and as long as where there are many."""
+_MANY = 100
+"""Nodes from which there may be more terms than short names."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Contraction:
         self.roots, self.learned, self.extents = roots, learned, extents
         self.labels, self.printer, self.room = labels, printer, MARGIN - indent - len("    ")
         self.masks = extents.depends(roots, more)
+        self.term = _SHORT if len(self.masks) < _MANY else _NUMBERED
         self.uses = Counter([*roots, *(a for n in self.masks for a in n.args)])
         self.no_size = extents.batch
         for x in learned:
@@ -156,11 +159,12 @@ class Contraction:
         return found
 
     def label(self, node: Value) -> str:
-        """Return a name of the length that the name of a term will have."""
-        if node.op == "name":
-            return str(node.datum)
+        """Return a name as long as that of the term, if it is none itself."""
+        if node.op == "name" or node in self.labels:
+            return self.labels.get(node) or str(node.datum)
         described = node.op if len(node.args) == 1 else "squared" if node.op == "pow" else ""
-        return self.labels.get(node) or (f"{described}_{self.label(node.args[0])}" if described else _SHORT)
+        first = str(node.args[0].datum) if node.args[0].op == "name" else self.term
+        return f"{described}_{first}" if described else self.term
 
 
 def _is_linear(node: Value) -> bool:

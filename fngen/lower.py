@@ -98,7 +98,8 @@ class _Lowering:
         self.order = postorder([t.value for t in targets])
         sums = [n for n in self.order if n.op == SLICED]
         self.inside = {n for s in sums for n in inside(s)}
-        self.kept = {*kept, *(n for s in sums for n in s.args[2:] if n.args)}
+        self.sliced = {n for s in sums for n in s.args[2:] if n.args}
+        self.kept = {*kept, *self.sliced}
         self.texts: dict[Value, Text] = {}
         self.printed: dict[Value, str] = {}
         self.names: dict[Value, str] = {}
@@ -209,11 +210,14 @@ class _Lowering:
         return label
 
     def result(self, node: Value) -> str:
-        """Return the name of the one target that a node is computed for, if there is room for it."""
+        """Return the name of the one target that a node is computed for, if there is room for it.
+
+        What slices are taken of has a short name, for it is said twice.
+        """
         mask = self.reached[node]
         target = self.targets[mask.bit_length() - 1]
         fits = self.margin - len(" = ") - len(self.printed[node]) >= len(target.name)
-        return target.name if fits and not mask & (mask - 1) else ""
+        return target.name if fits and not mask & (mask - 1) and node not in self.sliced else ""
 
     def describe(self, node: Value) -> str:
         """Return ``exp_x`` for ``exp(x)``, ``x_squared`` for ``x**2``, or nothing."""
