@@ -26,7 +26,10 @@ Function = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """A formula of ``x`` and one parameter, the same by hand, and the shape of the parameter."""
+    """A formula of ``x`` and one parameter, the same by hand, and the shape of the parameter.
+
+    ``x`` is drawn from one unit around ``centre``.
+    """
 
     formula: str
     plain: Function
