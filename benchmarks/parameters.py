@@ -26,13 +26,17 @@ Function = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """A formula of ``x`` and one parameter, the same by hand, and the shape of the parameter."""
+    """A formula of ``x`` and one parameter, the same by hand, and the shape of the parameter.
+
+    ``x`` is drawn from one unit around ``centre``.
+    """
 
     formula: str
     plain: Function
     param: str
     shape: Callable[[int], tuple[int, ...]]
     along: Callable[[Tensor], Tensor] = lambda w: w
+    centre: float = 1.0
 
 
 def _one(size: int) -> tuple[int, ...]:
@@ -51,6 +55,18 @@ CASES = {
         lambda c: (c,),
         lambda w: w.reshape(1, -1, 1),
     ),
+    "prelu": Case("where(x > 0, x, w*x)", lambda x, w: torch.where(x > 0, x, w * x), "w", _one, centre=0.0),
+    "prelu of a channel": Case(
+        "where(x > 0, x, w*x)",
+        lambda x, w: torch.where(x > 0, x, w * x),
+        "w[C]",
+        lambda c: (c,),
+        lambda w: w.reshape(1, -1, 1),
+        centre=0.0,
+    ),
+    "a quotient": Case("x/(1 + exp(-w*x))", lambda x, w: x / (1 + torch.exp(-w * x)), "w", _one),
+    "rational": Case("(w*x + x**2)/(1 + x**2)", lambda x, w: (w * x + x**2) / (1 + x**2), "w", _one),
+    "denominator": Case("x/(1 + (w*x)**2)", lambda x, w: x / (1 + (w * x) ** 2), "w", _one),
     "rms_norm": Case(
         "x/sqrt(mean(x**2, dim=-1) + 1e-6)*w",
         lambda x, w: x / torch.sqrt((x**2).mean(-1, keepdim=True) + 1e-6) * w,
@@ -87,7 +103,7 @@ def errors(case: Case, functions: Mapping[str, Function], x: Tensor, w: Tensor, 
 def measure(title: str, case: Case, size: int, seconds: float) -> str:
     """Return a row of the table."""
     layer = fngen.compile(case.formula, name="layer", params={case.param: 1.0}).layer
-    x = torch.rand(size // (10 * CHANNELS**2), CHANNELS, 10 * CHANNELS).add_(0.5)
+    x = torch.rand(size // (10 * CHANNELS**2), CHANNELS, 10 * CHANNELS).add_(case.centre - 0.5)
     w = torch.ones(case.shape(CHANNELS)).mul_(1.3).requires_grad_()
     functions = {"plain": lambda x, w: case.plain(x, case.along(w)), "fngen": layer}
     cotangent = torch.rand_like(x)

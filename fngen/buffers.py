@@ -8,11 +8,11 @@ from operator import or_
 
 from fngen.backends.scalars import IF_ELSE
 from fngen.backends.torch import IN_PLACE
-from fngen.ir import CONDITIONS, LEAVES, Value, fold, postorder, rebuild, value
+from fngen.ir import CONDITIONS, CONTRACT, LEAVES, Value, fold, postorder, rebuild, value
 from fngen.lifetimes import Lifetimes
 
 _COMMUTATIVE = frozenset({"add", "mul"})
-_ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "addcmul"})
+_ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "addcmul", CONTRACT})
 CHEAP = frozenset({"add", "sub", "mul", "div", "neg"})
 """Operators that cost less than the memory of their result, if that lives long."""
 VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})

@@ -20,23 +20,29 @@ _LONGEST_PARTIAL = 160
 """Characters of LaTeX up to which a partial derivative helps a reader of the docstring."""
 _LONGEST_WORD = MARGIN - 12 - len(r", \qquad")
 """Characters of LaTeX without a space that fit in a line of the docstring."""
+_LONGEST_VALUE = MARGIN - 4 - len('"""Return .')
+"""Characters of what a function returns that fit in the first line of its docstring."""
 
 
-def summary(problem: Problem, function: str, formula: str) -> str:
-    """Return the first line of the file's docstring."""
-    shown = f"``{formula}``" if len(formula) <= 44 else f"layer ``{function}``"
-    shown = shown if problem.reduction or problem.reduces else f"elementwise {shown}"
-    return f"{shown[:1].upper()}{shown[1:]} with {'declared' if problem.grads else 'analytic'} derivatives."
+def summary(problem: Problem, function: str, formula: str, *, alone: bool) -> str:
+    """Return the first line of the file's docstring; ``alone`` it is all of it."""
+    over = "" if problem.reduction or problem.reduces else "elementwise "
+    kind = "declared" if problem.grads else "analytic"
+    line = f"{over}``{formula}`` with {kind} derivatives."
+    if len(line) > MARGIN - len('""""""' if alone else 'r"""'):
+        line = f"{over}layer ``{function}`` with {kind} derivatives."
+    return f"{line[:1].upper()}{line[1:]}"
 
 
 def function_doc(problem: Problem, layer: Layer, formula: str) -> list[str]:
     """Return the docstring of the function."""
     inputs = layer.inputs
     over = "" if problem.reduction or problem.reduces else " elementwise"
-    what = f"``{formula}``{over}" if len(formula) <= 60 else "the value of the layer"
+    what = f"``{formula}``{over}"
+    what = what if len(what) <= _LONGEST_VALUE else "the value of the layer"
     if problem.results:
         what = f"{', '.join(f'``{x}``' for x, _ in problem.results)} of ``{formula}``{over}"
-        what = what if len(what) <= 70 else "the values of the layer"
+        what = what if len(what) <= _LONGEST_VALUE else "the values of the layer"
     kind = "Complex or real tensor" if problem.complex else "Real floating-point tensor"
     first = f"{inputs[0]}: {kind}."
     others = [f"{x}: {kind}, broadcastable with ``{inputs[0]}``." for x in inputs[1:]]

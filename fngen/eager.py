@@ -9,7 +9,7 @@ from itertools import islice
 
 from fngen import economy
 from fngen.buffers import ALIASES, CHEAP, distinct, reuse
-from fngen.contraction import contracted
+from fngen.contraction import Contraction
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.functions import TABLE
 from fngen.fuse import fuse
@@ -209,13 +209,16 @@ class _Backward:
         batch = extents.batch if pull.exact else None
         values = fuse(values, extents.depends(values, bits), small, pull.cotangent, batch)
         values = written_out(values, extents.depends(values, bits))
+        learned, params = self.formula.learned, [t.param for t in made]
+        sums = Contraction(values, learned, extents, bits, self.named, self.printer, self.formula.indent)
+        values = [sums.summed(v, x) if x else v for v, x in zip(values, params, strict=True)]
         masks = extents.depends(values, bits)
 
         def make(spared: Collection[Value]) -> tuple[Body, dict[Value, Value], set[str]]:
             images, used = reuse(values, masks, spared=spared), set(self.taken)
-            found, params = [images[v] for v in values], [t.param for t in made]
-            found = contracted(found, params, self.formula.learned, extents, bits)
-            images |= zip(values, found, strict=True)
+            if whole := sums.spared(images):
+                images = reuse(values, masks, spared={*spared, *whole})
+            found = [images[v] for v in values]
             # What is read once lives longer with a name than without.
             uses = Counter(a for n in postorder(found) for a in n.args)
             places = [(images[n], text) for n, text in self.named.items() if n in images and n.args]

@@ -23,6 +23,10 @@ COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "
 LOGIC = {"and": 2, "or": 2, "not": 1}
 LEAVES = frozenset({"number", "name", "pi", "nan", "true", "false"})
 CONDITIONS = frozenset({*COMPARISONS, *LOGIC, "true", "false"})
+CONTRACT = "contract"
+"""A product and the shape that it is summed to; with a ``_`` its first factor may hold the result."""
+SLICED = "sliced"
+"""A graph, the shape that it is summed to, and what slices are taken of, for which it is worked out."""
 REDUCTIONS = frozenset({"sum", "mean", "prod", "amax", "amin", "var", "std", "norm", "logsumexp"})
 
 
@@ -169,6 +173,14 @@ def tree_sizes(roots: Iterable[Value]) -> list[int]:
 def names(roots: Iterable[Value]) -> tuple[str, ...]:
     """Return the variables below ``roots`` in order of first appearance."""
     return tuple(str(n.datum) for n in postorder(roots) if n.op == "name")
+
+
+def inside(node: Value) -> list[Value]:
+    """Return what is worked out for each slice of a node that is summed in slices."""
+    body, _, *slices = node.args
+    found: list[Value] = []
+    fold([body], lambda n, _: found.append(n), dict.fromkeys(slices))
+    return found
 
 
 def is_number(node: Value, x: int | None = None) -> bool:

@@ -17,7 +17,9 @@ def bracketed(head: str, items: Sequence[str], tail: str, indent: int) -> list[s
     if len(line) <= MARGIN:
         return [line]
     inner = f"{' ' * (indent + 4)}{', '.join(items)}"
-    body = [inner] if len(inner) <= MARGIN else [f"{' ' * (indent + 4)}{item}," for item in items]
+    # The one parameter of a function has a comma behind it.
+    flat = len(inner) <= MARGIN and not (head.startswith("def ") and len(items) == 1)
+    body = [inner] if flat else [f"{' ' * (indent + 4)}{item}," for item in items]
     return [f"{' ' * indent}{head}", *body, f"{' ' * indent}{tail}"]
 
 

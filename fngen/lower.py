@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
-from fngen.ir import CONDITIONS, Let, Value, postorder
+from fngen.ir import CONDITIONS, SLICED, Let, Value, inside, postorder
 from fngen.lifetimes import Lifetimes
 from fngen.naming import free_name
 from fngen.printing.infix import Printer, Text
@@ -91,11 +91,15 @@ class _Lowering:
         kept: Collection[Value],
         cheap: Collection[str],
     ) -> None:
-        self.kept, self.cheap = kept, cheap
+        self.cheap = cheap
         self.targets, self.printer, self.taken, self.wanted = targets, printer, taken, named
         self.margin = MARGIN - indent
         self.room = self.margin - len("term_1000 = ")
         self.order = postorder([t.value for t in targets])
+        sums = [n for n in self.order if n.op == SLICED]
+        self.inside = {n for s in sums for n in inside(s)}
+        self.sliced = {n for s in sums for n in s.args[2:] if n.args}
+        self.kept = {*kept, *self.sliced}
         self.texts: dict[Value, Text] = {}
         self.printed: dict[Value, str] = {}
         self.names: dict[Value, str] = {}
@@ -112,29 +116,34 @@ class _Lowering:
         """
         roots = [t.value for t in self.targets]
         self.lifetimes = Lifetimes(self.order, roots, self.reached, named, self.kept, self.is_repeated)
-        self.kept = named
+        self.kept = set(named)
         return self.body()
 
     def fits(self, body: Body) -> bool:
         """Say whether every statement is within the line."""
-        lets = [let for group in (body.shared, *body.local) for let in group]
+        lets = [let for group in (body.shared, *body.local) for let in group if let.value.op != SLICED]
         results = zip(body.texts, self.targets, strict=True)
         return all(len(f"{let.name} = {body.printed[let.value]}") <= self.margin for let in lets) and all(
-            len(text.text) <= target.room and text.text != target.name for text, target in results
+            self.is_within(target, text) and text.text != target.name for text, target in results
         )
+
+    def is_within(self, target: Target, text: Text) -> bool:
+        """Say whether the text of a target has room in its statement; a sum in slices takes several lines."""
+        return len(text.text) <= target.room or (target.value.op == SLICED and bool(target.name))
 
     def body(self) -> Body:
         for node in self.order:
             named = self.margin - len(f"{self.wanted[node]} = ") if node in self.wanted else self.room
             self.print(node, min(named, self.room))
             several = self.uses[node] > 1 and not self.is_repeated(node)
-            if node.args and (node in self.wanted or node in self.kept or several):
+            wanted = node in self.wanted or node in self.kept or several
+            if node.args and wanted and node not in self.inside:
                 self.name(node)
         texts = []
         for target in self.targets:
             if target.value not in self.names:
                 self.print(target.value, target.room)
-                if len(self.texts[target.value].text) > target.room:
+                if not self.is_within(target, self.texts[target.value]):
                     self.name(target.value)
             texts.append(self.texts[target.value])
         lets = [(self.reached[n], Let(self.names[n], n)) for n in self.order if n in self.names]
@@ -164,7 +173,11 @@ class _Lowering:
         return masks
 
     def print(self, node: Value, room: int) -> None:
-        """Print a node into ``room`` columns, naming its longest argument until it fits."""
+        """Print a node into ``room`` columns, naming its longest argument until it fits.
+
+        What is summed in slices fits, and a name for a part of it would be that of all slices.
+        """
+        one_piece = node.op == SLICED or node in self.inside
         while True:
             text = self.printer.visit(node, [self.texts[a] for a in node.args])
             longest = max(
@@ -172,7 +185,7 @@ class _Lowering:
                 key=lambda a: len(self.texts[a].text),
                 default=None,
             )
-            if len(text.text) <= room or longest is None:
+            if len(text.text) <= room or longest is None or one_piece:
                 break
             self.name(longest)
         self.texts[node], self.printed[node] = text, text.text
@@ -197,11 +210,14 @@ class _Lowering:
         return label
 
     def result(self, node: Value) -> str:
-        """Return the name of the one target that a node is computed for, if there is room for it."""
+        """Return the name of the one target that a node is computed for, if there is room for it.
+
+        What slices are taken of has a short name, for it is said twice.
+        """
         mask = self.reached[node]
         target = self.targets[mask.bit_length() - 1]
         fits = self.margin - len(" = ") - len(self.printed[node]) >= len(target.name)
-        return target.name if fits and not mask & (mask - 1) else ""
+        return target.name if fits and not mask & (mask - 1) and node not in self.sliced else ""
 
     def describe(self, node: Value) -> str:
         """Return ``exp_x`` for ``exp(x)``, ``x_squared`` for ``x**2``, or nothing."""

@@ -39,6 +39,7 @@ _OF_FILE = (
     "_per_channel",
     "_plus",
     "_spread",
+    "_sum_in_slices",
     "_sum_of_products",
     "_sum_to",
 )

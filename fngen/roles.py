@@ -48,9 +48,8 @@ def _outputs(reading: Reading, spec: Spec, used: set[str]) -> list[Statement]:
     for label in spec.outputs:
         if label not in by_name:
             close = closest(label, by_name)
-            hint = (
-                f"Did you mean {close!r}?" if close else f"Assigned are {', '.join(by_name) or 'no names'}."
-            )
+            assigned = f"Assigned are {', '.join(by_name)}." if by_name else f"Assign it: {label} = ..."
+            hint = f"Did you mean {close!r}?" if close else assigned
             raise OptionError(f"the output {label!r} is not assigned", hint, option="outputs")
     for statement in unused:
         if statement.name not in spec.outputs:

@@ -24,7 +24,7 @@ from fngen.several_view import SeveralView, several_view
 from fngen.spec import Spec
 from fngen.stabilise.stage import Claim
 
-_DEFINED = ("_others", "_spread", "_sum_of_products", "_sum_to")
+_DEFINED = ("_others", "_spread", "_sum_in_slices", "_sum_of_products", "_sum_to")
 """Functions that a file defines if its statements call them."""
 
 
@@ -78,15 +78,17 @@ def view(
     equation = "" if problem.results else docs.equation(problem)
     shown_example = None if problem.results else example(problem)
     result = main.result if isinstance(main, Several) else "Tensor"
-    cls = main.cls
+    cls, equations = main.cls, docs.equations(problem, partials)
+    accuracy = claimed(claim) if claim else []
+    alone = not (accuracy or docs.display(equations))
     exports = [cls, f"{cls}Function", *([result] if problem.results else []), main.function]
     return ModuleView(
         template=TEMPLATE,
         first_line=recipe.FIRST_LINE,
         command=recipe.command(spec),
-        summary=docs.summary(problem, main.function, formula),
-        equations=docs.equations(problem, partials),
-        accuracy=claimed(claim) if claim else [],
+        summary=docs.summary(problem, main.function, formula, alone=alone),
+        equations=equations,
+        accuracy=accuracy,
         uses_math="math." in texts or bool(numbers(layer)),
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,

@@ -68,7 +68,7 @@ GATES = {
 
 
 def _losses(name: str, formula: str, twin: Callable[..., Tensor], equals: str, ranges: tuple[Range, ...],
-            **options: Mapping[str, float]) -> dict[str, Row]:  # fmt: skip
+            inputs: tuple[str, ...] = ("x", "y", "var"), **options: Mapping[str, float]) -> dict[str, Row]:  # fmt: skip
     """Return a loss with each of torch's reductions."""
     return {
         f"{name}_{how}": Row(
@@ -76,7 +76,7 @@ def _losses(name: str, formula: str, twin: Callable[..., Tensor], equals: str, r
             lambda *args, how=how: twin(*args, reduction=how),
             f"{equals}({how!r})",
             ranges,
-            inputs=("x", "y", "var")[: len(ranges)],
+            inputs=inputs[: len(ranges)],
             **options,
         )
         for how in ("none", "sum", "mean")
@@ -111,8 +111,14 @@ LOSSES = {
         lambda x, y, var, reduction: F.gaussian_nll_loss(x, y, var, reduction=reduction), "nn.GaussianNLLLoss",
         (REAL, REAL, POSITIVE), consts={"eps": 1e-6}),
     **_losses("soft_margin", "softplus(-y*x)", _soft_margin, "nn.SoftMarginLoss", (REAL, REAL)),
-    "margin_ranking": Row("mean(max(0, margin - y*(a - b)))", lambda a, b, y: F.margin_ranking_loss(a, b, y, margin=0.3),
-        "nn.MarginRankingLoss", (REAL, REAL, REAL), consts={"margin": 0.3}, inputs=("a", "b", "y")),
+    **_losses("margin_ranking", "max(0, margin - y*(a - b))",
+        lambda a, b, y, reduction: F.margin_ranking_loss(a, b, y, margin=0.3, reduction=reduction),
+        "nn.MarginRankingLoss", (REAL, REAL, REAL), inputs=("a", "b", "y"), consts={"margin": 0.3}),
+    **_losses("hinge_embedding", "where(y != 1, max(0, margin - x), 0) + where(y != -1, x, 0)",
+        lambda x, y, reduction: F.hinge_embedding_loss(x, y, margin=0.7, reduction=reduction), "nn.HingeEmbeddingLoss",
+        (REAL, REAL), consts={"margin": 0.7}),
+    "multilabel_soft_margin": Row("mean(-mean(y*logsigmoid(x) + (1 - y)*logsigmoid(-x), dim=-1))",
+        F.multilabel_soft_margin_loss, "nn.MultiLabelSoftMarginLoss", (REAL, UNIT), inputs=("x", "y")),
     "log_cosh": Row("mean(abs(x - y) + log1p(exp(-2*abs(x - y))) - log(2))",
         lambda x, y: torch.log(torch.cosh(x - y)).mean(), "log-cosh", (REAL, REAL)),
     "quantile": Row("mean(max(q*(y - x), (q - 1)*(y - x)))",

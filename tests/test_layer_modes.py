@@ -41,7 +41,11 @@ _HALF = "a product of what is large overflows in half precision before its quoti
 _SIZE = "torch.jit.trace writes the size of a dimension down as a number"
 _WHOLE = "torch has no softmax of whole numbers"
 _MASK = "a condition is kept as what it is made of: an input, in which a graph is made"
-UNJUDGED = {"hardsigmoid": "torch's own has a sixth to seven digits, and no second derivative"}
+_COMPARED = "torch has no gradient by a target that is only compared, and keeps no more than the comparisons"
+UNJUDGED = {
+    "hardsigmoid": "torch's own has a sixth to seven digits, and no second derivative",
+    **{f"hinge_embedding_{reduction}": _COMPARED for reduction in ("none", "sum", "mean")},
+}
 LIMITS = {
     ("meta", "mean_kept"): _EXPANDED,
     ("fake", "mean_kept"): _EXPANDED,

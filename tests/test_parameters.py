@@ -41,6 +41,12 @@ PLAIN: dict[str, Case] = {
     "a factor of its own": ("x*w**2/2", lambda x, w: x * w**2 / 2),
     "a sign": ("-x**2/(1 + w**2)", lambda x, w: -(x**2) / (1 + w**2)),
     "no product": ("where(x > 0, x, w*x)", lambda x, w: torch.where(x > 0, x, w * x)),
+    "a quotient": ("x/(1 + exp(-w*x))", lambda x, w: x / (1 + torch.exp(-w * x))),
+    "a sum": ("x + sin(w*x)**2*(1 + w)", lambda x, w: x + torch.sin(w * x) ** 2 * (1 + w)),
+    "beside what is small": (
+        "sum(x*x, dim=-1, keepdim=True)*x*w**3",
+        lambda x, w: (x * x).sum(-1, keepdim=True) * x * w**3,
+    ),
     "bias": ("x + w", lambda x, w: x + w),
 }
 SHAPES = [
@@ -165,13 +171,14 @@ def over_the_rest(x: Tensor, param: str) -> Tensor:
 
 @pytest.mark.parametrize("kind", ["positive", "alike", "of many sizes", "cancelling"])
 @pytest.mark.parametrize("param", SUMS)
-@pytest.mark.parametrize("formula", ["w*x", "x + w"])
+@pytest.mark.parametrize("formula", ["w*x", "x + w", "where(x >= 0, w*x, x)"])
 def test_sums_are_within_a_few_units_of_the_last_place(formula: str, param: str, kind: str) -> None:
     shape = SUMS[param]
     cotangent, x = terms(kind, shape)
     w = torch.ones({"w": (), "w[C]": shape[1:2], "w[-1]": shape[-1:]}[param], requires_grad=True)
     (got,) = torch.autograd.grad(made(formula, param).made(x, w), w, cotangent)
-    products = cotangent.double() * (x.double() if formula == "w*x" else 1)
+    factor = {"w*x": x, "x + w": torch.ones(()), "where(x >= 0, w*x, x)": x.clamp(min=0)}[formula]
+    products = cotangent.double() * factor.double()
     exact, scale = over_the_rest(products, param), over_the_rest(products.abs(), param)
     unit = torch.exp2(torch.floor(torch.log2(scale))) * torch.finfo(torch.float32).eps
     # Half a unit is the rounding of the result; of what cancels, a unit is that of what is summed.
@@ -205,11 +212,17 @@ def full_size(function: Callable[..., Tensor], x: Tensor, w: Tensor) -> list[str
     return allocations.found
 
 
+SLICED = [
+    ("where(x > 0.5, x, w*x)", 0), ("w*x + x**2/w", 0), ("x/(1 + (w*x)**2)", 0), ("(w*x + x**2)/(1 + x**2)", 0)
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("param", "shape"), [("w", (MANY,)), ("w[C]", (512, 8, 256)), ("w[-1]", (1024, 1024))]
 )
 @pytest.mark.parametrize(
-    ("formula", "temporaries"), [("w*x", 0), ("w*x - 3*x", 0), ("-w*x**2/2", 1), ("x*sigmoid(w*x)", 1)]
+    ("formula", "temporaries"),
+    [("w*x", 0), ("w*x - 3*x", 0), ("-w*x**2/2", 0), ("x*sigmoid(w*x)", 1), *SLICED],
 )
 def test_there_is_no_product_of_full_size(
     formula: str, temporaries: int, param: str, shape: tuple[int, ...]
@@ -218,6 +231,18 @@ def test_there_is_no_product_of_full_size(
     w = torch.rand({"w": (), "w[C]": shape[1:2], "w[-1]": shape[-1:]}[param], requires_grad=True)
     found = full_size(made(formula, param).made, x, w)
     assert len(found) == temporaries, found
+
+
+@pytest.mark.parametrize("size", [100, MANY])
+def test_the_branch_that_is_not_taken_says_nothing(size: int) -> None:
+    x, w = drawn(size), torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
+    cotangent = drawn(size, seed=1)
+    (want,) = torch.autograd.grad(torch.where(x > 0, x, w * x), w, torch.where(x > 0, 0, cotangent))
+    for bad in (torch.inf, torch.nan):
+        last = torch.where(x > 0, bad, cotangent)
+        for first in (x, torch.where(x > 0, torch.inf, x)):
+            (got,) = torch.autograd.grad(made("where(x > 0, x, w*x)", "w").made(first, w), w, last)
+            torch.testing.assert_close(got, want)
 
 
 def test_a_product_of_full_size_is_found() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from fngen.contraction import CONTRACT, TOTAL
+from fngen.contraction import TOTAL
 from fngen.functions import TABLE
-from fngen.ir import Over, Value, is_number
+from fngen.ir import CONTRACT, SLICED, Over, Value, is_number
 from fngen.printing import infix, reductions
 from fngen.printing.infix import SIGN, Text, float_text, is_exact_integer
 
@@ -36,6 +36,10 @@ class TorchPrinter(infix.Printer):
         if node.op.removesuffix("_") == CONTRACT:
             own = ", own=True" if node.op.endswith("_") else ""
             return Text(f"_sum_of_products({_arguments(node, args)}{own})")
+        if node.op == SLICED:
+            body, *rest = args
+            slices = ", ".join(a.text for a in rest[1:])
+            return Text(f"_sum_in_slices(lambda {slices}: {body.text}, {_arguments(node, rest)})")
         if node.op == TOTAL:
             return Text(f"_sum_to({_arguments(node, args)})")
         if not node.op.endswith("_"):
