@@ -23,6 +23,8 @@ _LOOK = (
     "if not plain:",
     "    args, plain = _as_tensors(*args)",
 )
+_WRAPS = "# Negated, a byte would wrap."
+_FLOATING = "tuple(t.to(torch.result_type(t, 1.0)) for t in args)"
 _LOOK_ONLY = (*_LOOK[:-1], "    args, _ = _as_tensors(*args)")
 """A loop, and nothing that a small tensor would notice: ``all`` and ``any`` take three times as long."""
 
@@ -50,6 +52,7 @@ def _of_one(layer: Layer) -> list[str]:
         *_handled(layer, f"({x},)", x),
         *_only_numbers(layer),
         *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
+        *([f"if not {x}.is_floating_point():  {_WRAPS}", f"    {_floating(x)}"] if layer.floating else []),
         *([f"{argument} = {given}"] if argument != given else []),
         *aligned.of_one(layer, argument),
         *_choice(
@@ -74,6 +77,7 @@ def _of_several(layer: Layer) -> list[str]:
         *_only_numbers(layer),
         *_shaped(layer),
         *(_NUMBERS if node.complex else _LOOK if node.eager else _LOOK_ONLY),
+        *([f"    {_WRAPS}", f"    args = {_FLOATING}"] if layer.floating else []),
     ]
     if layer.arguments != layer.parameters:
         lines += [*tuple_lines(parameters, 0, tail=" = args"), *_assigned("args", list(layer.arguments))]
@@ -88,6 +92,10 @@ def _of_several(layer: Layer) -> list[str]:
         special=["if not plain or torch._C._is_any_autocast_enabled():"],
     )
     return [f"    {line}" for line in lines]
+
+
+def _floating(x: str) -> str:
+    return f"{x} = {x}.to(torch.result_type({x}, 1.0))"
 
 
 def _handled(layer: Layer, args: str, call: str) -> list[str]:

@@ -110,6 +110,8 @@ class Layer:
         helpers: The nodes of functions that torch does not differentiate.
         constants: The numbers at the top of the file.
         alignment: The sizes that the node takes for granted.
+        floating: Whether integers become numbers of the default type before anything else: a form that
+            was not typed may negate a byte, which would wrap.
     """
 
     main: Node | Several
@@ -121,6 +123,7 @@ class Layer:
     params: tuple[Param, ...] = ()
     consts: tuple[Const, ...] = ()
     alignment: Alignment = field(default_factory=Alignment)
+    floating: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ def _generate(spec: Spec) -> Source:
     name = spec.name or parsed.name
     stable = stage.recognised(parsed) if spec.stabilise else parsed
     core = prefix.split(stable)
+    given = core.problem.value
     found = derivatives(core.problem, spec)
     partials = found.slopes if core.problem is stable else derivatives(stable, spec).slopes
     claim = None
@@ -32,6 +33,8 @@ def _generate(spec: Spec) -> Source:
         best, found, claim = stage.finished(core.problem, found)
         core = replace(core, problem=best)
     built = layer.build(core, parsed.inputs, found, name, lean=spec.lean)
+    if stable.value is not parsed.value or core.problem.value is not given:
+        built = replace(built, floating=True)
     shown = view(spec, parsed, partials, built, claim)
     return Source(name, render(shown), spec, tuple(shown.equations))
 

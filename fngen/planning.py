@@ -97,7 +97,7 @@ def _budget(problem: Problem) -> tuple[int, ...]:
     """Return what autograd of the plain formula would save."""
     if problem.complex:
         return ()
-    return budget(with_softmax(problem.value), _extents(problem, problem.inputs))
+    return budget(with_softmax(problem.written or problem.value), _extents(problem, problem.inputs))
 
 
 def _learned(problem: Problem, aliases: dict[str, str], taken: set[str]) -> dict[str, Learned]:

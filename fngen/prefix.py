@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fngen.ir import LEAVES, Value, name, names, postorder, substitute_all
+from fngen.ir import LEAVES, Value, name, names, postorder, substitute, substitute_all
 from fngen.naming import free_name
 from fngen.problem import Problem
 from fngen.softmax import is_log_softmax
@@ -48,7 +48,10 @@ def split(problem: Problem) -> Core:
     root, *intermediates = substitute_all([problem.value, *rest], images)
     named = dict(zip(intermediates, rest.values(), strict=True))
     labels = tuple(str(images.get(n, n).datum) for n in order)
-    return Core(replace(problem, inputs=labels, value=root, named=named), tuple(order))
+    written = substitute(problem.written, images) if problem.written else None
+    if written and not {*names([written])} <= {*names([root]), *labels}:
+        written = None  # What was typed has other combinations.
+    return Core(replace(problem, inputs=labels, value=root, named=named, written=written), tuple(order))
 
 
 def _groups(root: Value, consts: set[str]) -> list[list[Value]]:

@@ -53,6 +53,7 @@ class Problem:
         consts: The numbers with defaults.
         grads: The declared gradients, by input.
         results: The outputs by name, if there are several; ``value`` is then their sum.
+        written: The graph as it was typed, if ``value`` is that of another form.
     """
 
     reading: Reading
@@ -68,6 +69,7 @@ class Problem:
     results: tuple[tuple[str, Value], ...] = ()
     dropped: Span = NOTHING
     drops: tuple[Span, ...] = ()
+    written: Value | None = None
 
     @cached_property
     def reduces(self) -> bool:

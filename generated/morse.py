@@ -91,8 +91,12 @@ class _MorseEager(torch.autograd.Function):
     def forward(ctx: Any, u: Tensor, D: Tensor, a: Tensor) -> Tensor:
         v = -a * u
         expm1_v = torch.expm1(v)
-        ctx.save_for_backward(u, D, a, v, expm1_v)
-        return D * expm1_v**2
+        expm1_v_squared = expm1_v**2
+        wanted = ctx.needs_input_grad
+        ctx.save_for_backward(
+            u, D, a, v, expm1_v, expm1_v_squared if wanted[1] else None
+        )
+        return D * expm1_v_squared
 
     @staticmethod
     def backward(
@@ -100,16 +104,15 @@ class _MorseEager(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MorseReverse.backward(ctx, grad_y)
-        u, D, a, v, expm1_v = ctx.saved_tensors
-        w = grad_y * expm1_v
-        s = (w * (2 * D)).mul_(torch.exp(v))
+        u, D, a, v, expm1_v, expm1_v_squared = ctx.saved_tensors
+        w = (grad_y * (2 * D)).mul_(torch.exp(v)).mul_(expm1_v)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = (s * a).neg_()
+            grad_u = (w * a).neg_()
         if ctx.needs_input_grad[1]:
-            grad_D = w.mul_(expm1_v)
+            grad_D = grad_y * expm1_v_squared
         if ctx.needs_input_grad[2]:
-            grad_a = s.mul_(u).neg_()
+            grad_a = w.mul_(u).neg_()
         return grad_u, grad_D, grad_a
 
 
@@ -138,6 +141,8 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
+        # Negated, a byte would wrap.
+        args = tuple(t.to(torch.result_type(t, 1.0)) for t in args)
     D, a, r, r_e = args
     args = (r - r_e, D, a)
     transformed = torch._C._are_functorch_transforms_active()

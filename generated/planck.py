@@ -74,15 +74,16 @@ class _PlanckEager(torch.autograd.Function):
         mask = x == 0
         u = torch.where(mask, 1, x)
         v = (u / torch.expm1(u)).mul_(u)
-        ctx.save_for_backward(x, mask, u, v)
-        return torch.where(mask, 0, v * u)
+        ctx.save_for_backward(x, mask, v)
+        return torch.where(mask, 0, u.mul_(v))
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _PlanckReverse.backward(ctx, grad_y)
-        _, mask, u, v = ctx.saved_tensors
-        w = grad_y * (u / (-u).expm1_()).add_(3).mul_(v)
+        x, mask, v = ctx.saved_tensors
+        w = torch.where(mask, 1, x)
+        w = grad_y * w.div_((-w).expm1_()).add_(3).mul_(v)
         return torch.where(mask, 0, w)
 
 
@@ -102,6 +103,8 @@ def planck(x: Tensor) -> Tensor:
         return handle_torch_function(planck, (x,), x)
     if torch.is_complex(x):
         raise TypeError("complex tensors need a layer made with --complex")
+    if not x.is_floating_point():  # Negated, a byte would wrap.
+        x = x.to(torch.result_type(x, 1.0))
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -65,8 +65,8 @@ def compare(dtype: torch.dtype, scalars: bool, alone: bool, layer: Layer, plain:
 
 
 _BOTH = "what several gradients are made of is kept, whichever of them is wanted"
-_ALONE = {"morse": _BOTH, "rms_norm": _BOTH}
-_ALONE_OF_SCALARS = {"morse": _BOTH, "black_scholes": _BOTH, "greeks": _BOTH}
+_ALONE = {"morse": _BOTH, "rms_norm": _BOTH, "lennard_jones": _BOTH}
+_ALONE_OF_SCALARS = {"morse": _BOTH, "lennard_jones": _BOTH, "black_scholes": _BOTH, "greeks": _BOTH}
 
 for _dtype in (torch.float32, torch.bfloat16):
     _name, _xfail = str(_dtype).removeprefix("torch."), HALF if _dtype == torch.bfloat16 else {}

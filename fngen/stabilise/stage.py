@@ -30,7 +30,9 @@ _EITHER = frozenset({"add", "mul"})
 
 def recognised(problem: Problem) -> Problem:
     """Return a problem with the functions that its parts are, by their names."""
-    return problem if problem.complex else problem.rewritten(_rewritten)
+    if problem.complex:
+        return problem
+    return replace(problem.rewritten(_rewritten), written=problem.value)
 
 
 def recognised_again(found: Derivatives) -> Derivatives:
