@@ -52,7 +52,7 @@ def _of_one(layer: Layer) -> list[str]:
         *_handled(layer, f"({x},)", x),
         *_only_numbers(layer),
         *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
-        *([f"if not {x}.is_floating_point():  {_WRAPS}", f"    {_floating(x)}"] if layer.floating else []),
+        *(_floating(x) if layer.floating else []),
         *([f"{argument} = {given}"] if argument != given else []),
         *aligned.of_one(layer, argument),
         *_choice(
@@ -94,8 +94,9 @@ def _of_several(layer: Layer) -> list[str]:
     return [f"    {line}" for line in lines]
 
 
-def _floating(x: str) -> str:
-    return f"{x} = {x}.to(torch.result_type({x}, 1.0))"
+def _floating(x: str) -> list[str]:
+    given = _at(8, f"{x} = {x}.to(", ["torch.get_default_dtype()"], ")")
+    return [_WRAPS, f"if not {x}.is_floating_point():", *given]
 
 
 def _handled(layer: Layer, args: str, call: str) -> list[str]:

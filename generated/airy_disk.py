@@ -138,8 +138,9 @@ def airy_disk(r: Tensor) -> Tensor:
         return handle_torch_function(airy_disk, (r,), r)
     if torch.is_complex(r):
         raise TypeError("complex tensors need a layer made with --complex")
-    if not r.is_floating_point():  # Negated, a byte would wrap.
-        r = r.to(torch.result_type(r, 1.0))
+    # Negated, a byte would wrap.
+    if not r.is_floating_point():
+        r = r.to(torch.get_default_dtype())
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

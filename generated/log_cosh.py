@@ -96,8 +96,9 @@ def log_cosh(x: Tensor) -> Tensor:
         return handle_torch_function(log_cosh, (x,), x)
     if torch.is_complex(x):
         raise TypeError("complex tensors need a layer made with --complex")
-    if not x.is_floating_point():  # Negated, a byte would wrap.
-        x = x.to(torch.result_type(x, 1.0))
+    # Negated, a byte would wrap.
+    if not x.is_floating_point():
+        x = x.to(torch.get_default_dtype())
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
