@@ -34,14 +34,14 @@ def generate(
     outputs: Iterable[str] | None = None,
     latex: bool = False,
     stabilise: bool = True,
+    accurate: bool = False,
 ) -> Source:
     """Return the source of a layer.
 
     Args:
         expr: A formula in fngen's language, declarations among its statements; a SymPy expression; or
             a Python function, which is called once with values that note what is done to them.
-        name: Name of the file, the function and (in CamelCase) the class. Default: derived
-            from the formula, always the same one.
+        name: Name of file, function and (in CamelCase) class. Default: derived from the formula.
         inputs: The inputs in order. Default: order of first appearance.
         backend: What the file contains.
         lean: Keep inputs and outputs only for the backward, and compute the rest again.
@@ -49,11 +49,11 @@ def generate(
         params: The learnable parameters with their first values: ``{"beta": 1.0}`` for one number,
             ``{"w[C]": 0.25}`` for one each channel, ``{"w[-1]": 1.0}`` for one along the last dimension.
         consts: Numbers with defaults that the module's constructor and the function can override.
-        grads: Formulas to use in place of the derivative by an input: ``{"x": "1"}`` passes the
-            gradient straight through. Second derivatives follow them.
+        grads: Formulas in place of derivatives, which second ones follow; ``{"x": "1"}`` passes gradients on.
         outputs: The assigned names that come back, in order. Default: those that are not used.
         latex: The formula is written in LaTeX; ``.spec.formula`` of the result is what was read.
         stabilise: Compute the formula in a form that keeps its digits; without, as it is written.
+        accurate: Compute float32 in float64 and round once, as float16 and bfloat16 are in float32 always.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -62,9 +62,9 @@ def generate(
         FormulaError: If the formula cannot be read or differentiated.
         OptionError: If a keyword has a value that it cannot have.
     """
-    return pipeline.generate(
-        spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex, stabilise)
-    )
+    choices = (latex, stabilise, accurate)
+    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, *choices)
+    return pipeline.generate(request)
 
 
 def compile(
@@ -81,6 +81,7 @@ def compile(
     outputs: Iterable[str] | None = None,
     latex: bool = False,
     stabilise: bool = True,
+    accurate: bool = False,
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -89,9 +90,8 @@ def compile(
     """
     from fngen.load import load
 
-    request = spec(
-        expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, latex, stabilise
-    )
+    choices = (latex, stabilise, accurate)
+    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, *choices)
     return load(pipeline.generate(request))
 
 
@@ -156,6 +156,7 @@ def spec(
     outputs: Iterable[str] | None = None,
     latex: bool = False,
     stabilise: bool = True,
+    accurate: bool = False,
 ) -> Spec:
     """Return the checked request of these arguments."""
     if latex and not isinstance(expr, str):
@@ -170,4 +171,5 @@ def spec(
         from fngen.from_sympy import formula
 
         expr = formula(expr, complex=complex)
-    return Spec.create(expr, backend=backend, lean=lean, complex=complex, stabilise=stabilise, **given)
+    given |= {"lean": lean, "complex": complex, "stabilise": stabilise, "accurate": accurate}
+    return Spec.create(expr, backend=backend, **given)

@@ -13,12 +13,13 @@ _COMPILING = "if torch.compiler.is_compiling():"
 _DROPPED = "# Dynamo rejects a Function with jvp, and drops all rules under torch.func."
 _UNKNOWN = 'raise RuntimeError("torch.compile drops this derivative under torch.func")'
 _COMPLEX = 'raise TypeError("complex tensors need a layer made with --complex")'
+_ROUNDS = "# What the node takes is made of them."
 _NUMBERS = ("if not all(isinstance(t, Tensor) for t in args):", "    args = _as_tensors(*args)")
 _LOOK = (
     "plain, graph = True, False",
     "for arg in args:",
     "    plain = plain and type(arg) in (Tensor, nn.Parameter)",
-    "    plain = plain and arg.is_floating_point()",
+    "    plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE",
     "    graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)",
     "if not plain:",
     "    args, plain = _as_tensors(*args)",
@@ -53,7 +54,7 @@ def _of_one(layer: Layer) -> list[str]:
         *_only_numbers(layer),
         *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
         *(_floating(x) if layer.floating else []),
-        *([f"{argument} = {given}"] if argument != given else []),
+        *([*_widened_first(layer, x), f"{argument} = {given}"] if argument != given else []),
         *aligned.of_one(layer, argument),
         *_choice(
             node,
@@ -61,7 +62,7 @@ def _of_one(layer: Layer) -> list[str]:
             wanted=f"{argument}.requires_grad and torch.is_grad_enabled()",
             special=[
                 f"plain = type({argument}) in (Tensor, nn.Parameter)",
-                "if not plain or torch._C._is_any_autocast_enabled():",
+                f"if not plain or {argument}.dtype in _WIDE or torch._C._is_any_autocast_enabled():",
             ],
         ),
     ]
@@ -80,6 +81,7 @@ def _of_several(layer: Layer) -> list[str]:
         *([f"    {_WRAPS}", f"    args = {_FLOATING}"] if layer.floating else []),
     ]
     if layer.arguments != layer.parameters:
+        lines += [f"    {line}" for line in _widened_first(layer, "*args", 12)]
         lines += [*tuple_lines(parameters, 0, tail=" = args"), *_assigned("args", list(layer.arguments))]
     lines += aligned.of_several(layer)
     if layer.numbers:
@@ -118,6 +120,19 @@ def _only_numbers(layer: Layer) -> list[str]:
             f'    raise TypeError("{x} takes a number")',
         ]
     return lines
+
+
+def _widened_first(layer: Layer, given: str, column: int = 8) -> list[str]:
+    """Return the statements that widen narrow inputs, before the node's arguments are made of them."""
+    if layer.main.complex:
+        return []
+    args = ["*wide", *(c.name for c in layer.consts)]
+    call = bracketed(f"return {layer.main.function}(", args, ").to(dtype)", column)
+    return [
+        f"dtype, *wide = _widened({given})",
+        f"if dtype is not None:  {_ROUNDS}",
+        *(line[column - 4 :] for line in call),
+    ]
 
 
 def _shaped(layer: Layer) -> list[str]:

@@ -16,6 +16,7 @@ from fngen.lower import MARGIN, Target, lower
 from fngen.node import Layer, Node
 from fngen.plan import Plan, hoist, identifiers
 from fngen.planning import aliases_of, helper_plan, main_plan
+from fngen.precision import typings
 from fngen.prefix import Core
 from fngen.printing.torch import TorchPrinter
 from fngen.problem import Problem
@@ -77,13 +78,15 @@ def _node(
 ) -> Node:
     """Return a node; the value of a helper is torch's own operator, printed ``raw``."""
     room = MARGIN - 8 - len("return ") - (len("().mean()") if plan.reduction else 0)
+    rounds = main and not plan.complex
+    rounded = room - (len("().to(dtype)") if rounds else 0)
     slopes, named = plan.slopes, plan.named
-    forward = lower([Target(plan.value, room)], TorchPrinter(integers=True), set(taken), named, 8)
+    forward = lower([Target(plan.value, rounded)], TorchPrinter(integers=True), set(taken), named, 8)
     backward = lower(_gradients(plan, slopes), printer, set(taken), named, 12)
     tangent = plan.tangent or _tangent(plan, slopes)
-    jvp = lower([Target(tangent, room - 4)], printer, set(taken), named, 12)
+    jvp = lower([Target(tangent, rounded - 4)], printer, set(taken), named, 12)
     quick = None
-    if main and not plan.complex:
+    if rounds:
         root = plan.wide if plan.wide and _shares(plan.wide, slopes) else plan.value
         always = plan.leaves if plan.reduction else names(let.value for let in backward.shared)
         quick = eager.build(_formula(plan, root, room, always, taken, lean=lean), raw)
@@ -100,6 +103,7 @@ def _node(
         complex=plan.complex,
         inserted=plan.inserted,
         shapes=frozenset() if plan.reduction else plan.shapes,
+        typings=typings([plan.value], plan.names.inputs),
     )
 
 

@@ -39,7 +39,7 @@ _BUILTINS = (
     "TypeError",
 )
 _ENTRY = ("RuntimeError", "arg", "args", "given", "graph", "plain", "transformed")
-_LOCALS = ("leaves", "primals", "saved", "shape", "wanted")
+_LOCALS = ("dtype", "dtypes", "kept", "leaves", "narrow", "primals", "saved", "shape", "typed", "wanted")
 _RESERVED = frozenset([*_HEAD, *_BUILTINS, *_ENTRY])
 """What the name of a layer must not hide."""
 RESERVED = _RESERVED | frozenset(_LOCALS)

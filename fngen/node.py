@@ -49,6 +49,7 @@ class Node:
         raw: Whether torch does not differentiate its forward, or not as the layer does.
         inserted: The dimensions that its cotangent lacks.
         shapes: The leaves of which only the shape is kept.
+        typings: For the one output the tensors that have a say in its type.
     """
 
     function: str
@@ -68,6 +69,7 @@ class Node:
     narrow_tangent: bool = False
     inserted: tuple[int, ...] = ()
     shapes: frozenset[str] = frozenset()
+    typings: tuple[frozenset[str], ...] = ()
 
     @property
     def bodies(self) -> list[Body]:

@@ -9,8 +9,18 @@ from fngen.eager import Eager
 from fngen.layout import bracketed, tuple_lines, typed
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
+from fngen.precision import roundings
 from fngen.printing.infix import ATOM
-from fngen.saved import expand, jvp_unpack, keep, read, setup, unpack
+from fngen.saved import (
+    expand,
+    jvp_unpack,
+    keep,
+    read,
+    setup,
+    unpack,
+    widened_cotangents,
+    widened_inputs,
+)
 from fngen.several import Several
 
 
@@ -76,9 +86,9 @@ def node_view(node: Node, reverse_doc: str, entry: list[str]) -> NodeView:
         several=several,
         cotangent=node.names.cotangent,
         **_heads(node, several),
-        forward=_statements(node, node.forward),
+        forward=_forward(node),
         setup=setup(node),
-        unpack=unpack(node),
+        unpack=widened_cotangents(node) + unpack(node),
         expand=expand(node),
         shared=node.backward.lines(node.backward.shared),
         declare=declare(gradient_names(node)) if several else [],
@@ -139,15 +149,21 @@ def _heads(node: Node, several: bool) -> dict[str, list[str]]:
     }
 
 
-def _statements(node: Node, body: Body) -> list[str]:
+def _forward(node: Node) -> list[str]:
+    statements = _statements(node, node.forward, rounded=node.eager is not None)
+    return [line[8:] for line in widened_inputs(node)] + statements
+
+
+def _statements(node: Node, body: Body, *, rounded: bool = False) -> list[str]:
     """Return the statements of a value or tangent, the return among them."""
     text = body.texts[0]
-    result = f"{text.inside(ATOM)}.{node.reduction}()" if node.reduction else text.text
+    applied = f".{node.reduction}()" * bool(node.reduction) + roundings(node.typings)[0] * rounded
+    result = text.inside(ATOM) + applied if applied else text.text
     return [*body.lines(body.shared), *body.lines(body.local[0]), f"return {result}"]
 
 
 def _jvp(node: Node) -> list[str]:
-    *lines, last = _statements(node, node.jvp)
+    *lines, last = _statements(node, node.jvp, rounded=node.eager is not None)
     if not node.narrow_tangent:
         return [*lines, last]
     tangent = f"{node.names.output}_t"

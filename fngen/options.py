@@ -83,6 +83,7 @@ def request_options(verb: Callable[..., Any]) -> Callable[..., Any]:
             default=True,
             help="Compute the formula in a form that keeps its digits, or as it is written.",
         ),
+        click.option("--accurate", is_flag=True, help="Compute float32 in float64 and round once."),
         click.option("--lean", is_flag=True, help="Keep inputs and outputs only for the backward."),
         click.option(
             "--grad",

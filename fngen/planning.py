@@ -42,6 +42,8 @@ _OF_FILE = (
     "_sum_in_slices",
     "_sum_of_products",
     "_sum_to",
+    "_widened",
+    "_WIDE",
 )
 """Functions that an emitted file may define."""
 

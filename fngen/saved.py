@@ -10,6 +10,7 @@ from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
 from fngen.parts import condition
+from fngen.precision import assigned, widened
 from fngen.several import Several
 
 
@@ -25,6 +26,8 @@ def setup(node: Node | Several) -> list[str]:
     if not leaves and not numbers:
         return lines
     kept = ["output"] if leaves == (node.names.output,) else [stored(node, x) for x in leaves]
+    if kept == ["output"] and node.eager:
+        return lines + _output_or_inputs(node)
     if leaves == inputs and not (isinstance(node, Node) and node.shapes):
         kept = ["*inputs"]
     elif kept != ["output"] and not (len(inputs) == 1 and kept == [inputs[0]]):
@@ -33,6 +36,23 @@ def setup(node: Node | Several) -> list[str]:
     for method in ("save_for_backward", "save_for_forward"):
         lines += [line[8:] for line in bracketed(f"ctx.{method}(", kept, ")", 8)]
     return lines
+
+
+def _output_or_inputs(node: Node | Several) -> list[str]:
+    """Return the statements that keep the output, or what it is made of if it was rounded."""
+    numbers, inputs = numbers_of(node), "inputs"
+    lines = []
+    if numbers:
+        lines += tuple_lines(list(node.names.inputs), 0, tail=" = inputs")
+        inputs = f"({', '.join(tensors_of(node))},)"
+    return [
+        *lines,
+        *keep_numbers(numbers),
+        "ctx.narrow = output.dtype in _WIDE",
+        f"kept = {inputs} if ctx.narrow else (output,)  # What was rounded would not do.",
+        "ctx.save_for_backward(*kept)",
+        "ctx.save_for_forward(*kept)",
+    ]
 
 
 def stored(node: Node | Several, x: str) -> str:
@@ -49,6 +69,8 @@ def _unpacked(node: Node | Several) -> list[str]:
     leaves, indent = node.leaves, " " * 8
     if not leaves:
         return []
+    if node.eager and leaves == (node.names.output,):
+        return _unpacked_output(node)
     more = node.eager is not None and node.eager.keeps != leaves
     saved = "ctx.saved_tensors" + (f"[:{len(leaves)}]" if more else "")
     if node.eager is None or isinstance(node, Several):
@@ -67,6 +89,22 @@ def _unpacked(node: Node | Several) -> list[str]:
         return [comment, flat]
     leaves_of = f"{indent}leaves = (t{cast} for t in {saved})"
     return [comment, leaves_of, *tuple_lines(list(leaves), 8, tail=" = leaves")]
+
+
+def _unpacked_output(node: Node | Several) -> list[str]:
+    """Return the lines that read the output, or work it out again."""
+    grad, indent = node.names.cotangent, " " * 8
+    return [
+        f"{indent}narrow = {grad}.dtype in _WIDE",
+        f"{indent}_, {grad}, *saved = _widened({grad}, *ctx.saved_tensors)",
+        f"{indent}{node.names.output} = {_again(node)} if narrow else saved[0]",
+        f"{indent}# Autocast may have changed the output's type.",
+        f"{indent}{node.names.output} = {node.names.output}.to({grad}.dtype)",
+    ]
+
+
+def _again(node: Node | Several) -> str:
+    return f"{node.reverse}.forward({', '.join(['*saved', *['*ctx.numbers'] * bool(numbers_of(node))])})"
 
 
 def _partly(node: Node) -> bool:
@@ -110,7 +148,9 @@ def jvp_unpack(node: Node | Several) -> list[str]:
     leaves, used, indent = node.leaves, used_names(node.jvp), " " * 12
     numbers = read_numbers(node, used, 12)
     if not used & set(leaves):
-        return numbers
+        return numbers + _widened_tangents(node, ())
+    if node.eager and leaves == (node.names.output,):
+        return numbers + _output_and_tangents(node)
     primal = "forward_ad.unpack_dual({}).primal"
     lines = [f"{indent}{leaves[0]} = {primal.format('ctx.saved_tensors[0]')}"]
     if len(leaves) > 1:
@@ -119,7 +159,48 @@ def jvp_unpack(node: Node | Several) -> list[str]:
         lines = [f"{indent}{', '.join(wanted)} = {primals}"]
         if len(lines[0]) > MARGIN:
             lines = [f"{indent}primals = {primals}", *tuple_lines(wanted, 12, tail=" = primals")]
-    return lines + numbers
+    return lines + numbers + _widened_tangents(node, [x for x in leaves if x in used])
+
+
+def _output_and_tangents(node: Node | Several) -> list[str]:
+    """Return the lines that read the output, or work it out again, and take the tangents along."""
+    tangents, indent = ", ".join(_tangents_of(node)), " " * 12
+    return [
+        f"{indent}primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)",
+        f"{indent}dtype, {tangents}, *saved = _widened({tangents}, *primals)",
+        f"{indent}{node.names.output} = {_again(node)} if ctx.narrow else saved[0]",
+    ]
+
+
+def _widened_tangents(node: Node | Several, leaves: Sequence[str]) -> list[str]:
+    """Return the statements that take tangents, and what else their result is made of, to a wider type."""
+    if not node.eager:
+        return []
+    owner = dict(zip(node.names.tangents, node.names.inputs, strict=True))
+    used = [t for t in _tangents_of(node) if t in used_names(node.jvp)]
+    heard = [{x for x in (*leaves, *used) if owner.get(x, x) in inputs} for inputs in node.typings]
+    return widened(heard, [*leaves, *used], 12)
+
+
+def widened_inputs(node: Node | Several) -> list[str]:
+    """Return the statements that take what a value is made of to the type to compute in."""
+    used = used_names(node.forward)
+    return widened(node.typings, [x for x in tensors_of(node) if x in used], 8) if node.eager else []
+
+
+def widened_cotangents(node: Node) -> list[str]:
+    """Return the statement that takes a cotangent there, and so all that it is multiplied by."""
+    grad = node.names.cotangent
+    return assigned("_", [grad], 8) if node.eager and node.leaves != (node.names.output,) else []
+
+
+def _tangents_of(node: Node | Several) -> list[str]:
+    return [t for t, scalar in zip(node.names.tangents, node.scalars, strict=True) if not scalar]
+
+
+def tensors_of(node: Node | Several) -> list[str]:
+    """Return the inputs that are tensors."""
+    return [x for x, scalar in zip(node.names.inputs, node.scalars, strict=True) if not scalar]
 
 
 def expand(node: Node) -> list[str]:

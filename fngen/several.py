@@ -19,6 +19,7 @@ from fngen.lower import MARGIN, Body, Target, lower
 from fngen.node import Names
 from fngen.parts import Common, Part, common, parts
 from fngen.plan import Plan
+from fngen.precision import roundings, typings
 from fngen.printing.torch import TorchPrinter
 from fngen.products import product
 from fngen.pull import Formula, Pull
@@ -46,6 +47,7 @@ class Several:
         jvp: The statements of the tangents.
         raw: Whether torch does not differentiate its forward, or not as the layer does.
         eager: The node for plain tensors.
+        typings: For each output the tensors that have a say in its type.
     """
 
     function: str
@@ -63,6 +65,7 @@ class Several:
     jvp: Body
     raw: bool
     eager: Eager
+    typings: tuple[frozenset[str], ...]
     complex: bool = False
     narrow_gradients: bool = False
     narrow_tangent: bool = False
@@ -111,7 +114,8 @@ def together(bodies: Sequence[Body]) -> Body:
 def node(plan: Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], *, lean: bool) -> Several:
     """Return the node of a plan with several results; what nobody differentiates is printed ``raw``."""
     tensors = [x for x, scalar in zip(plan.names.inputs, plan.scalars, strict=True) if not scalar]
-    results, room = distinct(plan.results), MARGIN - 8 - len("return ")
+    results, heard = distinct(plan.results), typings(plan.results, tensors)
+    room = MARGIN - 8 - len("return ") - sum(len(f"(){text}") for text in roundings(heard))
     forward = _together(results, room, TorchPrinter(integers=True), taken, plan.named, 8)
     found = parts(plan.joints, plan.names.gradients[: len(tensors)])
     made = [_targets(plan, part, j.slopes) for part, j in zip(found, plan.joints, strict=True)]
@@ -140,6 +144,7 @@ def node(plan: Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], 
         jvp=jvp,
         raw=bool(printer.wrapped),
         eager=eager.build(formula, raw),
+        typings=heard,
     )
 
 

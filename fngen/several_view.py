@@ -10,7 +10,9 @@ from fngen.layout import bracketed, if_lines, tuple_lines, typed
 from fngen.lower import Body
 from fngen.node_view import declare, gradient_names, jvp_parameters, returned, tuple_type
 from fngen.parts import Common, Part, condition
-from fngen.saved import jvp_unpack, keep, read, setup, unpack
+from fngen.precision import assigned, roundings
+from fngen.printing.infix import ATOM
+from fngen.saved import jvp_unpack, keep, read, setup, unpack, widened_inputs
 from fngen.several import Several
 
 _CLEAR = "ctx.maybe_clear_saved_tensors()"
@@ -66,33 +68,38 @@ def several_view(node: Several, entry: list[str]) -> SeveralView:
         outputs=node.outputs,
         adds=any(goal.again for part in node.parts for goal in part.goals),
         forward_head=bracketed("def forward(", parameters, f") -> {results}:", 4),
-        forward=_statements(node.forward, 8),
+        forward=widened_inputs(node) + _statements(node, node.forward, 8),
         setup_head=bracketed("def setup_context(", context, ") -> None:", 4),
         setup=setup(node),
         backward_head=bracketed("def backward(", cotangents, f") -> {gradients}:", 4),
         backward=unpack(node)
+        + _widened_beside(node)
         + _at([line for group in _backward(node, node.common, node.rows, unowned) for line in group]),
         backward_return=tuple_lines(returned(node), 8, "return "),
         jvp_head=bracketed("def jvp(", ["ctx: Any", *jvp_parameters(node)], f") -> {results}:", 4),
         jvp_unpack=jvp_unpack(node),
-        jvp=_statements(node.jvp, 12),
+        jvp=_statements(node, node.jvp, 12),
         eager_head=bracketed("def forward(", ["ctx: Any", *parameters], f") -> {results}:", 4),
         eager_forward=_lines(eager.forward),
         eager_keep=keep(node, eager),
-        eager_result=_result(eager.forward, 8),
+        eager_result=tuple_lines([text.text for text in eager.forward.texts], 8, "return "),
         eager_again=bracketed(f"return {node.reverse}.backward(", ["ctx", *node.cotangents], ")", 12),
         eager_backward=read(node, eager) + _eager_backward(node),
         entry=entry,
     )
 
 
-def _statements(body: Body, indent: int) -> list[str]:
-    """Return statements that end with the return of a tuple."""
-    return [f"{' ' * indent}{line}" for line in _lines(body)] + _result(body, indent)
+def _statements(node: Several, body: Body, indent: int) -> list[str]:
+    """Return statements that end with the return of a tuple, each output rounded."""
+    pairs = zip(body.texts, roundings(node.typings), strict=True)
+    results = [text.inside(ATOM) + rounding for text, rounding in pairs]
+    return [f"{' ' * indent}{line}" for line in _lines(body)] + tuple_lines(results, indent, "return ")
 
 
-def _result(body: Body, indent: int) -> list[str]:
-    return tuple_lines([text.text for text in body.texts], indent, "return ")
+def _widened_beside(node: Several) -> list[str]:
+    """Return the statements that take cotangents and what was saved to the type to compute in."""
+    tensors = [*node.cotangents, *node.leaves]
+    return assigned("_", tensors, 8)
 
 
 def _lines(body: Body) -> list[str]:

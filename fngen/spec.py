@@ -35,6 +35,7 @@ class Spec:
         grads: The inputs whose gradient is declared, and its formula.
         outputs: The assigned names that come back, or None for those that are not used.
         stabilise: Whether it is computed in a form that keeps its digits, which need not be the written one.
+        accurate: Whether float32 is computed in float64, as narrower types are in float32.
         transcripts: What was typed in place of plain text, for errors to mark. No part of the request.
     """
 
@@ -49,6 +50,7 @@ class Spec:
     grads: tuple[tuple[str, str], ...] = ()
     outputs: tuple[str, ...] | None = None
     stabilise: bool = True
+    accurate: bool = False
     transcripts: tuple[Transcript, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
@@ -67,6 +69,7 @@ class Spec:
         outputs: Iterable[str] | None = None,
         latex: bool = False,
         stabilise: bool = True,
+        accurate: bool = False,
     ) -> Spec:
         """Return the checked request; what it says overrides what the formula's text declares.
 
@@ -80,7 +83,7 @@ class Spec:
         inputs = inside.get("inputs") if inputs is None else inputs
         outputs = inside.get("outputs") if outputs is None else outputs
         slopes = _slopes(inside.get("grads", ()), grads)
-        spec = cls(
+        return cls(
             written.text,
             None if name is None else check_layer_name(name),
             None if inputs is None else _names(inputs, "input"),
@@ -92,10 +95,9 @@ class Spec:
             tuple((label, slope.text) for label, slope in slopes.items()),
             None if outputs is None else _names(outputs, "output"),
             bool(stabilise),
+            bool(accurate),
             tuple(t for t in (written, *slopes.values()) if t.text != t.typed),
         )
-        spec._check_roles()
-        return spec
 
     @contextmanager
     def as_typed(self) -> Iterator[None]:
@@ -107,7 +109,7 @@ class Spec:
                 error = transcript.marked(error)
             raise error from None
 
-    def _check_roles(self) -> None:
+    def __post_init__(self) -> None:
         """Refuse a name in two roles."""
         roles = [("parameter", p.name) for p in self.params] + [("constant", c.name) for c in self.consts]
         roles += [("input", x) for x in self.inputs or ()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fngen import docs, recipe
+from fngen import docs, precision, recipe
 from fngen.backends.torch import TEMPLATE
 from fngen.claims import claimed
 from fngen.constants import Constant
@@ -39,6 +39,7 @@ class ModuleView:
     equations: list[str]
     accuracy: list[str]
     uses_math: bool
+    wide: list[str]
     exports: list[str]
     constants: list[str]
     function: str
@@ -78,10 +79,9 @@ def view(
     equation = "" if problem.results else docs.equation(problem)
     shown_example = None if problem.results else example(problem)
     result = main.result if isinstance(main, Several) else "Tensor"
-    cls, equations = main.cls, docs.equations(problem, partials)
-    accuracy = claimed(claim) if claim else []
+    equations, accuracy = docs.equations(problem, partials), claimed(claim) if claim else []
     alone = not (accuracy or docs.display(equations))
-    exports = [cls, f"{cls}Function", *([result] if problem.results else []), main.function]
+    exports = [main.cls, f"{main.cls}Function", *([result] if problem.results else []), main.function]
     return ModuleView(
         template=TEMPLATE,
         first_line=recipe.FIRST_LINE,
@@ -90,6 +90,7 @@ def view(
         equations=equations,
         accuracy=accuracy,
         uses_math="math." in texts or bool(numbers(layer)),
+        wide=[] if problem.complex else precision.table(accurate=spec.accurate),
         exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
         constants=constants,
         function=main.function,
@@ -102,13 +103,13 @@ def view(
         calls=frozenset(x for x in _DEFINED if f"{x}(" in texts),
         channels=any(p.dim == CHANNELS for p in layer.params),
         takes_numbers=("complex" if problem.complex else "float") if len(parameters) > 1 else "",
-        cls=cls,
+        cls=main.cls,
         module_summary=docs.module_summary(problem, main.function, equation),
         shapes=docs.shapes(problem, layer),
         constructor=constructor(layer, spec),
         module_head=bracketed("def forward(", ["self", *typed(layer.inputs)], f") -> {result}:", 4),
         module_return=bracketed(f"return {main.function}(", _given(layer), ")", 8),
-        example=docs.example_lines(cls, len(sizes(layer)), shown_example),
+        example=docs.example_lines(main.cls, len(sizes(layer)), shown_example),
         extra_repr=repr_body(layer, formula),
     )
 

@@ -24,6 +24,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["AiryDisk", "AiryDiskFunction", "airy_disk"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _AiryDiskReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -32,9 +35,11 @@ class _AiryDiskReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(r: Tensor) -> Tensor:
+        dtype, r = _widened(r)
         mask = r == 0
         u = torch.where(mask, 1, r)
-        return torch.where(mask, 1, (2 * torch.special.bessel_j1(u) / u) ** 2)
+        v = (2 * torch.special.bessel_j1(u) / u) ** 2
+        return torch.where(mask, 1, v).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -43,6 +48,7 @@ class _AiryDiskReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         r = ctx.saved_tensors[0].to(grad_y.dtype)
         mask = torch.abs(r) < 1 / 4
@@ -70,6 +76,7 @@ class AiryDiskFunction(_AiryDiskReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             r = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            dtype, r, r_t = _widened(r, r_t)
             mask = torch.abs(r) < 1 / 4
             r_squared = r**2
             u = -6.01302589268491e-09 * r_squared + 143 / 412876800
@@ -83,7 +90,7 @@ class AiryDiskFunction(_AiryDiskReverse):
             q = p + s**8 / 1474560 - s**10 / 176947200 + s**12 / 29727129600
             h = torch.where(mask_1, q, j1_s / torch.where(mask_1, 1, s))
             z = 8 * j1_s * (_j0(s) - h - j1_s / s) / s_squared
-            return torch.where(mask, (w - 1 / 2) * r, z) * r_t
+            return (torch.where(mask, (w - 1 / 2) * r, z) * r_t).to(dtype)
 
 
 class _AiryDiskEager(torch.autograd.Function):
@@ -154,9 +161,17 @@ def airy_disk(r: Tensor) -> Tensor:
     if not (r.requires_grad and torch.is_grad_enabled()):
         return _AiryDiskReverse.forward(r)
     plain = type(r) in (Tensor, nn.Parameter)
-    if not plain or torch._C._is_any_autocast_enabled():
+    if not plain or r.dtype in _WIDE or torch._C._is_any_autocast_enabled():
         return _AiryDiskReverse.apply(r)
     return _AiryDiskEager.apply(r)
+
+
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    dtype = args[0].dtype
+    if dtype not in _WIDE or torch._C._is_any_autocast_enabled():
+        return None, *args
+    return dtype, *(t.to(_WIDE[dtype]) for t in args)
 
 
 class AiryDisk(nn.Module):

@@ -19,6 +19,7 @@ r"""Elementwise layer ``black_scholes`` with analytic derivatives.
         \pi}} K e^{-r T} e^{-\frac{d_2^2}{2}}}{K \sigma \sqrt{T}}
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -27,6 +28,9 @@ from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["BlackScholes", "BlackScholesFunction", "black_scholes"]
+
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 _MINUS_SQRT_2 = -1.4142135623730951  # -sqrt(2)
 _1_SQRT_2_PI = 0.3989422804014327  # 1/sqrt(2*pi)
@@ -39,11 +43,12 @@ class _BlackScholesReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> Tensor:
+        dtype, S, K, r, sigma, T = _widened(S, K, r, sigma, T)
         u = sigma * torch.sqrt(T)
         d1 = (torch.log(S / K) + (r + sigma**2 / 2) * T) / u
         d2 = d1 - u
         v = K * torch.exp(-r * T) * (torch.erfc(d2 / _MINUS_SQRT_2) / 2)
-        return S * (torch.erfc(d1 / _MINUS_SQRT_2) / 2) - v
+        return (S * (torch.erfc(d1 / _MINUS_SQRT_2) / 2) - v).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -52,6 +57,7 @@ class _BlackScholesReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_call: Tensor) -> tuple[Tensor | None, ...]:
+        _, grad_call = _widened(grad_call)
         # Autocast may have changed the output's type.
         S, K, r, sigma, T = (t.to(grad_call.dtype) for t in ctx.saved_tensors[:5])
         sigma_squared = sigma**2
@@ -94,6 +100,8 @@ class BlackScholesFunction(_BlackScholesReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             S, K, r, sigma, T = primals
+            args = _widened(S, K, r, sigma, T, S_t, K_t, r_t, sigma_t, T_t)
+            dtype, S, K, r, sigma, T, S_t, K_t, r_t, sigma_t, T_t = args
             sigma_squared = sigma**2
             u = r + sigma_squared / 2
             v = torch.log(S / K) + u * T
@@ -110,7 +118,7 @@ class BlackScholesFunction(_BlackScholesReverse):
             term_2 = (p * sqrt_T + q * ((T - v / sigma_squared) / sqrt_T)) * sigma_t
             term_4 = term_1 + (K * T * z * s + q * (T / w)) * r_t + term_2
             term_3 = K * r * z * s + p * (sigma / (2 * sqrt_T))
-            return term_4 + (term_3 + q * ((u - v / (2 * T)) / w)) * T_t
+            return (term_4 + (term_3 + q * ((u - v / (2 * T)) / w)) * T_t).to(dtype)
 
 
 class _BlackScholesEager(torch.autograd.Function):
@@ -211,7 +219,7 @@ def black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> 
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
@@ -230,6 +238,18 @@ def black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> 
     return _BlackScholesEager.apply(*args)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
     """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
@@ -240,11 +260,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class BlackScholes(nn.Module):

@@ -11,6 +11,7 @@ r"""Layer ``cosine_similarity`` with analytic derivatives.
         \mathrm{eps})}
 """
 
+import functools
 import math
 from typing import Any
 
@@ -21,6 +22,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["CosineSimilarity", "CosineSimilarityFunction", "cosine_similarity"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _CosineSimilarityReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -29,9 +33,10 @@ class _CosineSimilarityReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, y: Tensor, eps: float) -> Tensor:
+        dtype, x, y = _widened(x, y)
         norm_x = torch.linalg.vector_norm(x, dim=-1)
         u = torch.clamp(norm_x * torch.linalg.vector_norm(y, dim=-1), min=eps)
-        return torch.sum(x * y, dim=-1) / u
+        return (torch.sum(x * y, dim=-1) / u).to(dtype)
 
     @staticmethod
     def setup_context(
@@ -46,6 +51,7 @@ class _CosineSimilarityReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y_1: Tensor
     ) -> tuple[Tensor | None, Tensor | None, None]:
+        _, grad_y_1 = _widened(grad_y_1)
         # Autocast may have changed the output's type.
         x, y = (t.to(grad_y_1.dtype) for t in ctx.saved_tensors[:2])
         (eps,) = ctx.numbers
@@ -78,6 +84,7 @@ class CosineSimilarityFunction(_CosineSimilarityReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             (eps,) = ctx.numbers
+            dtype, x, y, x_t, y_t = _widened(x, y, x_t, y_t)
             norm_x = torch.linalg.vector_norm(x, dim=-1)
             norm_y = torch.linalg.vector_norm(y, dim=-1)
             u = norm_x * norm_y
@@ -90,7 +97,7 @@ class CosineSimilarityFunction(_CosineSimilarityReverse):
             h = w * (norm_y * torch.sum(x_t * x, dim=-1) * s)
             z = torch.where(mask, 0, h / torch.where(norm_x == 0, 1, norm_x))
             term_1 = torch.sum(x_t * y, dim=-1) + torch.sum(y_t * x, dim=-1) - q - z
-            return term_1 / v
+            return (term_1 / v).to(dtype)
 
 
 class _CosineSimilarityEager(torch.autograd.Function):
@@ -150,7 +157,7 @@ def cosine_similarity(x: Tensor, y: Tensor, eps: float = 1e-8) -> Tensor:
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
@@ -174,6 +181,18 @@ def cosine_similarity(x: Tensor, y: Tensor, eps: float = 1e-8) -> Tensor:
     return _CosineSimilarityEager.apply(*given)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _number(x: Any, name: str) -> float:
     """Return a constant as Python's number: an int stays one, for sums of ints."""
     if isinstance(x, bool | str | Tensor):
@@ -192,11 +211,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class CosineSimilarity(nn.Module):

@@ -11,6 +11,7 @@ r"""``-sum(log_softmax(x, dim=-1)*t, dim=-1)`` with analytic derivatives.
     \bar t = -\bar y \operatorname{log\_softmax}_{-1} (x)
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["CrossEntropy", "CrossEntropyFunction", "cross_entropy"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _CrossEntropyReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -28,7 +32,8 @@ class _CrossEntropyReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(u: Tensor, t: Tensor) -> Tensor:
-        return -torch.sum(u * t, dim=-1)
+        dtype, u, t = _widened(u, t)
+        return (-torch.sum(u * t, dim=-1)).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -37,6 +42,7 @@ class _CrossEntropyReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type. None: no gradient needs it.
         saved: Any = [t if t is None else t.to(grad_y.dtype) for t in ctx.saved_tensors]
         u, t = saved
@@ -59,7 +65,9 @@ class CrossEntropyFunction(_CrossEntropyReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             u, t = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            return -(torch.sum(t_t * u, dim=-1) + torch.sum(u_t * t, dim=-1))
+            dtype, u, t, u_t, t_t = _widened(u, t, u_t, t_t)
+            v = torch.sum(t_t * u, dim=-1) + torch.sum(u_t * t, dim=-1)
+            return (-v).to(dtype)
 
 
 class _CrossEntropyEager(torch.autograd.Function):
@@ -102,10 +110,13 @@ def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
+        dtype, *wide = _widened(*args)
+        if dtype is not None:  # What the node takes is made of them.
+            return cross_entropy(*wide).to(dtype)
     x, t = args
     args = (torch.log_softmax(x, dim=-1), t)
     u, t = args
@@ -130,6 +141,18 @@ def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
     return _CrossEntropyEager.apply(*args)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
     """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
@@ -140,11 +163,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class CrossEntropy(nn.Module):

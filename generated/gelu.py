@@ -26,6 +26,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Gelu", "GeluFunction", "gelu"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 _SQRT_2 = 1.4142135623730951  # sqrt(2)
 _1_SQRT_2_SQRT_PI = 0.3989422804014327  # 1/(sqrt(2)*sqrt(pi))
 
@@ -37,7 +40,8 @@ class _GeluReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return torch.erfc(-x / _SQRT_2) / 2 * x
+        dtype, x = _widened(x)
+        return (torch.erfc(-x / _SQRT_2) / 2 * x).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -46,6 +50,7 @@ class _GeluReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
@@ -61,8 +66,9 @@ class GeluFunction(_GeluReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            dtype, x, x_t = _widened(x, x_t)
             u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
-            return (torch.erfc(-x / _SQRT_2) / 2 + u) * x_t
+            return ((torch.erfc(-x / _SQRT_2) / 2 + u) * x_t).to(dtype)
 
 
 class _GeluEager(torch.autograd.Function):
@@ -113,9 +119,17 @@ def gelu(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _GeluReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch._C._is_any_autocast_enabled():
+    if not plain or x.dtype in _WIDE or torch._C._is_any_autocast_enabled():
         return _GeluReverse.apply(x)
     return _GeluEager.apply(x)
+
+
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    dtype = args[0].dtype
+    if dtype not in _WIDE or torch._C._is_any_autocast_enabled():
+        return None, *args
+    return dtype, *(t.to(_WIDE[dtype]) for t in args)
 
 
 class Gelu(nn.Module):

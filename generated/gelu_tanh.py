@@ -23,6 +23,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["GeluTanh", "GeluTanhFunction", "gelu_tanh"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 _SQRT_2_PI = 0.7978845608028654  # sqrt(2/pi)
 
 
@@ -33,7 +36,8 @@ class _GeluTanhReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return x * torch.sigmoid(2 * (_SQRT_2_PI * (x + 0.044715 * x**3)))
+        dtype, x = _widened(x)
+        return (x * torch.sigmoid(2 * (_SQRT_2_PI * (x + 0.044715 * x**3)))).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -42,6 +46,7 @@ class _GeluTanhReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
@@ -59,10 +64,12 @@ class GeluTanhFunction(_GeluTanhReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            dtype, x, x_t = _widened(x, x_t)
             u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
             logistic_u = torch.sigmoid(u)
             v = _SQRT_2_PI * (logistic_u * torch.sigmoid(-u)) * x
-            return (logistic_u + (26829 * (v * x * x) / 100000 + 2 * v)) * x_t
+            w = logistic_u + (26829 * (v * x * x) / 100000 + 2 * v)
+            return (w * x_t).to(dtype)
 
 
 class _GeluTanhEager(torch.autograd.Function):
@@ -115,9 +122,17 @@ def gelu_tanh(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _GeluTanhReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch._C._is_any_autocast_enabled():
+    if not plain or x.dtype in _WIDE or torch._C._is_any_autocast_enabled():
         return _GeluTanhReverse.apply(x)
     return _GeluTanhEager.apply(x)
+
+
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    dtype = args[0].dtype
+    if dtype not in _WIDE or torch._C._is_any_autocast_enabled():
+        return None, *args
+    return dtype, *(t.to(_WIDE[dtype]) for t in args)
 
 
 class GeluTanh(nn.Module):

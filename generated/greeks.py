@@ -38,6 +38,7 @@ r"""Elementwise layer ``greeks`` with analytic derivatives.
         d_1 \sqrt{T} e^{\frac{-d_1^2}{2}} \frac{T}{\sigma \sqrt{T}}
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -46,6 +47,9 @@ from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Greeks", "GreeksFunction", "GreeksOutput", "greeks"]
+
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 _MINUS_SQRT_2 = -1.4142135623730951  # -sqrt(2)
 _SQRT_2_PI = 2.5066282746310007  # sqrt(2*pi)
@@ -70,6 +74,7 @@ class _GreeksReverse(torch.autograd.Function):
     def forward(
         S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
+        dtype, S, K, r, sigma, T = _widened(S, K, r, sigma, T)
         sqrt_T = torch.sqrt(T)
         u = sigma * sqrt_T
         d1 = (torch.log(S / K) + (r + sigma**2 / 2) * T) / u
@@ -78,7 +83,7 @@ class _GreeksReverse(torch.autograd.Function):
         v = K * torch.exp(-r * T) * (torch.erfc(d2 / _MINUS_SQRT_2) / 2)
         call = S * delta - v
         vega = S * sqrt_T * torch.exp(-(d1**2) / 2) / _SQRT_2_PI
-        return call, delta, vega
+        return call.to(dtype), delta.to(dtype), vega.to(dtype)
 
     @staticmethod
     def setup_context(
@@ -96,6 +101,8 @@ class _GreeksReverse(torch.autograd.Function):
         grad_vega: Tensor | None,
     ) -> tuple[Tensor | None, ...]:
         S, K, r, sigma, T = ctx.saved_tensors[:5]
+        args = _widened(grad_call, grad_delta, grad_vega, S, K, r, sigma, T)
+        _, grad_call, grad_delta, grad_vega, S, K, r, sigma, T = args
         wanted = ctx.needs_input_grad
         sqrt_T = torch.sqrt(T)
         u = r + sigma**2 / 2
@@ -181,6 +188,8 @@ class GreeksFunction(_GreeksReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             S, K, r, sigma, T = primals
+            args = _widened(S, K, r, sigma, T, S_t, K_t, r_t, sigma_t, T_t)
+            dtype, S, K, r, sigma, T, S_t, K_t, r_t, sigma_t, T_t = args
             sigma_squared = sigma**2
             u = r + sigma_squared / 2
             v = torch.log(S / K) + u * T
@@ -217,7 +226,7 @@ class GreeksFunction(_GreeksReverse):
             term_21 = term_13 - sigma_t * (term_11 * term_5)
             term_14 = (_1_2_SQRT_2_PI * S * term_10 / sqrt_T - term_11 * term_7) * T_t
             term_22 = term_21 + term_14
-            return term_17, term_20, term_22
+            return term_17.to(dtype), term_20.to(dtype), term_22.to(dtype)
 
 
 class _GreeksEager(torch.autograd.Function):
@@ -399,7 +408,7 @@ def greeks(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> GreeksO
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
@@ -418,6 +427,18 @@ def greeks(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> GreeksO
     return GreeksOutput(*_GreeksEager.apply(*args))
 
 
+def _widened(*args: Any) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [getattr(t, "dtype", None) in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t is not None and t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
     """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
@@ -428,11 +449,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class Greeks(nn.Module):

@@ -19,6 +19,7 @@ rounded once, the largest error in ULP is 1.0 in the value, 0.0 in the derivativ
 ``x`` and 0.5 in the derivative by ``delta``.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -28,6 +29,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Huber", "HuberFunction", "huber"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _HuberReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -36,8 +40,10 @@ class _HuberReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, delta: Tensor) -> Tensor:
+        dtype, x, delta = _widened(x, delta)
         abs_x = torch.abs(x)
-        return torch.where(abs_x <= delta, x**2 / 2, delta * (abs_x - delta / 2))
+        u = delta * (abs_x - delta / 2)
+        return torch.where(abs_x <= delta, x**2 / 2, u).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -46,6 +52,7 @@ class _HuberReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x, delta = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         abs_x = torch.abs(x)
@@ -67,10 +74,11 @@ class HuberFunction(_HuberReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x, delta = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            dtype, x, delta, x_t, delta_t = _widened(x, delta, x_t, delta_t)
             abs_x = torch.abs(x)
             mask = abs_x <= delta
             u = torch.where(mask, x, delta * torch.sign(x)) * x_t
-            return u + torch.where(mask, 0, delta_t * (abs_x - delta))
+            return (u + torch.where(mask, 0, delta_t * (abs_x - delta))).to(dtype)
 
 
 class _HuberEager(torch.autograd.Function):
@@ -116,7 +124,7 @@ def huber(x: Tensor, delta: Tensor) -> Tensor:
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
@@ -135,6 +143,18 @@ def huber(x: Tensor, delta: Tensor) -> Tensor:
     return _HuberEager.apply(*args)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
     """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
@@ -145,11 +165,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class Huber(nn.Module):

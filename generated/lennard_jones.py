@@ -21,6 +21,7 @@ rounded once, the largest error in ULP is 4.0 in the value, 4.0 in the derivativ
 beside what rounding an input changes: up to 2.6e+11 there.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -30,6 +31,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["LennardJones", "LennardJonesFunction", "lennard_jones"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _LennardJonesReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -38,8 +42,9 @@ class _LennardJonesReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+        dtype, epsilon, sigma, r = _widened(epsilon, sigma, r)
         u = (sigma / r) ** 6
-        return 4 * epsilon * (u * (u - 1))
+        return (4 * epsilon * (u * (u - 1))).to(dtype)
 
     @staticmethod
     def setup_context(
@@ -52,6 +57,7 @@ class _LennardJonesReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         epsilon, sigma, r = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         u = (sigma / r) ** 6
@@ -77,12 +83,14 @@ class LennardJonesFunction(_LennardJonesReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             epsilon, sigma, r = primals
+            args = _widened(epsilon, sigma, r, epsilon_t, sigma_t, r_t)
+            dtype, epsilon, sigma, r, epsilon_t, sigma_t, r_t = args
             u = (sigma / r) ** 6
             v = 24 * epsilon
             w = 2 * u
             s = v * sigma**5 * (w - 1) / r**6 * sigma_t
             p = v * sigma**6 * (1 - w) / r**7 * r_t
-            return 4 * u * (u - 1) * epsilon_t + s + p
+            return (4 * u * (u - 1) * epsilon_t + s + p).to(dtype)
 
 
 class _LennardJonesEager(torch.autograd.Function):
@@ -136,7 +144,7 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
@@ -157,6 +165,18 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     return _LennardJonesEager.apply(*args)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
     """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
@@ -167,11 +187,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class LennardJones(nn.Module):

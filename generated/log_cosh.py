@@ -24,6 +24,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["LogCosh", "LogCoshFunction", "log_cosh"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 _LOG_2 = 0.6931471805599453  # log(2)
 
 
@@ -34,10 +37,11 @@ class _LogCoshReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
+        dtype, x = _widened(x)
         abs_x = torch.abs(x)
         u = torch.log1p(2 * torch.sinh(torch.clamp(x, -1, 1) / 2) ** 2)
         v = abs_x - _LOG_2 + torch.log1p(torch.exp(-2 * abs_x))
-        return torch.where(abs_x < 1, u, v)
+        return torch.where(abs_x < 1, u, v).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -46,6 +50,7 @@ class _LogCoshReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         return grad_y * torch.tanh(x)
@@ -60,7 +65,8 @@ class LogCoshFunction(_LogCoshReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            return torch.tanh(x) * x_t
+            dtype, x, x_t = _widened(x, x_t)
+            return (torch.tanh(x) * x_t).to(dtype)
 
 
 class _LogCoshEager(torch.autograd.Function):
@@ -110,9 +116,17 @@ def log_cosh(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _LogCoshReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch._C._is_any_autocast_enabled():
+    if not plain or x.dtype in _WIDE or torch._C._is_any_autocast_enabled():
         return _LogCoshReverse.apply(x)
     return _LogCoshEager.apply(x)
+
+
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    dtype = args[0].dtype
+    if dtype not in _WIDE or torch._C._is_any_autocast_enabled():
+        return None, *args
+    return dtype, *(t.to(_WIDE[dtype]) for t in args)
 
 
 class LogCosh(nn.Module):

@@ -24,6 +24,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Mish", "MishFunction", "mish"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _MishReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -32,7 +35,8 @@ class _MishReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return x * torch.tanh(nn.functional.softplus(x))
+        dtype, x = _widened(x)
+        return (x * torch.tanh(nn.functional.softplus(x))).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -41,6 +45,7 @@ class _MishReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         softplus_x = nn.functional.softplus(x)
@@ -58,10 +63,11 @@ class MishFunction(_MishReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            dtype, x, x_t = _widened(x, x_t)
             softplus_x = nn.functional.softplus(x)
             u = 2 * softplus_x
             v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
-            return (torch.tanh(softplus_x) + x * torch.sigmoid(x) * v) * x_t
+            return ((torch.tanh(softplus_x) + x * torch.sigmoid(x) * v) * x_t).to(dtype)
 
 
 class _MishEager(torch.autograd.Function):
@@ -109,9 +115,17 @@ def mish(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _MishReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch._C._is_any_autocast_enabled():
+    if not plain or x.dtype in _WIDE or torch._C._is_any_autocast_enabled():
         return _MishReverse.apply(x)
     return _MishEager.apply(x)
+
+
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    dtype = args[0].dtype
+    if dtype not in _WIDE or torch._C._is_any_autocast_enabled():
+        return None, *args
+    return dtype, *(t.to(_WIDE[dtype]) for t in args)
 
 
 class Mish(nn.Module):

@@ -21,6 +21,7 @@ rounded once, the largest error in ULP is 3.4 in the value, 3.1 in the derivativ
 rounding an input changes: up to 90 there.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -30,6 +31,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Morse", "MorseFunction", "morse"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _MorseReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -38,7 +42,8 @@ class _MorseReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
-        return D * torch.expm1(-a * u) ** 2
+        dtype, u, D, a = _widened(u, D, a)
+        return (D * torch.expm1(-a * u) ** 2).to(dtype)
 
     @staticmethod
     def setup_context(
@@ -51,6 +56,7 @@ class _MorseReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         u, D, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         v = 2 * D
@@ -76,12 +82,13 @@ class MorseFunction(_MorseReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             u, D, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            dtype, u, D, a, u_t, D_t, a_t = _widened(u, D, a, u_t, D_t, a_t)
             v = -a * u
             expm1_v = torch.expm1(v)
             w = 2 * D
             exp_v = torch.exp(v)
             s = expm1_v**2 * D_t - u_t * (w * a * exp_v * expm1_v)
-            return s - a_t * (w * u * exp_v * expm1_v)
+            return (s - a_t * (w * u * exp_v * expm1_v)).to(dtype)
 
 
 class _MorseEager(torch.autograd.Function):
@@ -137,12 +144,15 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
         # Negated, a byte would wrap.
         args = tuple(t.to(torch.result_type(t, 1.0)) for t in args)
+        dtype, *wide = _widened(*args)
+        if dtype is not None:  # What the node takes is made of them.
+            return morse(*wide).to(dtype)
     D, a, r, r_e = args
     args = (r - r_e, D, a)
     transformed = torch._C._are_functorch_transforms_active()
@@ -160,6 +170,18 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
     return _MorseEager.apply(*args)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
     """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
@@ -170,11 +192,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class Morse(nn.Module):

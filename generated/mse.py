@@ -9,6 +9,7 @@ r"""``mean((x - y)**2)`` with analytic derivatives.
     y_1 = \operatorname{mean} \left((x - y)^2\right)
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Mse", "MseFunction", "mse"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _MseReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -26,7 +30,8 @@ class _MseReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(u: Tensor) -> Tensor:
-        return (u**2).mean()
+        dtype, u = _widened(u)
+        return (u**2).mean().to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -35,6 +40,7 @@ class _MseReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y_1: Tensor) -> Tensor:
+        _, grad_y_1 = _widened(grad_y_1)
         # Autocast may have changed the output's type.
         u = ctx.saved_tensors[0].to(grad_y_1.dtype)
         grad_y_1 = grad_y_1 / u.numel()
@@ -50,7 +56,8 @@ class MseFunction(_MseReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             u = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            return (2 * u * u_t).mean()
+            dtype, u, u_t = _widened(u, u_t)
+            return (2 * u * u_t).mean().to(dtype)
 
 
 class _MseEager(torch.autograd.Function):
@@ -87,10 +94,13 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
+        dtype, *wide = _widened(*args)
+        if dtype is not None:  # What the node takes is made of them.
+            return mse(*wide).to(dtype)
     x, y = args
     args = (x - y,)
     transformed = torch._C._are_functorch_transforms_active()
@@ -108,6 +118,18 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
     return _MseEager.apply(*args)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
     """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
@@ -118,11 +140,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class Mse(nn.Module):

@@ -24,6 +24,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Planck", "PlanckFunction", "planck"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _PlanckReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -32,9 +35,10 @@ class _PlanckReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
+        dtype, x = _widened(x)
         mask = x == 0
         u = torch.where(mask, 1, x)
-        return torch.where(mask, 0, u / torch.expm1(u) * u * u)
+        return torch.where(mask, 0, u / torch.expm1(u) * u * u).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -43,6 +47,7 @@ class _PlanckReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         mask = x == 0
@@ -60,10 +65,11 @@ class PlanckFunction(_PlanckReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            dtype, x, x_t = _widened(x, x_t)
             mask = x == 0
             u = torch.where(mask, 1, x)
             v = x_t * (u / torch.expm1(u) * u * (3 + u / torch.expm1(-u)))
-            return torch.where(mask, 0, v)
+            return torch.where(mask, 0, v).to(dtype)
 
 
 class _PlanckEager(torch.autograd.Function):
@@ -117,9 +123,17 @@ def planck(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _PlanckReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch._C._is_any_autocast_enabled():
+    if not plain or x.dtype in _WIDE or torch._C._is_any_autocast_enabled():
         return _PlanckReverse.apply(x)
     return _PlanckEager.apply(x)
+
+
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    dtype = args[0].dtype
+    if dtype not in _WIDE or torch._C._is_any_autocast_enabled():
+        return None, *args
+    return dtype, *(t.to(_WIDE[dtype]) for t in args)
 
 
 class Planck(nn.Module):

@@ -13,6 +13,7 @@ r"""``x/sqrt(mean(x**2, dim=-1) + eps)*weight`` with analytic derivatives.
         \left(x^2\right) + \mathrm{eps}}}
 """
 
+import functools
 import math
 from typing import Any
 
@@ -23,6 +24,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["RmsNorm", "RmsNormFunction", "rms_norm"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _RmsNormReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -31,8 +35,9 @@ class _RmsNormReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        dtype, x, weight = _widened(x, weight)
         u = x / torch.sqrt(torch.mean(x**2, dim=-1, keepdim=True) + eps)
-        return u * weight
+        return (u * weight).to(dtype)
 
     @staticmethod
     def setup_context(
@@ -45,6 +50,7 @@ class _RmsNormReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type. None: no gradient needs it.
         saved: Any = [
             t if t is None else t.to(grad_y.dtype) for t in ctx.saved_tensors[:2]
@@ -72,10 +78,11 @@ class RmsNormFunction(_RmsNormReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x, weight = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             (eps,) = ctx.numbers
+            dtype, x, weight, x_t, weight_t = _widened(x, weight, x_t, weight_t)
             u = torch.sqrt(torch.mean(x**2, dim=-1, keepdim=True) + eps)
             v = x / u
             w = weight * v * (torch.mean(x_t * x, dim=-1, keepdim=True) / u**2)
-            return x_t * weight / u + weight_t * v - w
+            return (x_t * weight / u + weight_t * v - w).to(dtype)
 
 
 class _RmsNormEager(torch.autograd.Function):
@@ -131,7 +138,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
@@ -155,6 +162,18 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     return _RmsNormEager.apply(*given)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _number(x: Any, name: str) -> float:
     """Return a constant as Python's number: an int stays one, for sums of ints."""
     if isinstance(x, bool | str | Tensor):
@@ -172,7 +191,7 @@ def _sum_of_products(
     ``a`` may hold the product, if nothing else holds it.
     """
     least = 2**18 if a.is_cpu else 2**24
-    if a.numel() < least or a.element_size() < 4:  # Of halves it would be slower.
+    if a.numel() < least:
         return a.mul_(b) if own else a * b
     sizes = (1,) * (a.dim() - len(shape)) + shape
     dims = [d for d, size in enumerate(sizes) if size < a.shape[d]]
@@ -195,11 +214,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class RmsNorm(nn.Module):

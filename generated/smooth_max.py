@@ -18,6 +18,7 @@ rounded once, the largest error in ULP is 1.0 in the value, 5e+13 in the derivat
 rounding an input changes: up to 9e+15 there.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -27,6 +28,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["SmoothMax", "SmoothMaxFunction", "smooth_max"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _SmoothMaxReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -35,7 +39,8 @@ class _SmoothMaxReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return torch.logaddexp(k * x, k * y) / k
+        dtype, k, x, y = _widened(k, x, y)
+        return (torch.logaddexp(k * x, k * y) / k).to(dtype)
 
     @staticmethod
     def setup_context(
@@ -48,6 +53,7 @@ class _SmoothMaxReverse(torch.autograd.Function):
     def backward(
         ctx: Any, grad_y_1: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        _, grad_y_1 = _widened(grad_y_1)
         # Autocast may have changed the output's type.
         k, x, y = (t.to(grad_y_1.dtype) for t in ctx.saved_tensors[:3])
         u = k * x
@@ -73,12 +79,13 @@ class SmoothMaxFunction(_SmoothMaxReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            dtype, k, x, y, k_t, x_t, y_t = _widened(k, x, y, k_t, x_t, y_t)
             u = k * x
             v = k * y
             w = torch.sigmoid(u - v)
             s = torch.sigmoid(v - u)
             p = (x * w + y * s - torch.logaddexp(u, v) / k) / k * k_t + w * x_t
-            return p + s * y_t
+            return (p + s * y_t).to(dtype)
 
 
 class _SmoothMaxEager(torch.autograd.Function):
@@ -132,7 +139,7 @@ def smooth_max(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
@@ -151,6 +158,18 @@ def smooth_max(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return _SmoothMaxEager.apply(*args)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
     """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
@@ -161,11 +180,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class SmoothMax(nn.Module):

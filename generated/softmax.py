@@ -19,6 +19,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Softmax", "SoftmaxFunction", "softmax"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _SoftmaxReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -27,17 +30,23 @@ class _SoftmaxReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return torch.softmax(x, dim=-1)
+        dtype, x = _widened(x)
+        return torch.softmax(x, dim=-1).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
+        ctx.narrow = output.dtype in _WIDE
+        kept = inputs if ctx.narrow else (output,)  # What was rounded would not do.
+        ctx.save_for_backward(*kept)
+        ctx.save_for_forward(*kept)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        narrow = grad_y.dtype in _WIDE
+        _, grad_y, *saved = _widened(grad_y, *ctx.saved_tensors)
+        y = _SoftmaxReverse.forward(*saved) if narrow else saved[0]
         # Autocast may have changed the output's type.
-        y = ctx.saved_tensors[0].to(grad_y.dtype)
+        y = y.to(grad_y.dtype)
         return y * (grad_y - torch.sum(grad_y * y, dim=-1, keepdim=True))
 
 
@@ -49,8 +58,10 @@ class SoftmaxFunction(_SoftmaxReverse):
         # torch turns forward mode off in here, and an outer one would silently get 0
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
-            y = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            return y * (x_t - torch.sum(x_t * y, dim=-1, keepdim=True))
+            primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            dtype, x_t, *saved = _widened(x_t, *primals)
+            y = _SoftmaxReverse.forward(*saved) if ctx.narrow else saved[0]
+            return (y * (x_t - torch.sum(x_t * y, dim=-1, keepdim=True))).to(dtype)
 
 
 class _SoftmaxEager(torch.autograd.Function):
@@ -95,9 +106,17 @@ def softmax(x: Tensor) -> Tensor:
     if not (x.requires_grad and torch.is_grad_enabled()):
         return _SoftmaxReverse.forward(x)
     plain = type(x) in (Tensor, nn.Parameter)
-    if not plain or torch._C._is_any_autocast_enabled():
+    if not plain or x.dtype in _WIDE or torch._C._is_any_autocast_enabled():
         return _SoftmaxReverse.apply(x)
     return _SoftmaxEager.apply(x)
+
+
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    dtype = args[0].dtype
+    if dtype not in _WIDE or torch._C._is_any_autocast_enabled():
+        return None, *args
+    return dtype, *(t.to(_WIDE[dtype]) for t in args)
 
 
 class Softmax(nn.Module):

@@ -17,6 +17,7 @@ rounded once, the largest error in ULP is 2.2 in the value, 6e+13 in the derivat
 to 8.3e+15 there.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -26,6 +27,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 __all__ = ["Softplus", "SoftplusFunction", "softplus"]
 
+# Narrow types are computed in a wider one, and the result is rounded once.
+_WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
 
 class _SoftplusReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -34,7 +38,8 @@ class _SoftplusReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(beta: Tensor, x: Tensor) -> Tensor:
-        return nn.functional.softplus(beta * x) / beta
+        dtype, beta, x = _widened(beta, x)
+        return (nn.functional.softplus(beta * x) / beta).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -43,6 +48,7 @@ class _SoftplusReverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         beta, x = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         u = beta * x
@@ -65,10 +71,11 @@ class SoftplusFunction(_SoftplusReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             beta, x = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            dtype, beta, x, beta_t, x_t = _widened(beta, x, beta_t, x_t)
             u = beta * x
             sigmoid_u = torch.sigmoid(u)
             v = (x * sigmoid_u - nn.functional.softplus(u) / beta) / beta
-            return v * beta_t + sigmoid_u * x_t
+            return (v * beta_t + sigmoid_u * x_t).to(dtype)
 
 
 class _SoftplusEager(torch.autograd.Function):
@@ -115,7 +122,7 @@ def softplus(beta: Tensor, x: Tensor) -> Tensor:
     plain, graph = True, False
     for arg in args:
         plain = plain and type(arg) in (Tensor, nn.Parameter)
-        plain = plain and arg.is_floating_point()
+        plain = plain and arg.is_floating_point() and arg.dtype not in _WIDE
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
@@ -134,6 +141,18 @@ def softplus(beta: Tensor, x: Tensor) -> Tensor:
     return _SoftplusEager.apply(*args)
 
 
+def _widened(*args: Tensor) -> tuple[Any, ...]:
+    """Return the type to round to, None for none, and ``args`` to compute with."""
+    narrow = [t.dtype in _WIDE for t in args]
+    if not any(narrow) or torch._C._is_any_autocast_enabled():
+        return None, *args
+    floats = [t for t in args if t.is_floating_point()]
+    sized = [t for t in floats if t.dim()] or floats
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
+    wide = _WIDE.get(dtype, dtype)
+    return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
     """Return ``args``, numbers as tensors that promote as numbers do; are all plain?"""
     tensors = [t for t in args if isinstance(t, Tensor)]
@@ -144,11 +163,18 @@ def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
             t.new_empty((0,) * t.dim()) if isinstance(t, Tensor) else t for t in args
         )
         like: Any = sum(empty)  # Of the type that torch makes of them together.
-        tensors = [t if isinstance(t, Tensor) else like.new_full((), t) for t in args]
+        # Beside a tensor of some dimensions a number has no say in the type.
+        sized = any(t.dim() and t.is_floating_point() for t in tensors)
+        wide = _WIDE.get(like.dtype, like.dtype) if sized else like.dtype
+        tensors = [
+            t if isinstance(t, Tensor) else like.new_full((), t, dtype=wide)
+            for t in args
+        ]
     if any(map(torch.is_complex, tensors)):
         raise TypeError("complex tensors need a layer made with --complex")
     plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors)
-    return tuple(tensors), plain and all(map(torch.is_floating_point, tensors))
+    floats = all(t.is_floating_point() and t.dtype not in _WIDE for t in tensors)
+    return tuple(tensors), plain and floats
 
 
 class Softplus(nn.Module):

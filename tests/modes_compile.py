@@ -232,11 +232,11 @@ def inductor_float32(layer: Layer, plain: Plain) -> None:
     agree(through(layer, inductor(layer.function)), plain, leaves(plain, 16, dtype=torch.float32))
 
 
-def kernels(function: Function, plain: Plain) -> int:
+def kernels(function: Function, plain: Plain, dtype: torch.dtype = torch.float32) -> int:
     """Return how many kernels value and gradient take, with neighbours to fuse with."""
     torch._dynamo.reset()
     metrics.reset()
-    inputs = leaves(plain, 64, 32, dtype=torch.float32)
+    inputs = leaves(plain, 64, 32, dtype=dtype)
     compiled = inductor(lambda *x: torch.sin(function(*(torch.cos(t) / 4 + 1 for t in x))) * 2)
     value = compiled(*inputs)
     gradients(value, inputs)
@@ -247,3 +247,10 @@ def kernels(function: Function, plain: Plain) -> int:
 def fused_with_neighbours(layer: Layer, plain: Plain) -> None:
     """In reals: of complex numbers Inductor generates no code that it could fuse (pytorch/pytorch#125718)."""
     assert 0 < kernels(layer.function, plain) <= kernels(plain.function, plain)
+
+
+@row(slow=True, layers=FEW, where=in_reals)
+def halves_fused_with_neighbours(layer: Layer, plain: Plain) -> None:
+    """What is widened is so inside of a kernel."""
+    got, want = (kernels(f, plain, torch.bfloat16) for f in (layer.function, plain.function))
+    assert 0 < got <= want

@@ -219,7 +219,7 @@ def test_traceback_shows_the_generated_line() -> None:
     except RuntimeError:
         text = traceback.format_exc()
     assert '"<fngen traced>"' in text
-    assert "return torch.sin(x) + y" in text
+    assert "return (torch.sin(x) + y).to(dtype)" in text
 
 
 def test_pickle() -> None:

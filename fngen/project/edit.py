@@ -26,7 +26,7 @@ _FIRST = """\
 [{prefix}layers]
 square = "x1**3 + x2**2"
 """
-_FLAGS = {"lean": True, "complex": True, "latex": True, "stabilise": False}
+_FLAGS = {"lean": True, "complex": True, "latex": True, "stabilise": False, "accurate": True}
 _LISTS, _TABLES = ("inputs", "outputs"), ("params", "consts", "grads")
 
 

@@ -52,6 +52,7 @@ _OF_ALL = (
         _FLAG,
         "Compute the formula in a form that keeps its digits; false: as it is written.",
     ),
+    Key("accurate", "true or false", _FLAG, "Compute float32 in float64 and round once."),
     Key("complex", "true or false", _FLAG, "The inputs are complex tensors."),
 )
 LAYER = {key.name: key for key in (*_OF_ONE, *_OF_ALL)}
