@@ -37,7 +37,7 @@ seed {}.
 Errors are in ULP against the exact value in ball arithmetic. A cell is value ; partials: the largest error,
 in brackets the share of points beyond 8, and after NF the share of points with a wrong nan or inf. A maximum
 over samples is no bound. A mixed error has the rounding of one input forgiven. "plain" is autograd of the
-formula as typed, "torch" torch's own function where there is one, "fngen" the layer made with `--stabilise`.
+formula as typed, "torch" torch's own function where there is one, "fngen" the layer.
 """
 SPEED_SIZE, SPEED_SECONDS = 1_000_000, 1.5
 

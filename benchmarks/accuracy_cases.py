@@ -106,9 +106,9 @@ class Case:
         found: dict[str, Function | str] = {PLAIN: plain(problem.value, problem.inputs)}
         if self.name in BUILTINS:
             found[TORCH] = BUILTINS[self.name]
-        found[FNGEN] = self._emitted(problem, stabilise=True)
+        found[FNGEN] = self._emitted(problem)
         if "accurate" in inspect.signature(fngen.generate).parameters:
-            found[ACCURATE] = self._emitted(problem, stabilise=True, accurate=True)
+            found[ACCURATE] = self._emitted(problem, accurate=True)
         return found
 
     def _emitted(self, problem: Problem, **options: bool) -> Function | str:
