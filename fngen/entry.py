@@ -25,7 +25,11 @@ _LOOK = (
     "    args, plain = _as_tensors(*args)",
 )
 _WRAPS = "# Negated, a byte would wrap."
-_FLOATING = "tuple(t.to(torch.result_type(t, 1.0)) for t in args)"
+_ALL_FLOATING = (
+    f"    {_WRAPS}",
+    "    dtype = torch.get_default_dtype()",
+    "    args = tuple(t if t.is_floating_point() else t.to(dtype) for t in args)",
+)
 _LOOK_ONLY = (*_LOOK[:-1], "    args, _ = _as_tensors(*args)")
 """A loop, and nothing that a small tensor would notice: ``all`` and ``any`` take three times as long."""
 
@@ -78,7 +82,7 @@ def _of_several(layer: Layer) -> list[str]:
         *_only_numbers(layer),
         *_shaped(layer),
         *(_NUMBERS if node.complex else _LOOK if node.eager else _LOOK_ONLY),
-        *([f"    {_WRAPS}", f"    args = {_FLOATING}"] if layer.floating else []),
+        *(_ALL_FLOATING if layer.floating else []),
     ]
     if layer.arguments != layer.parameters:
         lines += [f"    {line}" for line in _widened_first(layer, "*args", 12)]

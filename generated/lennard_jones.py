@@ -149,7 +149,8 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     if not plain:
         args, plain = _as_tensors(*args)
         # Negated, a byte would wrap.
-        args = tuple(t.to(torch.result_type(t, 1.0)) for t in args)
+        dtype = torch.get_default_dtype()
+        args = tuple(t if t.is_floating_point() else t.to(dtype) for t in args)
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

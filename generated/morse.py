@@ -149,7 +149,8 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
     if not plain:
         args, plain = _as_tensors(*args)
         # Negated, a byte would wrap.
-        args = tuple(t.to(torch.result_type(t, 1.0)) for t in args)
+        dtype = torch.get_default_dtype()
+        args = tuple(t if t.is_floating_point() else t.to(dtype) for t in args)
         dtype, *wide = _widened(*args)
         if dtype is not None:  # What the node takes is made of them.
             return morse(*wide).to(dtype)
