@@ -129,7 +129,15 @@ def test_an_example_is_built_from_nothing_and_runs_without_fngen(
     (wheel,) = tmp_path.glob("*.whl")
     assert layers(wheel) == made_here(EXAMPLES / name, tmp_path / "here")
     for text in layers(wheel).values():
-        assert imported(text) <= {"__future__", "collections", "importlib", "math", "torch", "typing"}
+        assert imported(text) <= {
+            "__future__",
+            "collections",
+            "functools",
+            "importlib",
+            "math",
+            "torch",
+            "typing",
+        }
 
     user.pip("install", "-q", "--no-deps", wheel)
     program = tmp_path / "use.py"
