@@ -50,9 +50,10 @@ def lightened(form: Value) -> Iterator[Value]:
         (u,) = near.args[0].args
         at_zero = substitute(polynomial, {u: number(0)})
         limit = fold_numbers([at_zero])[at_zero]
-        zero = value("eq", u, number(0))
-        made = where(zero, limit, substitute(rest, {_safe(near): where(zero, ONE, u)}))
-        yield substitute(form, {node: made})
+        if limit.op == "number":
+            zero = value("eq", u, number(0))
+            made = where(zero, limit, substitute(rest, {_safe(near): where(zero, ONE, u)}))
+            yield substitute(form, {node: made})
 
 
 def _is_guard(node: Value) -> bool:

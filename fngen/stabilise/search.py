@@ -7,7 +7,7 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain, islice
 
-from fngen.ir import Value, name, names, postorder, rewrite, substitute, tree_size, value
+from fngen.ir import Value, fold, name, postorder, substitute, tree_size
 from fngen.stabilise.arrangements import arrangements, of_product
 from fngen.stabilise.guards import guarded, lightened, polynomials
 from fngen.stabilise.judge import Judge, Score
@@ -76,7 +76,7 @@ class Search:
         holes = {polynomial: name(f"p{i}!") for i, polynomial in enumerate(polynomials(form))}
         back = {hole: polynomial for polynomial, hole in holes.items()}
         rearranged = (substitute(made, back) for made in self._neighbours(substitute(form, holes)))
-        yield from (made for made in chain(lightened(form), rearranged) if _carried(made) == kept)
+        yield from (made for made in chain(lightened(form), rearranged) if _carried(made) >= kept)
 
     def _neighbours(self, form: Value) -> Iterator[Value]:
         """Yield what one step makes of all but the polynomials of guards, which are as good as they get."""
@@ -89,10 +89,22 @@ class Search:
         yield from guarded(form)
 
 
-def _carried(form: Value) -> set[str]:
-    """Return the variables whose NaN a form passes on: not those that are in conditions only."""
-    images = rewrite([form], lambda n: value("add", *n.args[1:]) if n.op == "where" else n)
-    return set(names([images[form]]))
+def _carried(form: Value) -> frozenset[str]:
+    """Return the variables whose NaN a form passes on.
+
+    Of a choice those in its second branch, for of a NaN no comparison holds, that are in its condition or
+    in the first branch too.
+    """
+
+    def visit(node: Value, args: list[frozenset[str]]) -> frozenset[str]:
+        if node.op == "name":
+            return frozenset({str(node.datum)})
+        if node.op == "where":
+            condition, first, second = args
+            return second & (condition | first)
+        return frozenset[str]().union(*args)
+
+    return fold([form], visit)[form]
 
 
 def judged(root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction]) -> Judge:
