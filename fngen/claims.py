@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from fngen.stabilise.judge import Score
     from fngen.stabilise.stage import Claim
 
+_KEPT = "\N{NO-BREAK SPACE}"
 _CALM = 4.0
 """Errors in ulp up to which nothing is to be explained."""
 
 
 def claimed(claim: Claim) -> list[str]:
     """Return what the choice of the forms rests on, as lines of a docstring."""
-    slopes = (f"{_rounded(score.beyond)} in the derivative by ``{x}``" for x, score in claim.slopes.items())
+    slopes = (
+        f"{_rounded(score.beyond)} in the derivative by ``{x.replace(' ', _KEPT)}``"
+        for x, score in claim.slopes.items()
+    )
     found = [f"{_rounded(claim.value.beyond)} in the value", *slopes]
     text = (
         f"At {claim.points} float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every "
@@ -27,7 +31,7 @@ def claimed(claim: Claim) -> list[str]:
     )
     if wrong := sum(score.wrong for score in claim.scores):
         text += f" {wrong} of the results are inf or nan, and should not be."
-    return filled(text.split(" "), MARGIN)
+    return [line.replace(_KEPT, " ") for line in filled(text.split(" "), MARGIN)]
 
 
 def _conditions(scores: Sequence[Score]) -> str:

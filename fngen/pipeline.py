@@ -31,6 +31,7 @@ def _generate(spec: Spec) -> Source:
     claim = None
     if spec.stabilise:
         best, found, claim = stage.finished(core.problem, found)
+        claim = claim and claim.of(dict(zip(best.inputs, core.arguments, strict=True)))
         core = replace(core, problem=best)
     built = layer.build(core, parsed.inputs, found, name, lean=spec.lean)
     if stable.value is not parsed.value or core.problem.value is not given:

@@ -29,7 +29,7 @@ from fngen.load import load
 from fngen.pipeline import generate
 from fngen.spec import Spec
 from fngen.stabilise import arrangements, search
-from fngen.stabilise.judge import Judge
+from fngen.stabilise.judge import _PATIENCE, Judge
 from fngen.stabilise.match import Matcher
 from fngen.verification.reference import evaluate
 from tests import strategies
@@ -336,6 +336,18 @@ def test_formulas_without_better_form_are_the_same_file() -> None:
 
 
 # Bounded.
+
+
+def test_exact_values_that_take_too_much_work_are_given_up() -> None:
+    """Counted, not timed: the same on every machine."""
+    text = "lgamma(x)/lgamma(y)*digamma(z)"
+    for formula, complete in ((text, False), ("(exp(x) - 1)/x", True)):
+        graph = parse_expression(formula)
+        judge = Judge(graph, sorted(names([graph])), {})
+        assert judge.complete == complete
+        assert (judge.exact.work > _PATIENCE) != complete
+    plain, better = fngen.generate(text, stabilise=False).text, fngen.generate(text).text
+    assert plain.replace(" --no-stabilise", "").partition("class _")[1:] == better.partition("class _")[1:]
 
 
 HOSTILE = {

@@ -15,15 +15,18 @@ from flint import arb, ctx
 
 from fngen.accuracy.evaluation import BEYOND, NOTHING, Ball, Evaluation, count, merged, pairs
 from fngen.accuracy.extreme_operators import EXTREME
-from fngen.accuracy.plan import KNOWN, Plan
+from fngen.accuracy.plan import KNOWN, Plan, written_out
+from fngen.accuracy.special import SPECIAL
 from fngen.accuracy.undefined import Outcome
-from fngen.ir import Value
+from fngen.ir import Value, postorder
 
 TRIES = ((False, 160), (False, 640), (False, 2560), (True, 640), (True, 2560), (False, 10240), (True, 10240))
 """The precisions, and whether numbers beyond balls are tried too."""
 BESIDE = (5120, 20480)
 """The precisions at a neighbour: they lose as many digits as it is near."""
 _STEP_BITS = 1300
+_SLOW = 50
+"""How many operations a special function counts."""
 _SHARES = (1.0, 1.375, 0.59375, 1.8125, 0.71875, 1.15625)
 """How far each input is moved: two that are equal are not equal beside the point."""
 _AGREEMENT = arb(2) ** -90
@@ -38,12 +41,18 @@ class Exact:
     Args:
         root: Its graph, elementwise and real.
         inputs: Its variables, in the order in which a point has them.
+
+    Attributes:
+        work: What has been done so far, in bits of operations: the same on any machine.
     """
 
     def __init__(self, root: Value, inputs: Sequence[str]) -> None:
         self.inputs = tuple(inputs)
         self._plain = Evaluation(Plan.of(root, self.inputs, KNOWN))
         self._extreme = Evaluation(Plan.of(root, self.inputs, EXTREME))
+        order = postorder(written_out([root]))
+        self._weight = len(order) + _SLOW * sum(n.op in SPECIAL for n in order)
+        self.work = 0
 
     def at(self, point: Sequence[float], order: int = 0) -> list[Pair | Outcome]:
         """Return the value, the first partials if ``order`` is 1, then the second ones if it is 2.
@@ -65,6 +74,7 @@ class Exact:
         found: list[Ball | Outcome | None] = [None] * count(len(point), order)
         for extreme, bits in TRIES:
             ctx.prec = bits
+            self.work += bits * self._weight * (1 + order * len(point))
             evaluation = self._extreme if extreme else self._plain
             found = evaluation.results(list(map(arb, point)), order, found)
             if None not in found:
@@ -90,6 +100,7 @@ class Exact:
             found: list[Ball | Outcome | None] = [None] * len(known)
             for bits in BESIDE:
                 ctx.prec = bits
+                self.work += bits * self._weight * (1 + order * len(point))
                 step = arb(2) ** -_STEP_BITS
                 moved = [arb(x) + s * w * step for x, s, w in zip(point, signs, _weights(), strict=False)]
                 found = self._plain.results(moved, order, found)

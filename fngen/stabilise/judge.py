@@ -22,6 +22,8 @@ from fngen.stabilise.simulate import Simulation
 FORMAT = FORMATS["float64"]
 _POINTS = {1: 120, 2: 150, 3: 150}
 """How many points are drawn, by the number of variables; beyond that nothing is judged."""
+_PATIENCE = 250_000_000
+"""Bits of operations that exact results may take: a second or two, of special functions more."""
 _NO_NUMBER = 60.0
 """Bits that a wrong nan or infinity counts."""
 _CALM = 4.0
@@ -81,6 +83,9 @@ class Judge:
         root: The formula as it was typed.
         inputs: Its variables.
         numbers: The value of each constant among its names.
+
+    Attributes:
+        complete: Whether all points were looked at; of what takes too long nothing can be said.
     """
 
     def __init__(self, root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction]) -> None:
@@ -91,14 +96,22 @@ class Judge:
         self.rows: list[list[Pair | Outcome]] = []
         self.usual: list[bool] = []
         for point in sample(len(inputs), _POINTS[len(inputs)], FORMAT):
+            if not self.patient:
+                break
             found = self.exact.at(point, 1)[: 1 + len(inputs)]
             if isinstance(found[0], tuple):
                 self.points.append(point)
                 self.rows.append(found)
                 self.usual.append(all(map(_is_usual, point)))
+        self.complete = self.patient
         self.simulation = Simulation(inputs, self.points)
         self.allowances: dict[tuple[int, int], float] = {}
         self.second: dict[int, list[Pair | Outcome]] = {}
+
+    @property
+    def patient(self) -> bool:
+        """Whether the exact results have not taken too much work yet."""
+        return self.exact.work <= _PATIENCE
 
     def _with_numbers(self, form: Value) -> Value:
         """Return a form with each constant at its default."""
@@ -136,6 +149,8 @@ class Judge:
 
     def _conditioning(self, i: int, output: int) -> float:
         point, n = self.points[i], len(self.inputs)
+        if output and not self.patient:
+            return 0.0
         if output and i not in self.second:
             self.second[i] = self.exact.at(point, 2)
         total = 0.0

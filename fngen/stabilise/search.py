@@ -52,6 +52,8 @@ class Search:
         """Return the best form that was found and its score; None where there is no other to try."""
         if tree_size(form) > LONGEST or next(self.neighbours(form), None) is None:
             return None
+        if not self.judge.complete:
+            return None
         start = form, self.judge(form, output)
         known: dict[Value, Score] = dict([start])
         queue = [(start[1].total, 0, form)]

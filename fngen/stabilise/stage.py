@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from fngen.algebra import fold_numbers
 from fngen.derivatives import Derivatives
 from fngen.ir import Value, fold, postorder, rebuild
+from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
 from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import NAMES
@@ -60,6 +62,11 @@ class Claim:
     value: Score
     slopes: dict[str, Score]
 
+    def of(self, arguments: Mapping[str, Value]) -> Claim:
+        """Return the claim of a node that takes ``arguments``, which is what derivatives are by."""
+        spell = FormulaPrinter(as_read=True).print
+        return replace(self, slopes={spell(arguments[x]): score for x, score in self.slopes.items()})
+
     @property
     def scores(self) -> list[Score]:
         """All of them."""
@@ -86,7 +93,7 @@ def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives
     found_best = {i: look.best(graphs[i], i) for i in wanted}
     graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
     claim = None
-    if look.made:
+    if look.made and look.made.complete:
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
