@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from flint import arb, ctx
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mpmath import mp
 
@@ -124,6 +124,7 @@ _TERMS = st.recursive(
 
 
 @given(_TERMS, st.floats(0.2, 0.9), st.floats(1.1, 2.5))
+@example("(sin(y) - sin(y))**2", 0.5, 2.0)
 def test_values_of_random_formulas_are_mpmath_s(formula: str, x: float, y: float) -> None:
     try:
         root = parse_expression(formula)

@@ -71,7 +71,8 @@ def _integer_power(base: Series, n: int) -> Series:
     if n < 0 and constant(base).is_zero():
         return at_point_only(arb.nan(), base)
     if abs(n) <= _LONGEST_PRODUCT:
-        return base**n
+        # The power of a ball that holds 0 is none to Arb, whatever the exponent.
+        return _product(base, n) if isinstance(base, arb) and not base.is_exact() else base**n
     b = constant(base)
     if b.is_zero():
         return at_point_only(arb(0), base)
@@ -79,6 +80,14 @@ def _integer_power(base: Series, n: int) -> Series:
         return at_point_only(arb.nan(), base)
     size = ((base if b > 0 else -base).log() * n).exp()
     return -size if b < 0 and n % 2 else size
+
+
+def _product(base: Any, n: int) -> Any:
+    """Return a power by squares and products."""
+    found = arb(1)
+    for bit in f"{abs(n):b}":
+        found = found * found * base if bit == "1" else found * found
+    return found if n > 0 else 1 / found
 
 
 def arc_sine(x: Series) -> Series:
