@@ -11,6 +11,7 @@ from fngen.algebra import ZERO, sum_of
 from fngen.alignment import Alignment, alignment
 from fngen.backends.torch import legalise, wrapped
 from fngen.derivatives import Derivatives
+from fngen.derived import with_own_derivatives
 from fngen.ir import Value, is_number, name, names, postorder, substitute_all, value
 from fngen.lower import MARGIN, Target, lower
 from fngen.node import Layer, Node
@@ -36,10 +37,12 @@ def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function:
         lean: Whether to keep inputs and outputs only.
     """
     problem = core.problem
-    own_nodes = wrapped([problem.value, *found.slopes, *found.tangents])
+    seconds = [graph for row in found.seconds if row for graph in row]
+    own_nodes = wrapped([problem.value, *found.slopes, *found.tangents, *seconds])
     aliases = aliases_of(problem, parameters, function, {f"_{op}" for op in own_nodes})
     plan = main_plan(problem, found, function, aliases)
-    plans = [plan, *(helper_plan(op) for op in own_nodes)]
+    plan, derivatives = with_own_derivatives(plan, found, problem.inputs, aliases)
+    plans = [plan, *derivatives, *(helper_plan(op) for op in own_nodes)]
     taken = {*aliases.values(), *(x for p in plans for x in identifiers(p))}
     plans, constants = hoist(plans, taken)
     printer, raw = TorchPrinter(own_nodes), TorchPrinter()
@@ -82,8 +85,8 @@ def _node(
     rounded = room - (len("().to(dtype)") if rounds else 0)
     slopes, named = plan.slopes, plan.named
     forward = lower([Target(plan.value, rounded)], TorchPrinter(integers=True), set(taken), named, 8)
-    backward = lower(_gradients(plan, slopes), printer, set(taken), named, 12)
-    tangent = plan.tangent or _tangent(plan, slopes)
+    backward = lower(_gradients(plan, plan.differentiable), printer, set(taken), named, 12)
+    tangent = plan.tangent or _tangent(plan, plan.differentiable)
     jvp = lower([Target(tangent, rounded - 4)], printer, set(taken), named, 12)
     quick = None
     if rounds:
@@ -104,6 +107,8 @@ def _node(
         inserted=plan.inserted,
         shapes=frozenset() if plan.reduction else plan.shapes,
         typings=typings([plan.value], plan.names.inputs),
+        again=bool(plan.own),
+        doc=plan.doc,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -20,6 +20,7 @@ from fngen.stabilise.rows import NAMES
 
 if TYPE_CHECKING:
     from fngen.stabilise.judge import Score
+    from fngen.stabilise.search import Search
 
 MOST_INPUTS = 3
 """Variables beyond which a sample of points says little."""
@@ -73,10 +74,17 @@ class Claim:
         return [self.value, *self.slopes.values()]
 
 
-def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives, Claim | None]:
+def finished(
+    problem: Problem, found: Derivatives, differentiate: Callable[[Value], Sequence[Value]]
+) -> tuple[Problem, Derivatives, Claim | None]:
     """Return a problem and its derivatives in the best forms that were found, and what these are worth.
 
     What is best is told by a sample of points: only of a formula of few variables, at each point on its own.
+
+    Args:
+        problem: The problem.
+        found: Its derivatives.
+        differentiate: Gives the derivatives of a graph by each input.
     """
     graphs = [problem.value, *found.slopes]
     if problem.complex or problem.results or problem.reduces or len(problem.inputs) > MOST_INPUTS:
@@ -97,7 +105,29 @@ def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
-    return replace(problem, value=graphs[0]), replace(found, slopes=tuple(graphs[1:])), claim
+    best = replace(found, slopes=tuple(graphs[1:]))
+    if look.judge.complete:
+        best = replace(best, seconds=_seconds(problem, found, best, look, differentiate))
+    return replace(problem, value=graphs[0]), best, claim
+
+
+def _seconds(
+    problem: Problem,
+    found: Derivatives,
+    best: Derivatives,
+    look: Search,
+    differentiate: Callable[[Value], Sequence[Value]],
+) -> tuple[tuple[Value, ...] | None, ...]:
+    """Return the derivatives of derivatives, where they are worth a node."""
+    from fngen.stabilise.seconds import Seconds, through_output
+
+    if through_output(problem.value, best.slopes, problem.inputs):
+        return ()
+    seconds, declared = Seconds(look, problem.inputs, differentiate), dict(problem.grads)
+    rows = zip(problem.inputs, best.slopes, found.slopes, strict=True)
+    return tuple(
+        None if x in declared else seconds.of(slope, given, i) for i, (x, slope, given) in enumerate(rows)
+    )
 
 
 def _in_one_order(graphs: list[Value]) -> list[Value]:
