@@ -11,6 +11,8 @@ from fngen.stabilise.autograd import autograd
 from fngen.stabilise.judge import Score
 from fngen.stabilise.search import Search
 
+EFFORT = 25
+"""Forms that are tried of one second derivative."""
 Differentiate = Callable[[Value], Sequence[Value]]
 Own = tuple[Value, ...] | None
 """The derivatives of a derivative by each input; None where autograd's are as good."""
@@ -49,7 +51,7 @@ class Seconds:
 
     def _best(self, graph: Value, output: int) -> tuple[Value, Score]:
         if output not in self.known:
-            found = self.look.best(graph, output)
+            found = self.look.best(graph, output, EFFORT)
             self.known[output] = found or (graph, self.look.judge(graph, output))
         return self.known[output]
 
