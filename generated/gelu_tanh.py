@@ -27,6 +27,7 @@ __all__ = ["GeluTanh", "GeluTanhFunction", "gelu_tanh"]
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 _SQRT_2_PI = 0.7978845608028654  # sqrt(2/pi)
+_2_SQRT_2_PI = 1.5957691216057308  # 2*sqrt(2/pi)
 
 
 class _GeluTanhReverse(torch.autograd.Function):
@@ -169,12 +170,13 @@ class _GeluTanhDerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        x_squared = x**2
-        u = _SQRT_2_PI * x * (8943 * x_squared + 200000) / 100000
+        u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
         v = torch.sigmoid(u) * torch.sigmoid(-u)
+        x_squared = x**2
+        p = _SQRT_2_PI * v * (0.80487 * x_squared + 2)
         w = 0.134145 * x_squared + 1
-        s = (v - 2 * (v * _SQRT_2_PI * torch.tanh(0.5 * u) * x * w)) * w
-        return grad_y * (_SQRT_2_PI * (v * (0.80487 * x_squared + 2) + 2 * s))
+        s = v - 2 * (v * _SQRT_2_PI * torch.tanh(0.5 * u) * x * w)
+        return grad_y * (p + s * (_2_SQRT_2_PI * w))
 
 
 class _GeluTanhDerivativeFunction(_GeluTanhDerivativeReverse):
@@ -186,12 +188,13 @@ class _GeluTanhDerivativeFunction(_GeluTanhDerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            x_squared = x**2
-            u = _SQRT_2_PI * x * (8943 * x_squared + 200000) / 100000
+            u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
             v = torch.sigmoid(u) * torch.sigmoid(-u)
+            x_squared = x**2
+            p = _SQRT_2_PI * v * (0.80487 * x_squared + 2)
             w = 0.134145 * x_squared + 1
-            s = (v - 2 * (v * _SQRT_2_PI * torch.tanh(0.5 * u) * x * w)) * w
-            return _SQRT_2_PI * (v * (0.80487 * x_squared + 2) + 2 * s) * x_t
+            s = v - 2 * (v * _SQRT_2_PI * torch.tanh(0.5 * u) * x * w)
+            return (p + s * (_2_SQRT_2_PI * w)) * x_t
 
 
 def _gelu_tanh_derivative(x: Tensor) -> Tensor:

@@ -171,13 +171,11 @@ class _PlanckDerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        mask = x == 0
-        u = torch.where(mask, 1, x)
-        v = u / torch.expm1(u)
-        expm1_neg_u = torch.expm1(-u)
-        w = v * u / expm1_neg_u
-        s = 6 * v + 2 * w + w * (1 - v) + w * (3 + u / expm1_neg_u)
-        return grad_y * torch.where(mask, 2, s)
+        expm1_neg_x = torch.expm1(-x)
+        u = x / expm1_neg_x
+        expm1_x = torch.expm1(x)
+        v = 6 + 2 * x / expm1_neg_x + u * (1 - x / expm1_x)
+        return grad_y * (x * (v + x * (3 + u) / expm1_neg_x) / expm1_x)
 
 
 class _PlanckDerivativeFunction(_PlanckDerivativeReverse):
@@ -189,13 +187,11 @@ class _PlanckDerivativeFunction(_PlanckDerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            mask = x == 0
-            u = torch.where(mask, 1, x)
-            v = u / torch.expm1(u)
-            expm1_neg_u = torch.expm1(-u)
-            w = v * u / expm1_neg_u
-            s = 6 * v + 2 * w + w * (1 - v) + w * (3 + u / expm1_neg_u)
-            return torch.where(mask, 2, s) * x_t
+            expm1_neg_x = torch.expm1(-x)
+            u = x / expm1_neg_x
+            expm1_x = torch.expm1(x)
+            v = 6 + 2 * x / expm1_neg_x + u * (1 - x / expm1_x)
+            return x * (v + x * (3 + u) / expm1_neg_x) / expm1_x * x_t
 
 
 def _planck_derivative(x: Tensor) -> Tensor:

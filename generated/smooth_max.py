@@ -238,7 +238,6 @@ class _SmoothMaxDerivativeKReverse(torch.autograd.Function):
         q = torch.sigmoid(v - u)
         h = x - y
         z = y - x
-        term_3 = k * s * q
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
             w = torch.logaddexp(u, v) / k
@@ -247,9 +246,9 @@ class _SmoothMaxDerivativeKReverse(torch.autograd.Function):
             term_2 = w / k + p * q * h + y * s * q * z - term_1 / k
             grad_k = grad_y_ * ((term_2 - (term_1 - w) / k) / k)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y_ * (term_3 * h / k)
+            grad_x = grad_y_ * (s * q * h)
         if ctx.needs_input_grad[2]:
-            grad_y = grad_y_ * (term_3 * z / k)
+            grad_y = grad_y_ * (q * s * z)
         return grad_k, grad_x, grad_y
 
 
@@ -272,9 +271,8 @@ class _SmoothMaxDerivativeKFunction(_SmoothMaxDerivativeKReverse):
             z = y - x
             term_1 = p + y * q
             term_2 = w / k + p * q * h + y * s * q * z - term_1 / k
-            term_3 = k * s * q
-            term_4 = (term_2 - (term_1 - w) / k) / k * k_t + term_3 * h / k * x_t
-            return term_4 + term_3 * z / k * y_t
+            term_3 = (term_2 - (term_1 - w) / k) / k * k_t + s * q * h * x_t
+            return term_3 + q * s * z * y_t
 
 
 def _smooth_max_derivative_k(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -306,15 +304,15 @@ class _SmoothMaxDerivativeXReverse(torch.autograd.Function):
         k, x, y = ctx.saved_tensors
         u = k * x
         v = k * y
-        w = k * torch.sigmoid(u - v) * torch.sigmoid(v - u)
-        s = grad_y_ * w
+        w = torch.sigmoid(u - v)
+        s = torch.sigmoid(v - u)
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = grad_y_ * (w * (x - y) / k)
+            grad_k = grad_y_ * (w * s * (x - y))
         if ctx.needs_input_grad[1]:
-            grad_x = s
+            grad_x = grad_y_ * (k * w * s)
         if ctx.needs_input_grad[2]:
-            grad_y = -s
+            grad_y = -grad_y_ * (k * s * w)
         return grad_k, grad_x, grad_y
 
 
@@ -329,8 +327,9 @@ class _SmoothMaxDerivativeXFunction(_SmoothMaxDerivativeXReverse):
             k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = k * x
             v = k * y
-            w = k * torch.sigmoid(u - v) * torch.sigmoid(v - u)
-            return w * (x - y) / k * k_t + w * x_t - y_t * w
+            w = torch.sigmoid(u - v)
+            s = torch.sigmoid(v - u)
+            return w * s * (x - y) * k_t + k * w * s * x_t - y_t * (k * s * w)
 
 
 def _smooth_max_derivative_x(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -360,18 +359,18 @@ class _SmoothMaxDerivativeYReverse(torch.autograd.Function):
         ctx: Any, grad_y_: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         k, x, y = ctx.saved_tensors
-        u = k * x
-        v = k * y
+        u = k * y
+        v = k * x
         w = torch.sigmoid(u - v)
         s = torch.sigmoid(v - u)
-        p = k * w * s
+        p = grad_y_ * (k * w * s)
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = grad_y_ * (p * (y - x) / k)
+            grad_k = grad_y_ * (w * s * (y - x))
         if ctx.needs_input_grad[1]:
-            grad_x = -grad_y_ * p
+            grad_x = -p
         if ctx.needs_input_grad[2]:
-            grad_y = grad_y_ * (k * s * w)
+            grad_y = p
         return grad_k, grad_x, grad_y
 
 
@@ -384,12 +383,12 @@ class _SmoothMaxDerivativeYFunction(_SmoothMaxDerivativeYReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            u = k * x
-            v = k * y
+            u = k * y
+            v = k * x
             w = torch.sigmoid(u - v)
             s = torch.sigmoid(v - u)
             p = k * w * s
-            return p * (y - x) / k * k_t - x_t * p + k * s * w * y_t
+            return w * s * (y - x) * k_t - x_t * p + p * y_t
 
 
 def _smooth_max_derivative_y(k: Tensor, x: Tensor, y: Tensor) -> Tensor:

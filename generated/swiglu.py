@@ -210,14 +210,13 @@ class _SwigluDerivativeAReverse(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = ctx.saved_tensors
         sigmoid_a = torch.sigmoid(a)
-        sigmoid_neg_a = torch.sigmoid(-a)
-        u = a * sigmoid_neg_a
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            v = b * sigmoid_a * sigmoid_neg_a * (2 + u - a * sigmoid_a)
-            grad_a = grad_y * v
+            sigmoid_neg_a = torch.sigmoid(-a)
+            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
+            grad_a = grad_y * (b * sigmoid_a * sigmoid_neg_a * u)
         if ctx.needs_input_grad[1]:
-            grad_b = grad_y * (sigmoid_a * (1 + u))
+            grad_b = grad_y * (1 * sigmoid_a + 1 * a * (1 - sigmoid_a) * sigmoid_a)
         return grad_a, grad_b
 
 
@@ -232,9 +231,9 @@ class _SwigluDerivativeAFunction(_SwigluDerivativeAReverse):
             a, b = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             sigmoid_a = torch.sigmoid(a)
             sigmoid_neg_a = torch.sigmoid(-a)
-            u = a * sigmoid_neg_a
-            v = b * sigmoid_a * sigmoid_neg_a * (2 + u - a * sigmoid_a) * a_t
-            return v + sigmoid_a * (1 + u) * b_t
+            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
+            v = (1 * sigmoid_a + 1 * a * (1 - sigmoid_a) * sigmoid_a) * b_t
+            return b * sigmoid_a * sigmoid_neg_a * u * a_t + v
 
 
 def _swiglu_derivative_a(a: Tensor, b: Tensor) -> Tensor:

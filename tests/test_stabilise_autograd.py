@@ -23,7 +23,12 @@ _NAMES: dict[str, Callable[..., Tensor]] = {
     "log1pexp": partial(torch.nn.functional.softplus, threshold=40),
     "softplus": torch.nn.functional.softplus,
 }
-_POINTS = (*(0.0, 0.3, -0.3, 0.9, -0.9, 1.0, -1.0, 1.7, 2.5, 5.0, -5.0, 20.5, 41.0, -41.0), 1e-9, 300.0, 800.0)
+_POINTS = (
+    *(0.0, 0.3, -0.3, 0.9, -0.9, 1.0, -1.0, 1.7, 2.5, 5.0, -5.0, 20.5, 41.0, -41.0),
+    1e-9,
+    300.0,
+    800.0,
+)
 _CLOSE = 4 * 2.0**-52
 _CANCELS = frozenset({"tanh", "sigmoid", "erfcx"})
 """Of a difference of numbers about 1 the digits are left that torch's function has."""

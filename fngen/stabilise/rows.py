@@ -89,6 +89,7 @@ NAMES = (
     Rule("sin(u/2)**2/sin(u)", "tan(u/2)/2", DIGITS),
     Rule("sin(u)/(1 + cos(u))", "tan(u/2)", DIGITS),
     Rule("u/(u**2 + v**2)", "u/hypot(u, v)/hypot(u, v)", OVERFLOW),
+    Rule("1 - u**2/hypot(u, v)**2", "v**2/hypot(u, v)**2", DIGITS),
     Rule("u*sign(u)", "abs(u)", "one function for two"),
     Rule("sign(u)*tanh(abs(u))", "tanh(u)", "one function for three"),
     Rule("abs(u) + log1pexp(-2*abs(u)) - log(2)", "logcosh(u)", DIGITS),

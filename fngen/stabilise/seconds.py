@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from fngen.accuracy.evaluation import place
+from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
 from fngen.ir import Value, name, names, substitute_all
 from fngen.stabilise.autograd import autograd
@@ -16,6 +18,8 @@ EFFORT = 25
 Differentiate = Callable[[Value], Sequence[Value]]
 Own = tuple[Value, ...] | None
 """The derivatives of a derivative by each input; None where autograd's are as good."""
+_LEAST = 4.0
+"""Bits that a node must gain, all points together."""
 
 
 class Seconds:
@@ -24,47 +28,65 @@ class Seconds:
     Args:
         look: Finds the best form of a graph.
         inputs: The variables of the formula.
-        differentiate: Gives the derivatives of a graph by each of them, by their names.
+        slopes: Its derivatives by each, as they are emitted.
+        given: The same before anything but names changed.
+        differentiate: Gives the derivatives of a graph by each input, by their names.
     """
 
-    def __init__(self, look: Search, inputs: Sequence[str], differentiate: Differentiate) -> None:
-        self.look, self.inputs, self.differentiate = look, tuple(inputs), differentiate
+    def __init__(
+        self,
+        look: Search,
+        inputs: Sequence[str],
+        slopes: Sequence[Value],
+        given: Sequence[Value],
+        differentiate: Differentiate,
+    ) -> None:
+        self.look, self.inputs = look, tuple(inputs)
+        self.given, self.differentiate = given, differentiate
+        self.autograd = [autograd(legal, self.inputs) for legal in legalise(slopes)]
+        self.scores = [
+            [look.judge(graph, self._place(i, j)) for j, graph in enumerate(row)]
+            for i, row in enumerate(self.autograd)
+        ]
         self.known: dict[int, tuple[Value, Score]] = {}
 
-    def of(self, best: Value, given: Value, i: int) -> Own:
-        """Return the derivatives of a derivative where they are worth a node.
-
-        Args:
-            best: The derivative as it is emitted.
-            given: The same before anything but its names changed.
-            i: The place of the input by which it is.
-        """
-        places = [place(len(self.inputs), *sorted((i, j))) for j in range(len(self.inputs))]
-        (legal,) = legalise([best])
-        simulated = zip(autograd(legal, self.inputs), places, strict=True)
-        scores = [self.look.judge(graph, p) for graph, p in simulated]
-        if all(score.calm for score in scores) or not self.look.judge.complete:
+    def of(self, i: int) -> Own:
+        """Return the derivatives of the derivative by an input, where they are worth a node."""
+        if all(score.calm for score in self.scores[i]) or not self.look.judge.complete:
             return None
-        found = [self._best(g, p) for g, p in zip(self.differentiate(given), places, strict=True)]
-        bits = sum(score.bits for _, score in found), sum(score.bits for score in scores)
-        return tuple(graph for graph, _ in found) if _is_worth_it(*bits) else None
+        found = [self._best(*sorted((i, j))) for j in range(len(self.inputs))]
+        lost, left = sum(s.bits for s in self.scores[i]), sum(s.bits for _, s in found)
+        return tuple(graph for graph, _ in found) if lost - left > _LEAST + lost / 10 else None
 
-    def _best(self, graph: Value, output: int) -> tuple[Value, Score]:
+    @cached_property
+    def derived(self) -> list[Sequence[Value]]:
+        """The derivatives of all derivatives."""
+        return [self.differentiate(slope) for slope in self.given]
+
+    def _place(self, i: int, j: int) -> int:
+        return place(len(self.inputs), *sorted((i, j)))
+
+    def _best(self, i: int, j: int) -> tuple[Value, Score]:
+        """Return the best form of a second derivative: by either input first, or as autograd has it."""
+        output = self._place(i, j)
         if output not in self.known:
-            found = self.look.best(graph, output, EFFORT)
-            self.known[output] = found or (graph, self.look.judge(graph, output))
+            ways = [(i, j), (j, i)][: 1 + (i != j)]
+            judged = ((form, self.look.judge(form, output)) for form in (self.derived[a][b] for a, b in ways))
+            best = min(judged, key=_total)
+            found = [self.look.best(best[0], output, EFFORT) or best]
+            found += [(_folded(self.autograd[a][b]), self.scores[a][b]) for a, b in ways]
+            self.known[output] = min(found, key=_total)
         return self.known[output]
+
+
+def _total(pair: tuple[Value, Score]) -> float:
+    return pair[1].total
+
+
+def _folded(graph: Value) -> Value:
+    return fold_numbers([graph])[graph]
 
 
 def through_output(value: Value, slopes: Sequence[Value], inputs: Sequence[str]) -> bool:
     """Say whether derivatives are made of the value alone: their own go through its derivative."""
     return not set(names(substitute_all(slopes, {value: name("y!")}))) & set(inputs)
-
-
-def _is_worth_it(own: float, autograd_s: float) -> bool:
-    """Say whether the digits that are gained are worth a node: many, or most of those lost."""
-    return autograd_s - own > _LEAST + autograd_s / 10
-
-
-_LEAST = 4.0
-"""Bits that a node must gain, all points together."""

@@ -123,11 +123,9 @@ def _seconds(
 
     if through_output(problem.value, best.slopes, problem.inputs):
         return ()
-    seconds, declared = Seconds(look, problem.inputs, differentiate), dict(problem.grads)
-    rows = zip(problem.inputs, best.slopes, found.slopes, strict=True)
-    return tuple(
-        None if x in declared else seconds.of(slope, given, i) for i, (x, slope, given) in enumerate(rows)
-    )
+    declared = dict(problem.grads)
+    seconds = Seconds(look, problem.inputs, best.slopes, found.slopes, differentiate)
+    return tuple(None if x in declared else seconds.of(i) for i, x in enumerate(problem.inputs))
 
 
 def _in_one_order(graphs: list[Value]) -> list[Value]:
