@@ -1,4 +1,4 @@
-"""What torch's autograd makes of an emitted formula: its own derivative of each operator, as it computes it."""
+"""What torch's autograd makes of an emitted formula: the derivative of each operator as it computes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Second derivatives: those that autograd of an emitted derivative would get wrong, in a form of their own."""
+"""Second derivatives that autograd of an emitted derivative would get wrong, in forms of their own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from functools import cached_property
 from fngen.accuracy.evaluation import place
 from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
-from fngen.ir import Value, name, names, substitute_all
+from fngen.ir import Value, name, names, substitute_all, tree_size
 from fngen.stabilise.autograd import autograd
-from fngen.stabilise.judge import Score
-from fngen.stabilise.search import Search
+from fngen.stabilise.search import LONGEST, Judged, Search
 
 EFFORT = 25
 """Forms that are tried of one second derivative."""
@@ -43,20 +42,24 @@ class Seconds:
     ) -> None:
         self.look, self.inputs = look, tuple(inputs)
         self.given, self.differentiate = given, differentiate
-        self.autograd = [autograd(legal, self.inputs) for legal in legalise(slopes)]
-        self.scores = [
-            [look.judge(graph, self._place(i, j)) for j, graph in enumerate(row)]
-            for i, row in enumerate(self.autograd)
-        ]
-        self.known: dict[int, tuple[Value, Score]] = {}
+        short = (i for i, slope in enumerate(slopes) if tree_size(slope) <= LONGEST)
+        self.autograd = {i: self._of_autograd(i, slopes[i]) for i in short}
+        self.known: dict[int, Judged] = {}
 
     def of(self, i: int) -> Own:
         """Return the derivatives of the derivative by an input, where they are worth a node."""
-        if all(score.calm for score in self.scores[i]) or not self.look.judge.complete:
+        plain = self.autograd.get(i, ())
+        if all(score.calm for _, score in plain):
             return None
         found = [self._best(*sorted((i, j))) for j in range(len(self.inputs))]
-        lost, left = sum(s.bits for s in self.scores[i]), sum(s.bits for _, s in found)
+        lost, left = sum(s.bits for _, s in plain), sum(s.bits for _, s in found)
         return tuple(graph for graph, _ in found) if lost - left > _LEAST + lost / 10 else None
+
+    def _of_autograd(self, i: int, slope: Value) -> list[Judged]:
+        """Return what autograd makes of a derivative, by each input."""
+        (legal,) = legalise([slope])
+        graphs = autograd(legal, self.inputs)
+        return [(graph, self.look.judge(graph, self._place(i, j))) for j, graph in enumerate(graphs)]
 
     @cached_property
     def derived(self) -> list[Sequence[Value]]:
@@ -66,7 +69,7 @@ class Seconds:
     def _place(self, i: int, j: int) -> int:
         return place(len(self.inputs), *sorted((i, j)))
 
-    def _best(self, i: int, j: int) -> tuple[Value, Score]:
+    def _best(self, i: int, j: int) -> Judged:
         """Return the best form of a second derivative: by either input first, or as autograd has it."""
         output = self._place(i, j)
         if output not in self.known:
@@ -74,17 +77,14 @@ class Seconds:
             judged = ((form, self.look.judge(form, output)) for form in (self.derived[a][b] for a, b in ways))
             best = min(judged, key=_total)
             found = [self.look.best(best[0], output, EFFORT) or best]
-            found += [(_folded(self.autograd[a][b]), self.scores[a][b]) for a, b in ways]
-            self.known[output] = min(found, key=_total)
+            found += [self.autograd[a][b] for a, b in ways if a in self.autograd]
+            graph, score = min(found, key=_total)
+            self.known[output] = fold_numbers([graph])[graph], score
         return self.known[output]
 
 
-def _total(pair: tuple[Value, Score]) -> float:
+def _total(pair: Judged) -> float:
     return pair[1].total
-
-
-def _folded(graph: Value) -> Value:
-    return fold_numbers([graph])[graph]
 
 
 def through_output(value: Value, slopes: Sequence[Value], inputs: Sequence[str]) -> bool:

@@ -100,14 +100,13 @@ def finished(
     wanted = [i for i in range(len(graphs)) if i not in declared]
     found_best = {i: look.best(graphs[i], i) for i in wanted}
     graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
-    claim = None
+    best, claim = replace(found, slopes=tuple(graphs[1:])), None
     if look.made and look.made.complete:
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
-    best = replace(found, slopes=tuple(graphs[1:]))
-    if look.judge.complete:
-        best = replace(best, seconds=_seconds(problem, found, best, look, differentiate))
+        if look.judge.twice():
+            best = replace(best, seconds=_seconds(problem, found, best, look, differentiate))
     return replace(problem, value=graphs[0]), best, claim
 
 
