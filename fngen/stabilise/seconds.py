@@ -8,8 +8,9 @@ from functools import cached_property
 from fngen.accuracy.evaluation import place
 from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
-from fngen.ir import Value, name, names, substitute_all, tree_size
+from fngen.ir import Value, tree_size
 from fngen.stabilise.autograd import autograd
+from fngen.stabilise.judge import Score
 from fngen.stabilise.search import LONGEST, Judged, Search
 
 EFFORT = 25
@@ -30,6 +31,9 @@ class Seconds:
         slopes: Its derivatives by each, as they are emitted.
         given: The same before anything but names changed.
         differentiate: Gives the derivatives of a graph by each input, by their names.
+
+    Attributes:
+        owned: The places of the inputs by which a derivative has been given derivatives.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Seconds:
         short = (i for i, slope in enumerate(slopes) if tree_size(slope) <= LONGEST)
         self.autograd = {i: self._of_autograd(i, slopes[i]) for i in short}
         self.known: dict[int, Judged] = {}
+        self.owned: list[int] = []
 
     def of(self, i: int) -> Own:
         """Return the derivatives of the derivative by an input, where they are worth a node."""
@@ -53,7 +58,16 @@ class Seconds:
             return None
         found = [self._best(*sorted((i, j))) for j in range(len(self.inputs))]
         lost, left = sum(s.bits for _, s in plain), sum(s.bits for _, s in found)
-        return tuple(graph for graph, _ in found) if lost - left > _LEAST + lost / 10 else None
+        if lost - left <= _LEAST + lost / 10:
+            return None
+        self.owned.append(i)
+        return tuple(graph for graph, _ in found)
+
+    @property
+    def scores(self) -> list[Score]:
+        """What the second derivatives are worth as they are emitted."""
+        own = [self.known[self._place(i, j)][1] for i in self.owned for j in range(len(self.inputs))]
+        return own + [score for i, row in self.autograd.items() if i not in self.owned for _, score in row]
 
     def _of_autograd(self, i: int, slope: Value) -> list[Judged]:
         """Return what autograd makes of a derivative, by each input."""
@@ -85,8 +99,3 @@ class Seconds:
 
 def _total(pair: Judged) -> float:
     return pair[1].total
-
-
-def through_output(value: Value, slopes: Sequence[Value], inputs: Sequence[str]) -> bool:
-    """Say whether derivatives are made of the value alone: their own go through its derivative."""
-    return not set(names(substitute_all(slopes, {value: name("y!")}))) & set(inputs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fngen.algebra import fold_numbers
 from fngen.derivatives import Derivatives
-from fngen.ir import Value, fold, postorder, rebuild
+from fngen.ir import Value, fold, name, names, postorder, rebuild, substitute_all
 from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
 from fngen.stabilise.rewrite import Rewriter
@@ -20,7 +20,6 @@ from fngen.stabilise.rows import NAMES
 
 if TYPE_CHECKING:
     from fngen.stabilise.judge import Score
-    from fngen.stabilise.search import Search
 
 MOST_INPUTS = 3
 """Variables beyond which a sample of points says little."""
@@ -57,11 +56,13 @@ class Claim:
         points: At how many points of usual size that was looked at.
         value: What was found of the value.
         slopes: What was found of the derivative by each variable, where none is declared.
+        seconds: What was found of the second derivatives, where they were looked at.
     """
 
     points: int
     value: Score
     slopes: dict[str, Score]
+    seconds: tuple[Score, ...] = ()
 
     def of(self, arguments: Mapping[str, Value]) -> Claim:
         """Return the claim of a node that takes ``arguments``, which is what derivatives are by."""
@@ -71,7 +72,7 @@ class Claim:
     @property
     def scores(self) -> list[Score]:
         """All of them."""
-        return [self.value, *self.slopes.values()]
+        return [self.value, *self.slopes.values(), *self.seconds]
 
 
 def finished(
@@ -91,11 +92,11 @@ def finished(
         return problem, found, None
     if all(n.op in _CALM for n in postorder(graphs)):
         return problem, found, None
-    from fngen.stabilise import search  # Of no use to a formula that has no other form.
+    from fngen.stabilise import search, seconds  # Of no use to a formula that has no other form.
 
     numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
-    names = tuple(problem.inputs)
-    look = search.Search(partial(search.judged, problem.value, names, numbers))
+    inputs = tuple(problem.inputs)
+    look = search.Search(partial(search.judged, problem.value, inputs, numbers))
     declared = {1 + problem.inputs.index(x) for x, _ in problem.grads}
     wanted = [i for i in range(len(graphs)) if i not in declared]
     found_best = {i: look.best(graphs[i], i) for i in wanted}
@@ -105,26 +106,17 @@ def finished(
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
-        if look.judge.twice():
-            best = replace(best, seconds=_seconds(problem, found, best, look, differentiate))
+        if look.judge.twice() and not _through_output(problem, best):
+            found_again = seconds.Seconds(look, inputs, best.slopes, found.slopes, differentiate)
+            own = tuple(None if 1 + i in declared else found_again.of(i) for i in range(len(inputs)))
+            best, claim = replace(best, seconds=own), replace(claim, seconds=tuple(found_again.scores))
     return replace(problem, value=graphs[0]), best, claim
 
 
-def _seconds(
-    problem: Problem,
-    found: Derivatives,
-    best: Derivatives,
-    look: Search,
-    differentiate: Callable[[Value], Sequence[Value]],
-) -> tuple[tuple[Value, ...] | None, ...]:
-    """Return the derivatives of derivatives, where they are worth a node."""
-    from fngen.stabilise.seconds import Seconds, through_output
-
-    if through_output(problem.value, best.slopes, problem.inputs):
-        return ()
-    declared = dict(problem.grads)
-    seconds = Seconds(look, problem.inputs, best.slopes, found.slopes, differentiate)
-    return tuple(None if x in declared else seconds.of(i) for i, x in enumerate(problem.inputs))
+def _through_output(problem: Problem, found: Derivatives) -> bool:
+    """Say whether derivatives are made of the value alone: their own go through its derivative."""
+    images = {problem.value: name("y!")}
+    return not set(names(substitute_all(found.slopes, images))) & set(problem.inputs)
 
 
 def _in_one_order(graphs: list[Value]) -> list[Value]:
