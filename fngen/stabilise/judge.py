@@ -17,6 +17,7 @@ from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
 from fngen.cost import cost
 from fngen.ir import Value, name, number, substitute
+from fngen.stabilise.places import nearby
 from fngen.stabilise.simulate import Simulation
 
 FORMAT = FORMATS["float64"]
@@ -97,7 +98,8 @@ class Judge:
         self.points: list[Point] = []
         self.rows: list[list[Pair | Outcome]] = []
         self.usual: list[bool] = []
-        for point in sample(len(inputs), _POINTS[len(inputs)], FORMAT):
+        drawn = sample(len(inputs), _POINTS[len(inputs)], FORMAT)
+        for point in (*drawn, *nearby(root, self.inputs, drawn[len(drawn) // 2 :])):
             if not self.patient:
                 break
             found = self.exact.at(point, 1)[: 1 + len(inputs)]

@@ -114,6 +114,7 @@ FORMS = (
     Rule("sqrt(1 + u) - 1", "u/(1 + sqrt(1 + u))", DIGITS),
     Rule("sqrt(u + C) - sqrt(u)", "C/(sqrt(u + C) + sqrt(u))", DIGITS, "C != 0"),
     Rule("sqrt(u + C) - sqrt(u + V)", "(C - V)/(sqrt(u + C) + sqrt(u + V))", DIGITS, "C != V"),
+    Rule("sqrt(u) - C", "(u - C**2)/(sqrt(u) + C)", DIGITS, "C > 0"),
     Rule("sqrt(u) - sqrt(v)", f"(u - v)/where({_ROOTS} == 0, 1, {_ROOTS})", DIGITS),
     Rule("sqrt(a) - u", "where(u > 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) - u)", DIGITS),
     Rule("sqrt(a) + u", "where(u < 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) + u)", DIGITS),
