@@ -23,6 +23,8 @@ _LOOKED_AT = 4
 """How many are made, known ones too, for each that is tried."""
 _AFTERWARDS = 4
 """One in so many is tried after the first form that has nothing to mend: a simpler one may come."""
+_IN_VAIN = 33
+"""Forms after which a search ends that has found nothing better."""
 _GAIN, _DETOUR = 0.5, 5.0
 """Bits that a step gains if it is to be followed soon, and how much later another one is."""
 Judged = tuple[Value, Score]
@@ -56,7 +58,8 @@ class Search:
         start = form, self.judge(form, output)
         known: dict[Value, Score] = dict([start])
         queue = [(start[1].total, 0, form)]
-        left, most = _LOOKED_AT * effort, 1 if start[1].calm else effort
+        left, least = _LOOKED_AT * effort, start[1].total
+        most = 1 if start[1].calm else min(effort, _IN_VAIN)
         while queue and left > 0 and len(known) < most:
             _, _, here = heappop(queue)
             for candidate in islice(self.neighbours(here), left):
@@ -69,6 +72,8 @@ class Search:
                 elif score.bits <= known[here].bits and tree_size(candidate) <= LONGEST:
                     gains = known[here].bits - score.bits > _GAIN
                     heappush(queue, (score.total + (0 if gains else _DETOUR), len(known), candidate))
+                if least - score.total > _GAIN and not score.calm:
+                    least, most = score.total, min(effort, len(known) + _IN_VAIN)
         return _winner(start, known)
 
     def neighbours(self, form: Value) -> Iterator[Value]:
