@@ -73,6 +73,20 @@ ROWS = (
         note="log(erfc(x)/2)",
         definition="where(x > 1, log(erfcx(Max(x, 1))/2) - x**2, log1p(-erfc(-Min(x, 1))/2))",
     ),
+    F(
+        "full_sech",
+        derivative=("-full_sech(x)*tanh(x)",),
+        parity=1,
+        note="sech down to the smallest numbers",
+        definition="where(abs(x) > 40, 2*exp(-Max(abs(x), 40)), sech(clamp(x, -40, 40)))",
+    ),
+    F(
+        "residue",
+        "x, y",
+        ("0", "0"),
+        note="0: what is lost when x + y is rounded",
+        definition="(x - ((x + y) - ((x + y) - x))) + (y - ((x + y) - x))",
+    ),
     # Of the nearest sixteenth the square is exact, and the rest is small.
     F(
         "exp_square",

@@ -108,6 +108,9 @@ _ROOTS = "(sqrt(u) + sqrt(v))"
 _BOTH = "u == 0 and v == 0"
 _LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
 _NEAR = "abs(u - v) < abs(v)/2"
+_SMALL_SUM = "abs(u + v) < 1000"
+_REST = "residue(u, v)"
+NOWHERE = "its argument is rounded nowhere"
 FORMS = (
     # Differences.
     Rule("sqrt(1 + u) - 1", "u/(1 + sqrt(1 + u))", DIGITS),
@@ -146,9 +149,23 @@ FORMS = (
     Rule("sech(u)**2", "4*full_logistic_pdf(2*u)", OVERFLOW),
     Rule("1/expm1(u)", "bose(u)", EARLY),
     Rule("logistic(u)", "full_logistic(u)", EARLY),
+    Rule("sigmoid(u)", "full_logistic(u)", EARLY),
     Rule("logistic_pdf(u)", "full_logistic_pdf(u)", EARLY),
     # Exponentials whose argument is rounded, or that are subnormal before they are multiplied.
-    Rule("exp(C*u**2)", "exp_square(u, C)", "its argument is rounded nowhere"),
+    Rule("exp(C*u**2)", "exp_square(u, C)", NOWHERE),
+    Rule("exp(u + a)", "exp(u + a)*(1 + where(abs(u + a) < 1000, residue(u, a), 0))", NOWHERE),
+    Rule(
+        "full_logistic(u + a)",
+        "full_logistic(u + a)*(1 + where(u + a < 0 and u + a > -1000, residue(u, a), 0))",
+        NOWHERE,
+    ),
+    Rule(
+        "full_logistic_pdf(u + a)",
+        "full_logistic_pdf(u + a)*(1 - sign(u + a)*where(abs(u + a) < 1000, residue(u, a), 0))",
+        NOWHERE,
+    ),
+    Rule("bose(u + a)", "bose(u + a)*(1 - where(u + a > 0 and u + a < 1000, residue(u, a), 0))", NOWHERE),
+    Rule("sech(u)", "full_sech(u)", EARLY),
     Rule("u*full_logistic(u)", f"where(u < -40, {_ROOT}*u*{_ROOT}, u*sigmoid(u))", "no subnormal factor"),
     Rule("exp(u)*sech(exp(u))**2", "4*exp(Min(u, 700))*full_logistic_pdf(2*exp(u))", OVERFLOW),
     Rule(
