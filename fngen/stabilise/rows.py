@@ -59,7 +59,9 @@ NAMES = (
     Rule("exp(u)/expm1(u)", "-1/expm1(-u)", OVERFLOW),
     Rule("exp(u) - exp(-u)", "2*sinh(u)", SMALL),
     Rule("exp(u) + exp(-u)", "2*cosh(u)", "one function for two"),
+    Rule("cosh(u) - 1", "2*sinh(u/2)**2", DIGITS),
     # Their logarithms.
+    Rule("log(exp(u))", "u", OVERFLOW),
     Rule("log(1 + exp(u))", "log1pexp(u)", OVERFLOW),
     Rule("log(exp(u) + exp(v))", "logaddexp(u, v)", OVERFLOW),
     Rule("log1p(exp(u))", "log1pexp(u)", OVERFLOW),
@@ -108,8 +110,11 @@ _ROOTS = "(sqrt(u) + sqrt(v))"
 _BOTH = "u == 0 and v == 0"
 _LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
 _NEAR = "abs(u - v) < abs(v)/2"
-_SMALL_SUM = "abs(u + v) < 1000"
-_REST = "residue(u, v)"
+_FAR = "sign(u) == sign(v) and (abs(u/v) < 1e-300 or abs(u/v) > 1e300)"
+_GROWTH = "exp(Max(u, 700)/2)"
+_SIDE = "sqrt(Max(-a, 0))"
+_POWER = "v*log(where(u > 0, u, 1))"
+_SMALL_POWER = f"u > 0 and abs({_POWER}) < 1"
 NOWHERE = "its argument is rounded nowhere"
 FORMS = (
     # Differences.
@@ -120,6 +125,7 @@ FORMS = (
     Rule("sqrt(a) - u", "where(u > 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) - u)", DIGITS),
     Rule("sqrt(a) + u", "where(u < 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) + u)", DIGITS),
     Rule("u + hypot(u, a)", "where(u < 0, a*(a/(abs(u) + hypot(u, a))), u + hypot(u, a))", DIGITS),
+    Rule("hypot(u, a) - u", "where(u > 0, a*(a/(abs(u) + hypot(u, a))), hypot(u, a) - u)", DIGITS),
     Rule("hypot(u, V) - V", "u*(u/(hypot(u, V) + V))", DIGITS, "V > 0"),
     Rule("1/sqrt(1 - u) - 1", "u/(sqrt(1 - u)*(1 + sqrt(1 - u)))", DIGITS),
     Rule(
@@ -127,6 +133,13 @@ FORMS = (
         "where(u < 0, a*(a/(abs(u) + hypot(u, a)))/hypot(u, a), 1 + u/hypot(u, a))",
         DIGITS,
     ),
+    Rule(
+        "1 - u/hypot(u, a)",
+        "where(u > 0, a*(a/(abs(u) + hypot(u, a)))/hypot(u, a), 1 - u/hypot(u, a))",
+        DIGITS,
+    ),
+    Rule("1 + u/sqrt(a)", "where(u < 0, (a - u**2)/(sqrt(a) + abs(u))/sqrt(a), 1 + u/sqrt(a))", DIGITS),
+    Rule("1 - u/sqrt(a)", "where(u > 0, (a - u**2)/(sqrt(a) + abs(u))/sqrt(a), 1 - u/sqrt(a))", DIGITS),
     Rule("u**2 - v**2", "(u - v)*(u + v)", DIGITS),
     Rule("u**2 - C", "(u - sqrt(C))*(u + sqrt(C))", DIGITS, "C > 0"),
     Rule("exp(u) - exp(v)", "exp(v)*expm1(u - v)", DIGITS),
@@ -137,11 +150,28 @@ FORMS = (
     # Of two negative numbers the quotient has a logarithm.
     Rule("log(u) - log(v)", "where(v >= 0, log1p((u - v)/v), nan)", DIGITS),
     Rule("log(u) - log(v)", "where(v >= 0, log(u/v), nan)", DIGITS),
+    Rule("log1p(u) - log(u)", "where(u > 1, log1p(1/Max(u, 1)), log1p(u) - log(u))", DIGITS),
+    Rule("u**v - 1", f"where({_SMALL_POWER}, expm1({_POWER}), u**v - 1)", DIGITS),
+    Rule(
+        "(1 - v)*log1pexp(u) + v*log1pexp(-u)",
+        "log1pexp(-abs(u)) + u*where(u > 0, 1 - v, -v)",
+        DIGITS,
+    ),
     Rule("exp(u) - expm1(u)/a", "exp(u)*(1 - 1/a) + 1/a", OVERFLOW),
     Rule("log(u/v)", f"where({_NEAR}, log1p((u - v)/where({_NEAR}, v, 1)), log(u/v))", DIGITS),
+    Rule("log(u/v)", f"where({_FAR}, log(abs(u)) - log(abs(v)), log(u/v))", OVERFLOW),
+    Rule("1/(u + v)", "1/(u/2 + v/2)/2", OVERFLOW),
+    Rule("expm1(u)/v", f"where(u > 700, {_GROWTH}/v*{_GROWTH}, expm1(Min(u, 700))/v)", OVERFLOW),
+    Rule("cosh(u)", "1 + 2*sinh(u/2)**2", OVERFLOW),
+    Rule("sinh(u)", "2*sinh(u/2)*cosh(u/2)", OVERFLOW),
     # Squares that overflow, or are 0 too early.
     Rule("sqrt(u**2 + v**2)", "hypot(u, v)", OVERFLOW),
     Rule("sqrt(u**2 + C)", "hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
+    Rule(
+        "sqrt(u**2 + a)",
+        f"where(a > 0, hypot(u, sqrt(Max(a, 0))), sqrt(abs(u) - {_SIDE})*sqrt(abs(u) + {_SIDE}))",
+        OVERFLOW,
+    ),
     Rule("1/(C + u**2)", "1/hypot(u, sqrt(C))/hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
     Rule("1/(u**2 + v**2)", "1/hypot(u, v)/hypot(u, v)", OVERFLOW),
     Rule(f"1/where({_BOTH}, 1, u**2 + v**2)", f"1/{_LENGTH}/{_LENGTH}", OVERFLOW),
