@@ -10,7 +10,19 @@ import sympy
 
 from fngen.algebra import ONE, add, div, exact, mul, power
 from fngen.arrange import to_value
-from fngen.ir import CONDITIONS, Value, fold, name, names, number, postorder, substitute, tree_size, value
+from fngen.ir import (
+    CONDITIONS,
+    Value,
+    fold,
+    is_number,
+    name,
+    names,
+    number,
+    postorder,
+    substitute,
+    tree_size,
+    value,
+)
 from fngen.stabilise import views
 from fngen.symbolic import factored, to_sympy
 
@@ -18,14 +30,31 @@ _LONGEST, _MOST_UNKNOWNS, _HIGHEST, _HIGHEST_DEGREE = 80, 5, 8, 8
 """The size of a form that is made one fraction: SymPy takes long over many nodes, unknowns, high powers.
 A Taylor polynomial is none."""
 _FEW, _MOST_FACTORS, _LONGEST_NUMBER = 2, 16, 2000
+_COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
+_SIGNED = frozenset({"expm1", "tanh", "sinh", "asinh", "atan", "log1p", "erf"})
+"""Functions that have the sign of their argument."""
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "number"})
 
 
 def arrangements(form: Value) -> Iterator[Value]:
     """Yield a form with one of its sums or products arranged in another way."""
     for node in postorder([form]):
-        if node.op not in CONDITIONS and node.args:
+        if node.op in _COMPARISONS:
+            yield from (substitute(form, {node: made}) for made in _of_comparison(node))
+        elif node.op not in CONDITIONS and node.args:
             yield from (substitute(form, {node: made}) for made in _arranged(node) if made is not node)
+
+
+def _of_comparison(node: Value) -> Iterator[Value]:
+    """Yield a comparison of a function with 0 as one of its argument, which is not rounded."""
+    for side, other in ((0, 1), (1, 0)):
+        if is_number(node.args[other], 0):
+            c, inside = views.coefficient(node.args[side])
+            while inside.op in _SIGNED and c > 0:
+                d, inside = views.coefficient(inside.args[0])
+                c *= d
+            if c > 0 and inside is not node.args[side]:
+                yield value(node.op, *((inside, node.args[1]) if side == 0 else (node.args[0], inside)))
 
 
 @lru_cache(maxsize=4096)

@@ -110,7 +110,7 @@ def _may_lose(part: Value) -> bool:
 def _at_zero(inside: Value, limit: Any) -> Value:
     """Return a function with its limit at 0, and nothing else changed."""
     zero = value("eq", _HOLE, number(0))
-    return where(zero, number(_rational(limit)), substitute(inside, {_HOLE: where(zero, ONE, _HOLE)}))
+    return where(zero, number(rational(limit)), substitute(inside, {_HOLE: where(zero, ONE, _HOLE)}))
 
 
 def _near_zero(inside: Value, found: Sequence[Any]) -> Iterator[Value]:
@@ -137,11 +137,11 @@ def _polynomial(found: Sequence[Any], radius: Fraction) -> Value | None:
     x = value("pow", _HOLE, number(2)) if step == 2 else _HOLE
     total = number(0)
     for k in range(last, first - 1, -step):
-        total = add(mul(x, total), number(_rational(found[k])))
+        total = add(mul(x, total), number(rational(found[k])))
     return mul(total, value("pow", _HOLE, number(first)) if first > 1 else _HOLE if first else ONE)
 
 
-def _rational(ball: Any) -> Fraction:
+def rational(ball: Any) -> Fraction:
     """Return the rational number that a coefficient is, if that is short, else one that is near."""
     if ball.is_zero():
         return Fraction(0)

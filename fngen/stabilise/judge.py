@@ -30,10 +30,10 @@ _NO_NUMBER = 60.0
 """Bits that a wrong nan or infinity counts."""
 _CALM = 4.0
 """Errors in ulp up to which a result is as good as any."""
-_CHEAP, _DEAR = 0.1, 0.5
+_CHEAP, _DEAR = 0.1, 0.3
 """Bits that so much work must gain, all points together: up to a form's budget, and beyond it."""
-_BUDGET = 2.0
-"""The work that a form may take, in that of the formula as it was typed."""
+_BUDGET = 2.0, 4.0
+"""The work that a value may take, and a derivative, in that of the formula as it was typed."""
 _LEAST_GAIN = 1.0
 """Bits that a change of form must gain, all points together."""
 _USUAL = 2.0**-30, 2.0**11
@@ -94,7 +94,7 @@ class Judge:
         self.inputs = tuple(inputs)
         self.numbers = {name(x): number(c) for x, c in numbers.items()}
         typed = self._with_numbers(root)
-        self.budget = _BUDGET * work(*legalise([typed]))
+        self.typed = work(*legalise([typed]))
         self.exact = Exact(typed, inputs)
         self.points: list[Point] = []
         self.rows: list[list[Pair | Outcome]] = []
@@ -144,12 +144,12 @@ class Judge:
                 bits += lost
             else:
                 bits += _UNUSUAL[len(self.inputs)] * lost
-        return Score(bits, worst, beyond, wrong, self._work(legal))
+        return Score(bits, worst, beyond, wrong, self._work(legal, output))
 
-    def _work(self, form: Value) -> float:
+    def _work(self, form: Value, output: int) -> float:
         """Return the work of evaluating a form, as bits."""
-        passes = work(form)
-        return _CHEAP * passes + (_DEAR - _CHEAP) * max(passes - self.budget, 0)
+        passes, budget = work(form), self.typed * _BUDGET[output > 0]
+        return _CHEAP * passes + (_DEAR - _CHEAP) * max(passes - budget, 0)
 
     def allowance(self, i: int, output: int) -> float:
         """Return how many ulp a result changes if each input is rounded, and 1."""

@@ -105,14 +105,14 @@ NAMES = (
 )
 """What a part of a formula is: before it is differentiated, and in its derivatives."""
 
-_ROOT = "exp(Min(u, -40)/2)"
 _ROOTS = "(sqrt(u) + sqrt(v))"
 _BOTH = "u == 0 and v == 0"
 _LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
 _NEAR = "abs(u - v) < abs(v)/2"
 _FAR = "sign(u) == sign(v) and (abs(u/v) < 1e-300 or abs(u/v) > 1e300)"
 _GROWTH = "exp(Max(u, 700)/2)"
-_SIDE = "sqrt(Max(-a, 0))"
+_SIDE = "sqrt(where(a == 0, 1, abs(a)))"
+_BETWEEN = f"where(a < 0, abs(u) - {_SIDE}, 1)"
 _POWER = "v*log(where(u > 0, u, 1))"
 _SMALL_POWER = f"u > 0 and abs({_POWER}) < 1"
 NOWHERE = "its argument is rounded nowhere"
@@ -169,7 +169,7 @@ FORMS = (
     Rule("sqrt(u**2 + C)", "hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
     Rule(
         "sqrt(u**2 + a)",
-        f"where(a > 0, hypot(u, sqrt(Max(a, 0))), sqrt(abs(u) - {_SIDE})*sqrt(abs(u) + {_SIDE}))",
+        f"where(a < 0, sqrt({_BETWEEN})*sqrt(abs(u) + {_SIDE}), hypot(u, where(a == 0, 0, {_SIDE})))",
         OVERFLOW,
     ),
     Rule("1/(C + u**2)", "1/hypot(u, sqrt(C))/hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
@@ -196,7 +196,6 @@ FORMS = (
     ),
     Rule("bose(u + a)", "bose(u + a)*(1 - where(u + a > 0 and u + a < 1000, residue(u, a), 0))", NOWHERE),
     Rule("sech(u)", "full_sech(u)", EARLY),
-    Rule("u*full_logistic(u)", f"where(u < -40, {_ROOT}*u*{_ROOT}, u*sigmoid(u))", "no subnormal factor"),
     Rule("exp(u)*sech(exp(u))**2", "4*exp(Min(u, 700))*full_logistic_pdf(2*exp(u))", OVERFLOW),
     Rule(
         "exp(u)*full_logistic_pdf(C*exp(u))",

@@ -65,7 +65,15 @@ _POLES = {
     ("log1p", -1.0): -_INF,
 }
 """What they are where they are infinite."""
-_LARGE = {"exp": 800.0, "expm1": 800.0, "sinh": 709.785, "cosh": 709.785, "exp2": 1200.0, "erfc": 1e6, "erf": 1e6}
+_LARGE = {
+    "exp": 800.0,
+    "expm1": 800.0,
+    "sinh": 709.785,
+    "cosh": 709.785,
+    "exp2": 1200.0,
+    "erfc": 1e6,
+    "erf": 1e6,
+}
 """From where on they are what they are at infinity: in torch, whose sinh and cosh are those of exp."""
 
 
