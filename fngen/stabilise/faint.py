@@ -42,7 +42,9 @@ def faint(form: Value) -> Iterator[Value]:
         if 1 <= order <= _MOST:
             far = value("minimum", u, number(_FAR))
             half = value("exp", views.scaled(Fraction(order, 2), far))
-            yield where(value("lt", u, number(_FAR)), mul(mul(half, lead), half), _plain(form))
+            c, rest = views.coefficient(lead)
+            small = mul(mul(mul(number(c), half), rest), half)
+            yield where(value("lt", u, number(_FAR)), small, _plain(form))
 
 
 def _plain(form: Value) -> Value:

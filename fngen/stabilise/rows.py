@@ -100,8 +100,9 @@ NAMES = (
     Rule("1 - erfc(u)", "erf(u)", DIGITS),
     Rule("1 - ndtr(u)", "ndtr(-u)", DIGITS),
     Rule("exp(u**2)*erfc(u)", "erfcx(u)", OVERFLOW),
-    Rule("log(erfc(u)/2)", "log_half_erfc(u)", DIGITS),
-    Rule("log(ndtr(u))", "log_half_erfc(u/(-sqrt(2)))", DIGITS),
+    Rule("log(erfc(u/sqrt(2))/2)", "log_normal_tail(u)", DIGITS),
+    Rule("log(erfc(u)/2)", "log_normal_tail(sqrt(2)*u)", DIGITS),
+    Rule("log(ndtr(u))", "log_normal_tail(-u)", DIGITS),
 )
 """What a part of a formula is: before it is differentiated, and in its derivatives."""
 
@@ -182,19 +183,14 @@ FORMS = (
     Rule("sigmoid(u)", "full_logistic(u)", EARLY),
     Rule("logistic_pdf(u)", "full_logistic_pdf(u)", EARLY),
     # Exponentials whose argument is rounded, or that are subnormal before they are multiplied.
+    Rule("erfc(u/sqrt(2))", "normal_tail(u)", NOWHERE),
     Rule("exp(C*u**2)", "exp_square(u, C)", NOWHERE),
-    Rule("exp(u + a)", "exp(u + a)*(1 + where(abs(u + a) < 1000, residue(u, a), 0))", NOWHERE),
-    Rule(
-        "full_logistic(u + a)",
-        "full_logistic(u + a)*(1 + where(u + a < 0 and u + a > -1000, residue(u, a), 0))",
-        NOWHERE,
-    ),
-    Rule(
-        "full_logistic_pdf(u + a)",
-        "full_logistic_pdf(u + a)*(1 - sign(u + a)*where(abs(u + a) < 1000, residue(u, a), 0))",
-        NOWHERE,
-    ),
-    Rule("bose(u + a)", "bose(u + a)*(1 - where(u + a > 0 and u + a < 1000, residue(u, a), 0))", NOWHERE),
+    Rule("exp(u)*exp(v)", "exp_sum(u, v)", OVERFLOW),
+    Rule("exp(u + a)", "exp_sum(u, a)", NOWHERE),
+    Rule("expm1(u + a)", "expm1_sum(u, a)", NOWHERE),
+    Rule("full_logistic(u + a)", "logistic_sum(u, a)", NOWHERE),
+    Rule("full_logistic_pdf(u + a)", "logistic_pdf_sum(u, a)", NOWHERE),
+    Rule("bose(u + a)", "bose_sum(u, a)", NOWHERE),
     Rule("sech(u)", "full_sech(u)", EARLY),
     Rule("exp(u)*sech(exp(u))**2", "4*exp(Min(u, 700))*full_logistic_pdf(2*exp(u))", OVERFLOW),
     Rule(

@@ -8,7 +8,8 @@ from fngen.ir import LEAVES, Value, is_number, postorder
 _PASSES = {
     **dict.fromkeys(("exp", "log", "log2", "log10", "sqrt", "rsqrt", "sin", "cos", "tanh", "erf"), 1),
     **dict.fromkeys(("abs", "neg", "sign", "round", "floor", "ceil", "maximum", "minimum"), 1),
-    **dict.fromkeys(("add", "sub", "mul", "div", "clamp", "clamp_min", "clamp_max", "erfc", "sigmoid"), 1),
+    **dict.fromkeys(("add", "sub", "mul", "div", "clamp", "clamp_min", "clamp_max", "erfc"), 1),
+    **dict.fromkeys(("sigmoid", "logistic", "stop_gradient", "full_like"), 1),
     **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"), 1),
     **dict.fromkeys(("where", "expm1", "log1p", "exp2", "tan", "atan", "asin", "acos", "silu"), 3),
     **dict.fromkeys(("hypot", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "softplus"), 5),
