@@ -41,6 +41,7 @@ EDGES: dict[str, tuple[Callable[[Point], bool], str]] = {
     "sqrt(a) + u": (lambda p: p[0] == 0, "beside a = 0 the root has no value, and so no derivative by u"),
     "u**v - 1": (lambda p: p[0] == 0, "beside u = 0 a power may have no value, and so no derivative"),
     "sqrt(u**2 + a)": (lambda p: p[1] == 0, "at a = 0 two forms meet"),
+    "sqrt(u**2 + C*v)": (lambda p: p[1] == 0, "at v = 0 two forms meet"),
     "exp(u) - exp(v)": (lambda p: p[0] == p[1] > 1e5, "balls do not tell that exp(1e200) is exp(1e200)"),
 }
 """Where the reference cannot compare a rule's sides, and why."""

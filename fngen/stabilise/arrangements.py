@@ -92,10 +92,17 @@ def _distributed(c: Fraction, node: Value) -> Iterator[Value]:
     """Yield a number times a sum or choice, as one of numbers times what is in it."""
     if node.op == "where":
         condition, *sides = node.args
-        scaled = (views.product(c * d, found) for d, found in map(views.factors, sides))
-        yield value("where", condition, *scaled)
+        yield value("where", condition, *(_times_number(c, side) for side in sides))
     elif views.is_sum(node):
-        yield views.sum_of({t: c * d for t, d in views.terms(node).items()})
+        yield _times_number(c, node)
+
+
+def _times_number(c: Fraction, node: Value) -> Value:
+    """Return a number times each term of a sum, or times another graph."""
+    if views.is_sum(node):
+        return views.sum_of({t: c * d for t, d in views.terms(node).items()})
+    d, found = views.factors(node)
+    return views.product(c * d, found)
 
 
 def _terms(node: Value) -> Iterator[tuple[Fraction, Fraction, views.Factors]]:

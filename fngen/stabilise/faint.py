@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
+from functools import cache, reduce
 from math import gcd, lcm
 
-from fngen.algebra import fold_numbers, mul, power, where
+from fngen.algebra import add, fold_numbers, mul, power, where
 from fngen.ir import Value, fold, name, names, number, postorder, rebuild, substitute, value
 from fngen.language.parse import parse_expression
 from fngen.stabilise import views
@@ -33,7 +33,7 @@ _BY_EXPONENTIAL = {
 
 
 def faint(form: Value) -> Iterator[Value]:
-    """Yield a form that is, where ``exp(u)`` is small, its lowest power; the factors are between its halves."""
+    """Yield a form that is, where ``exp(u)`` is small, its lowest power: the rest stands between two halves."""
     for u in _exponents(form):
         try:
             order, lead = _leading(_in_powers(form, u))
@@ -42,9 +42,19 @@ def faint(form: Value) -> Iterator[Value]:
         if 1 <= order <= _MOST:
             far = value("minimum", u, number(_FAR))
             half = value("exp", views.scaled(Fraction(order, 2), far))
-            c, rest = views.coefficient(lead)
-            small = mul(mul(mul(number(c), half), rest), half)
-            yield where(value("lt", u, number(_FAR)), small, _plain(form))
+            for small in dict.fromkeys((_times(half, lead), _each_times(half, lead))):
+                yield where(value("lt", u, number(_FAR)), mul(small, half), _plain(form))
+
+
+def _times(half: Value, lead: Value) -> Value:
+    """Return a product in which a number is beside what is small."""
+    c, rest = views.coefficient(lead)
+    return mul(mul(number(c), half), rest)
+
+
+def _each_times(half: Value, lead: Value) -> Value:
+    """Return the same with each term of a sum multiplied before they are added."""
+    return reduce(add, (_times(half, views.scaled(c, t)) for t, c in views.terms(lead).items()))
 
 
 def _plain(form: Value) -> Value:

@@ -112,8 +112,15 @@ _LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
 _NEAR = "abs(u - v) < abs(v)/2"
 _FAR = "sign(u) == sign(v) and (abs(u/v) < 1e-300 or abs(u/v) > 1e300)"
 _GROWTH = "exp(Max(u, 700)/2)"
-_SIDE = "sqrt(where(a == 0, 1, abs(a)))"
-_BETWEEN = f"where(a < 0, abs(u) - {_SIDE}, 1)"
+
+
+def _root_of_square_and(a: str, root: str, given: str) -> Rule:
+    """Return the rule for the root of a square and something of either sign, whose root is ``root``."""
+    less = f"sqrt(where({a} < 0, abs(u) - {root}, 1))*sqrt(abs(u) + {root})"
+    form = f"where({a} < 0, {less}, hypot(u, where({a} == 0, 0, {root})))"
+    return Rule(f"sqrt(u**2 + {a})", form, OVERFLOW, given)
+
+
 _POWER = "v*log(where(u > 0, u, 1))"
 _SMALL_POWER = f"u > 0 and abs({_POWER}) < 1"
 NOWHERE = "its argument is rounded nowhere"
@@ -168,11 +175,8 @@ FORMS = (
     # Squares that overflow, or are 0 too early.
     Rule("sqrt(u**2 + v**2)", "hypot(u, v)", OVERFLOW),
     Rule("sqrt(u**2 + C)", "hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
-    Rule(
-        "sqrt(u**2 + a)",
-        f"where(a < 0, sqrt({_BETWEEN})*sqrt(abs(u) + {_SIDE}), hypot(u, where(a == 0, 0, {_SIDE})))",
-        OVERFLOW,
-    ),
+    _root_of_square_and("a", "sqrt(where(a == 0, 1, abs(a)))", ""),
+    _root_of_square_and("C*v", "sqrt(abs(C))*sqrt(where(v == 0, 1, abs(v)))", "C != 0"),
     Rule("1/(C + u**2)", "1/hypot(u, sqrt(C))/hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
     Rule("1/(u**2 + v**2)", "1/hypot(u, v)/hypot(u, v)", OVERFLOW),
     Rule(f"1/where({_BOTH}, 1, u**2 + v**2)", f"1/{_LENGTH}/{_LENGTH}", OVERFLOW),
