@@ -84,6 +84,7 @@ def _parts_of_one(form: Value) -> Iterator[tuple[Value, Value]]:
     """Yield the largest parts of a form that are a function of one of its nodes, and that node."""
     order = [n for n in postorder([form]) if n.op not in CONDITIONS]
     guarded = {n for c in order if c.op == "where" for n in postorder([c.args[0]])}
+    guarded |= {n for n in order if n.op == "where" and n.args[1].op == "number"}  # Never 0.
     inner = {a for n in order if n.op not in ("add", "sub", "mul", "neg") for a in n.args}
     for u in (n for n in order if n not in guarded and (n.op == "name" or (n in inner and names([n])))):
         alone = _made_of(order, u)
