@@ -139,7 +139,8 @@ def _one_by_one(node: Value, n: Fraction, sign: int) -> list[Value]:
     """Return the factors that a power is made of, if it has this sign: itself, if they are many or none."""
     if n * sign <= 0:
         return []
-    whole = n.denominator == 1 and abs(n) <= _MOST_FACTORS
+    # Of the square of sech, torch knows the derivative wherever cosh is infinite.
+    whole = n.denominator == 1 and abs(n) <= _MOST_FACTORS and node.op != "sech"
     return [node] * int(abs(n)) if whole else [power(node, number(abs(n)))]
 
 
