@@ -1,4 +1,4 @@
-"""Results that are small only in the end: where ``exp(u)`` is next to nothing, its first power is all."""
+"""Results that are small or large only in the end: where ``exp(u)`` is next to nothing, one power is all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from fractions import Fraction
 from functools import cache, reduce
 from math import gcd, lcm
 
-from fngen.algebra import add, fold_numbers, mul, power, where
+from fngen.algebra import add, fold_numbers, mul, neg, power, where
 from fngen.ir import Value, fold, name, names, number, postorder, rebuild, substitute, value
 from fngen.language.parse import parse_expression
 from fngen.stabilise import views
 from fngen.stabilise.guards import rational
 from fngen.stabilise.laurent import NoSeries, at_zero
 
-_FAR = -40
+_FAR = 40
 """From here on the second power is less than half a rounding of the first."""
 _MOST = 4
 _T = name("t!")
@@ -33,17 +33,25 @@ _BY_EXPONENTIAL = {
 
 
 def faint(form: Value) -> Iterator[Value]:
-    """Yield a form that is, where ``exp(u)`` is small, its lowest power: the rest stands between two halves."""
+    """Yield a form that is its lowest power where ``exp(u)`` is small, the rest between two halves of it."""
     for u in _exponents(form):
         try:
             order, lead = _leading(_in_powers(form, u))
         except NoSeries:
             continue
-        if 1 <= order <= _MOST:
-            far = value("minimum", u, number(_FAR))
+        if 1 <= abs(order) <= _MOST:
+            there, far = _beyond(u)
             half = value("exp", views.scaled(Fraction(order, 2), far))
             for small in dict.fromkeys((_times(half, lead), _each_times(half, lead))):
-                yield where(value("lt", u, number(_FAR)), mul(small, half), _plain(form))
+                yield where(there, mul(small, half), _plain(form))
+
+
+def _beyond(u: Value) -> tuple[Value, Value]:
+    """Return where ``exp(u)`` is small, and ``u`` there, as of what ``u`` is the negative of."""
+    if u.op != "neg":
+        return value("lt", u, number(-_FAR)), value("minimum", u, number(-_FAR))
+    (w,) = u.args
+    return value("gt", w, number(_FAR)), neg(value("maximum", w, number(_FAR)))
 
 
 def _times(half: Value, lead: Value) -> Value:
@@ -142,7 +150,8 @@ def _of_product(term: Value) -> tuple[int, Value]:
 @cache
 def _first(of_t: Value) -> tuple[int, Fraction]:
     """Return the lowest power in a function of ``T``, and its coefficient."""
-    for k, c in enumerate(at_zero(of_t, str(_T.datum))):
+    lifted = mul(of_t, power(_T, number(_MOST)))  # At 0 it may have a pole.
+    for k, c in enumerate(at_zero(lifted, str(_T.datum))):
         if not c.is_zero():
-            return k, rational(c)
+            return k - _MOST, rational(c)
     raise NoSeries

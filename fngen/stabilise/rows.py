@@ -63,6 +63,7 @@ NAMES = (
     # Their logarithms.
     Rule("log(exp(u))", "u", OVERFLOW),
     Rule("log(1 + exp(u))", "log1pexp(u)", OVERFLOW),
+    Rule("log((1 + exp(u))/(1 + exp(v)))", "log1pexp(u) - log1pexp(v)", OVERFLOW),
     Rule("log(exp(u) + exp(v))", "logaddexp(u, v)", OVERFLOW),
     Rule("log1p(exp(u))", "log1pexp(u)", OVERFLOW),
     Rule("log1p(-exp(u))", "log1mexp(u)", DIGITS),
@@ -90,6 +91,7 @@ NAMES = (
     Rule("1 - sin(u)**2", "cos(u)**2", DIGITS),
     Rule("sin(u/2)**2/sin(u)", "tan(u/2)/2", DIGITS),
     Rule("sin(u)/(1 + cos(u))", "tan(u/2)", DIGITS),
+    Rule("pi/2 - atan(u)", "atan2(1, u)", DIGITS),
     Rule("u/(u**2 + v**2)", "u/hypot(u, v)/hypot(u, v)", OVERFLOW),
     Rule("u*sign(u)", "abs(u)", "one function for two"),
     Rule("sign(u)*tanh(abs(u))", "tanh(u)", "one function for three"),
@@ -121,6 +123,9 @@ def _root_of_square_and(a: str, root: str, given: str) -> Rule:
     return Rule(f"sqrt(u**2 + {a})", form, OVERFLOW, given)
 
 
+_CROSSED = "logistic({0}*u)*logistic(-{0}*v) + logistic({0}*v)*logistic(-{0}*u)"
+_GROWN = "v*log1p(where(u > -1, u, 0))"
+_SMALL_GROWTH = f"u > -1 and abs({_GROWN}) < 1"
 _POWER = "v*log(where(u > 0, u, 1))"
 _SMALL_POWER = f"u > 0 and abs({_POWER}) < 1"
 NOWHERE = "its argument is rounded nowhere"
@@ -155,10 +160,13 @@ FORMS = (
     Rule("sin(u) - sin(v)", "2*cos((u + v)/2)*sin((u - v)/2)", DIGITS),
     Rule("tan(u) - tan(v)", "sin(u - v)/(cos(u)*cos(v))", DIGITS),
     Rule("atan(u) - atan(v)", "atan2(u - v, 1 + u*v)", DIGITS),
+    Rule("tanh(u) - tanh(v)", f"2*tanh(u - v)*({_CROSSED.format(2)})", DIGITS),
+    Rule("logistic(u) - logistic(v)", f"tanh((u - v)/2)*({_CROSSED.format(1)})", DIGITS),
     # Of two negative numbers the quotient has a logarithm.
     Rule("log(u) - log(v)", "where(v >= 0, log1p((u - v)/v), nan)", DIGITS),
     Rule("log(u) - log(v)", "where(v >= 0, log(u/v), nan)", DIGITS),
     Rule("log1p(u) - log(u)", "where(u > 1, log1p(1/Max(u, 1)), log1p(u) - log(u))", DIGITS),
+    Rule("(1 + u)**v - 1", f"where({_SMALL_GROWTH}, expm1({_GROWN}), (1 + u)**v - 1)", DIGITS),
     Rule("u**v - 1", f"where({_SMALL_POWER}, expm1({_POWER}), u**v - 1)", DIGITS),
     Rule(
         "(1 - v)*log1pexp(u) + v*log1pexp(-u)",
@@ -174,6 +182,11 @@ FORMS = (
     Rule("sinh(u)", "2*sinh(u/2)*cosh(u/2)", OVERFLOW),
     # Squares that overflow, or are 0 too early.
     Rule("sqrt(u**2 + v**2)", "hypot(u, v)", OVERFLOW),
+    Rule("sqrt(u**2 + v**2 + w**2)", "hypot(hypot(u, v), w)", OVERFLOW),
+    Rule("sqrt(u**2 - v**2)", "sqrt(abs(u) - v)*sqrt(abs(u) + v)", OVERFLOW),
+    Rule("sqrt(u*v)", "where(sign(u)*sign(v) < 0, nan, sqrt(abs(u))*sqrt(abs(v)))", OVERFLOW),
+    Rule("log1p(u**2)", "where(abs(u) < 1, log1p(clamp(u, -1, 1)**2), 2*log(hypot(u, 1)))", OVERFLOW),
+    Rule("exp(log(u) - log(v))", "where(u < 0 or v < 0, nan, u/v)", DIGITS),
     Rule("sqrt(u**2 + C)", "hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
     _root_of_square_and("a", "sqrt(where(a == 0, 1, abs(a)))", ""),
     _root_of_square_and("C*v", "sqrt(abs(C))*sqrt(where(v == 0, 1, abs(v)))", "C != 0"),
