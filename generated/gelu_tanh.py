@@ -9,9 +9,9 @@ r"""Elementwise layer ``gelu_tanh`` with analytic derivatives.
     y = \frac{x}{2} \left(1 + \tanh\left(\sqrt{\frac{2}{\pi}} \left(x +
         0.044715 x^3\right)\right)\right)
 
-At 87 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 2.5 in the value and 3.7 in the derivative by
-``x``, beside what rounding an input changes: up to 2.9e+02 there.
+At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP is 2.5 in the value and 2.3 in the derivative by
+``x``, beside what rounding an input changes: up to 1.1e+03 there.
 """
 
 from typing import Any
@@ -51,8 +51,9 @@ class _GeluTanhReverse(torch.autograd.Function):
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
         logistic_u = torch.sigmoid(u)
-        v = _SQRT_2_PI * (logistic_u * torch.sigmoid(-u)) * x
-        return grad_y * (logistic_u + (26829 * (v * x * x) / 100000 + 2 * v))
+        v = logistic_u * torch.sigmoid(-u)
+        w = 26829 * (_SQRT_2_PI * v * x * x * x) / 100000
+        return grad_y * (logistic_u + (w + 2 * (_SQRT_2_PI * x * v)))
 
 
 class GeluTanhFunction(_GeluTanhReverse):
@@ -67,9 +68,9 @@ class GeluTanhFunction(_GeluTanhReverse):
             dtype, x, x_t = _widened(x, x_t)
             u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
             logistic_u = torch.sigmoid(u)
-            v = _SQRT_2_PI * (logistic_u * torch.sigmoid(-u)) * x
-            w = logistic_u + (26829 * (v * x * x) / 100000 + 2 * v)
-            return (w * x_t).to(dtype)
+            v = logistic_u * torch.sigmoid(-u)
+            w = 26829 * (_SQRT_2_PI * v * x * x * x) / 100000
+            return ((logistic_u + (w + 2 * (_SQRT_2_PI * x * v))) * x_t).to(dtype)
 
 
 class _GeluTanhEager(torch.autograd.Function):
@@ -88,7 +89,7 @@ class _GeluTanhEager(torch.autograd.Function):
             return _GeluTanhReverse.backward(ctx, grad_y)
         x, u, logistic_u = ctx.saved_tensors
         v = torch.sigmoid(-u).mul_(logistic_u).mul_(_SQRT_2_PI).mul_(x)
-        v = (v * x).mul_(x).mul_(26829).div_(100000).add_(2 * v)
+        v = (26829 * v).mul_(x).mul_(x).div_(100000).add_(2 * v)
         return grad_y * v.add_(logistic_u)
 
 

@@ -10,8 +10,8 @@ r"""Elementwise ``x**3/expm1(x)`` with analytic derivatives.
     \frac{\partial y}{\partial x} = \frac{x^2 \left(3 +
         \frac{x}{\operatorname{expm1}(-x)}\right)}{\operatorname{expm1}(x)}
 
-At 87 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 1.8 in the value and 2.2 in the derivative by
+At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP is 1.6 in the value and 2.2 in the derivative by
 ``x``.
 """
 
@@ -36,9 +36,13 @@ class _PlanckReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
-        mask = x == 0
-        u = torch.where(mask, 1, x)
-        return torch.where(mask, 0, u / torch.expm1(u) * u * u).to(dtype)
+        mask = torch.abs(x) < 1 / 8
+        u = x * (x * (x * (x * (x * (x / 47900160) - 1 / 1209600)) + 1 / 30240))
+        p = (x * (x * (x * (x * (u - 1 / 720)) + 1 / 12) - 1 / 2) + 1) * x**2
+        v = torch.where(mask, 1 / 8, x)
+        w = 1 / torch.expm1(torch.clamp(v, max=40))
+        s = torch.where(v > 40, torch.exp(-torch.clamp(v, min=40)), w) * v * v
+        return torch.where(mask, p, s * v).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -50,10 +54,14 @@ class _PlanckReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        mask = x == 0
-        u = torch.where(mask, 1, x)
-        v = grad_y * (u / torch.expm1(u) * u * (3 + u / torch.expm1(-u)))
-        return torch.where(mask, 0, v)
+        mask = torch.abs(x) < 1 / 8
+        u = x * (x * (x * (x * (x / 3991680) - 1 / 120960)) + 1 / 3780)
+        v = x * (x * (x * (x * (x * u - 1 / 120)) + 1 / 3) - 3 / 2) + 2
+        w = torch.where(mask, 1 / 8, x)
+        s = 1 / torch.expm1(torch.clamp(w, max=40))
+        p = torch.where(w > 40, torch.exp(-torch.clamp(w, min=40)), s) * w
+        q = torch.where(mask, v * x, p * w * (3 + w / torch.expm1(-w)))
+        return grad_y * q
 
 
 class PlanckFunction(_PlanckReverse):
@@ -66,10 +74,14 @@ class PlanckFunction(_PlanckReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            mask = x == 0
-            u = torch.where(mask, 1, x)
-            v = x_t * (u / torch.expm1(u) * u * (3 + u / torch.expm1(-u)))
-            return torch.where(mask, 0, v).to(dtype)
+            mask = torch.abs(x) < 1 / 8
+            u = x * (x * (x * (x * (x / 3991680) - 1 / 120960)) + 1 / 3780)
+            v = x * (x * (x * (x * (x * u - 1 / 120)) + 1 / 3) - 3 / 2) + 2
+            w = torch.where(mask, 1 / 8, x)
+            s = 1 / torch.expm1(torch.clamp(w, max=40))
+            p = torch.where(w > 40, torch.exp(-torch.clamp(w, min=40)), s) * w
+            q = torch.where(mask, v * x, p * w * (3 + w / torch.expm1(-w)))
+            return (q * x_t).to(dtype)
 
 
 class _PlanckEager(torch.autograd.Function):
@@ -77,20 +89,28 @@ class _PlanckEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        mask = x == 0
-        u = torch.where(mask, 1, x)
-        v = (u / torch.expm1(u)).mul_(u)
-        ctx.save_for_backward(x, mask, v)
-        return torch.where(mask, 0, u.mul_(v))
+        mask = torch.abs(x) < 1 / 8
+        u = (x / 47900160).mul_(x).sub_(1 / 1209600).mul_(x).mul_(x)
+        u = u.add_(1 / 30240).mul_(x).mul_(x).sub_(1 / 720).mul_(x).mul_(x)
+        u = u.add_(1 / 12).mul_(x).sub_(1 / 2).mul_(x).add_(1).mul_(x**2)
+        v = torch.where(mask, 1 / 8, x)
+        w = torch.clamp(v, max=40).expm1_().reciprocal_()
+        w = torch.where(v > 40, torch.clamp(v, min=40).neg_().exp_(), w).mul_(v)
+        w = w.mul_(v)
+        ctx.save_for_backward(x, mask, w)
+        return torch.where(mask, u, v.mul_(w))
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _PlanckReverse.backward(ctx, grad_y)
-        x, mask, v = ctx.saved_tensors
-        w = torch.where(mask, 1, x)
-        w = grad_y * w.div_((-w).expm1_()).add_(3).mul_(v)
-        return torch.where(mask, 0, w)
+        x, mask, w = ctx.saved_tensors
+        s = (x / 3991680).mul_(x).sub_(1 / 120960).mul_(x).mul_(x)
+        s = s.add_(1 / 3780).mul_(x).mul_(x).sub_(1 / 120).mul_(x).mul_(x)
+        s = s.add_(1 / 3).mul_(x).sub_(3 / 2).mul_(x).add_(2).mul_(x)
+        p = torch.where(mask, 1 / 8, x)
+        s = torch.where(mask, s, p.div_((-p).expm1_()).add_(3).mul_(w))
+        return grad_y * s
 
 
 def planck(x: Tensor) -> Tensor:

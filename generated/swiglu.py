@@ -10,9 +10,10 @@ r"""Elementwise ``a*sigmoid(a)*b`` with analytic derivatives.
     \frac{\partial y}{\partial a} = b \sigma(a) (1 + a \sigma(-a)), \qquad
     \frac{\partial y}{\partial b} = a \sigma(a)
 
-At 177 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 1.4 in the value, 3.4 in the derivative by
-``a`` and 0.9 in the derivative by ``b``.
+At 237 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP is 2e+02 in the value, 2e+02 in the derivative by
+``a`` and 1.3 in the derivative by ``b``, beside what rounding an input changes: up to
+1.6e+02 there.
 """
 
 import functools
@@ -57,7 +58,8 @@ class _SwigluReverse(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_a = grad_y * (b * sigmoid_a * (1 + a * torch.sigmoid(-a)))
         if ctx.needs_input_grad[1]:
-            grad_b = grad_y * (a * sigmoid_a)
+            u = torch.exp(torch.clamp(a, max=-40) / 2)
+            grad_b = grad_y * torch.where(a < -40, u * a * u, a * sigmoid_a)
         return grad_a, grad_b
 
 
@@ -72,8 +74,9 @@ class SwigluFunction(_SwigluReverse):
             a, b = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, a, b, a_t, b_t = _widened(a, b, a_t, b_t)
             sigmoid_a = torch.sigmoid(a)
-            u = b * sigmoid_a * (1 + a * torch.sigmoid(-a)) * a_t
-            return (u + a * sigmoid_a * b_t).to(dtype)
+            u = torch.exp(torch.clamp(a, max=-40) / 2)
+            v = torch.where(a < -40, u * a * u, a * sigmoid_a) * b_t
+            return (b * sigmoid_a * (1 + a * torch.sigmoid(-a)) * a_t + v).to(dtype)
 
 
 class _SwigluEager(torch.autograd.Function):
@@ -95,7 +98,8 @@ class _SwigluEager(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_a = torch.ops.aten.silu_backward(grad_y, a).mul_(b)
         if ctx.needs_input_grad[1]:
-            grad_b = grad_y * u
+            grad_b = torch.clamp(a, max=-40).div_(2).exp_()
+            grad_b = grad_y * torch.where(a < -40, (grad_b * a).mul_(grad_b), u)
         return grad_a, grad_b
 
 

@@ -71,6 +71,7 @@ def of_product(node: Value) -> Iterator[Value]:
         return
     if len(found) > 1 or abs(c) != 1 or any(n < -1 for n in found.values()):
         yield _stepwise(c, found)
+    yield from _of_quotient(c, found)
     if len(found) == 1 and (n := next(iter(found.values()))) < -1:
         (base,) = found
         yield views.scaled(c, power(div(ONE, base), number(-n)))
@@ -86,6 +87,16 @@ def of_product(node: Value) -> Iterator[Value]:
         yield _sum(
             (c * d * e, _stepwise(Fraction(1), _times(others, found))) for d, e, found in _terms(sums[0])
         )
+
+
+def _of_quotient(c: Fraction, found: views.Factors) -> Iterator[Value]:
+    """Yield a product with two powers of which one divides the other as one with the power of a quotient."""
+    over, under = ([f for f, n in found.items() if n * sign > 1] for sign in (1, -1))
+    if len(over) == len(under) == 1:
+        (a,), (b,) = over, under
+        n = min(found[a], -found[b])
+        left = {f: m for f, m in _times(found, {a: -n, b: n}).items() if m}
+        yield mul(power(div(a, b), number(n)), _stepwise(c, left))
 
 
 def _distributed(c: Fraction, node: Value) -> Iterator[Value]:

@@ -28,7 +28,7 @@ _PATIENCE = 250_000_000
 """Bits of operations that exact results may take: a second or two, of special functions more."""
 _NO_NUMBER = 60.0
 """Bits that a wrong nan or infinity counts."""
-_CALM = 2.5
+_CALM = 3.0
 """Errors in ulp up to which a result is as good as any."""
 _CHEAP, _DEAR = 0.1, 0.3
 """Bits that so much work must gain, all points together: up to a form's budget, and beyond it."""
