@@ -94,9 +94,11 @@ def _unpacked(node: Node | Several) -> list[str]:
 def _unpacked_output(node: Node | Several) -> list[str]:
     """Return the lines that read the output, or work it out again."""
     grad, indent = node.names.cotangent, " " * 8
+    more = node.eager is not None and node.eager.keeps != node.leaves
+    kept = "(t for t in ctx.saved_tensors if t is not None)" if more else "ctx.saved_tensors"
     return [
         f"{indent}narrow = {grad}.dtype in _WIDE",
-        f"{indent}_, {grad}, *saved = _widened({grad}, *ctx.saved_tensors)",
+        f"{indent}_, {grad}, *saved = _widened({grad}, *{kept})",
         f"{indent}{node.names.output} = {_again(node)} if narrow else saved[0]",
         f"{indent}# Autocast may have changed the output's type.",
         f"{indent}{node.names.output} = {node.names.output}.to({grad}.dtype)",

@@ -10,9 +10,9 @@ r"""Elementwise ``(2*j1(r)/r)**2`` with analytic derivatives.
     \frac{\partial y}{\partial r} = \frac{8 J_1(r) \left(J_0(r) -
         \operatorname{j1\_over\_x}(r) - \frac{J_1(r)}{r}\right)}{r^2}
 
-At 87 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 2.9 in the value and 10.3 in the derivative by
-``r``, beside what rounding an input changes: up to 28 there.
+At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP is 1.9 in the value and 2.1 in the derivative by
+``r``.
 """
 
 from typing import Any
@@ -36,10 +36,13 @@ class _AiryDiskReverse(torch.autograd.Function):
     @staticmethod
     def forward(r: Tensor) -> Tensor:
         dtype, r = _widened(r)
-        mask = r == 0
-        u = torch.where(mask, 1, r)
-        v = (2 * torch.special.bessel_j1(u) / u) ** 2
-        return torch.where(mask, 1, v).to(dtype)
+        mask = torch.abs(r) < 1 / 8
+        r_squared = r**2
+        u = r_squared * (-11 * r_squared / 7372800 + 7 / 122880) - 7 / 4608
+        w = r_squared * (r_squared * (r_squared * u + 5 / 192) - 1 / 4) + 1
+        v = torch.where(mask, 1 / 8, r)
+        s = (2 * torch.special.bessel_j1(v) / v) ** 2
+        return torch.where(mask, w, s).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -51,20 +54,26 @@ class _AiryDiskReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         r = ctx.saved_tensors[0].to(grad_y.dtype)
-        mask = torch.abs(r) < 1 / 4
+        mask = torch.abs(r) < 2
         r_squared = r**2
-        u = -6.01302589268491e-09 * r_squared + 143 / 412876800
-        v = r_squared * (r_squared * u - 11 / 737280) + 7 / 15360
-        w = r_squared * (r_squared * (r_squared * v - 7 / 768) + 5 / 48)
-        s = torch.where(mask, 1 / 4, r)
-        j1_s = _j1(s)
-        mask_1 = torch.abs(s) < 1 / 2
-        s_squared = s**2
-        p = 1 / 2 - s_squared / 16 + s**4 / 384 - s**6 / 18432
-        q = p + s**8 / 1474560 - s**10 / 176947200 + s**12 / 29727129600
-        h = torch.where(mask_1, q, j1_s / torch.where(mask_1, 1, s))
-        z = 8 * j1_s * (_j0(s) - h - j1_s / s) / s_squared
-        return grad_y * torch.where(mask, (w - 1 / 2) * r, z)
+        u = 8.870560445250297e-24 * r_squared - 1.908699902702133e-21
+        v = r_squared * (r_squared * u + 3.5629064850439815e-19)
+        w = r_squared * (v - 5.70635102644644e-17) + 7.740789218483868e-15
+        s = r_squared * (r_squared * w - 8.75815008719889e-13)
+        p = r_squared * (s + 8.112812712352656e-11) - 6.01302589268491e-09
+        q = r_squared * (r_squared * p + 143 / 412876800) - 11 / 737280
+        h = r_squared * (r_squared * (r_squared * q + 7 / 15360) - 7 / 768)
+        term_6 = (r_squared * (h + 5 / 48) - 1 / 2) * r
+        z = torch.where(mask, 2, r)
+        j1_z = _j1(z)
+        mask_1 = torch.abs(z) < 1 / 2
+        z_squared = z**2
+        term_1 = 1 / 2 - z_squared / 16 + z**4 / 384 - z**6 / 18432
+        term_2 = term_1 + z**8 / 1474560 - z**10 / 176947200
+        term_3 = j1_z / torch.where(mask_1, 1, z)
+        term_4 = torch.where(mask_1, term_2 + z**12 / 29727129600, term_3)
+        term_5 = 8 * j1_z * (_j0(z) - term_4 - j1_z / z) / z_squared
+        return grad_y * torch.where(mask, term_6, term_5)
 
 
 class AiryDiskFunction(_AiryDiskReverse):
@@ -77,20 +86,26 @@ class AiryDiskFunction(_AiryDiskReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             r = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, r, r_t = _widened(r, r_t)
-            mask = torch.abs(r) < 1 / 4
+            mask = torch.abs(r) < 2
             r_squared = r**2
-            u = -6.01302589268491e-09 * r_squared + 143 / 412876800
-            v = r_squared * (r_squared * u - 11 / 737280) + 7 / 15360
-            w = r_squared * (r_squared * (r_squared * v - 7 / 768) + 5 / 48)
-            s = torch.where(mask, 1 / 4, r)
-            j1_s = _j1(s)
-            mask_1 = torch.abs(s) < 1 / 2
-            s_squared = s**2
-            p = 1 / 2 - s_squared / 16 + s**4 / 384 - s**6 / 18432
-            q = p + s**8 / 1474560 - s**10 / 176947200 + s**12 / 29727129600
-            h = torch.where(mask_1, q, j1_s / torch.where(mask_1, 1, s))
-            z = 8 * j1_s * (_j0(s) - h - j1_s / s) / s_squared
-            return (torch.where(mask, (w - 1 / 2) * r, z) * r_t).to(dtype)
+            u = 8.870560445250297e-24 * r_squared - 1.908699902702133e-21
+            v = r_squared * (r_squared * u + 3.5629064850439815e-19)
+            w = r_squared * (v - 5.70635102644644e-17) + 7.740789218483868e-15
+            s = r_squared * (r_squared * w - 8.75815008719889e-13)
+            p = r_squared * (s + 8.112812712352656e-11) - 6.01302589268491e-09
+            q = r_squared * (r_squared * p + 143 / 412876800) - 11 / 737280
+            h = r_squared * (r_squared * (r_squared * q + 7 / 15360) - 7 / 768)
+            term_6 = (r_squared * (h + 5 / 48) - 1 / 2) * r
+            z = torch.where(mask, 2, r)
+            j1_z = _j1(z)
+            mask_1 = torch.abs(z) < 1 / 2
+            z_squared = z**2
+            term_1 = 1 / 2 - z_squared / 16 + z**4 / 384 - z**6 / 18432
+            term_2 = term_1 + z**8 / 1474560 - z**10 / 176947200
+            term_3 = j1_z / torch.where(mask_1, 1, z)
+            term_4 = torch.where(mask_1, term_2 + z**12 / 29727129600, term_3)
+            term_5 = 8 * j1_z * (_j0(z) - term_4 - j1_z / z) / z_squared
+            return (torch.where(mask, term_6, term_5) * r_t).to(dtype)
 
 
 class _AiryDiskEager(torch.autograd.Function):
@@ -98,35 +113,48 @@ class _AiryDiskEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, r: Tensor) -> Tensor:
-        mask = r == 0
-        u = torch.where(mask, 1, r)
-        u = torch.special.bessel_j1(u).mul_(2).div_(u).pow_(2)
-        ctx.save_for_backward(r)
-        return torch.where(mask, 1, u)
+        abs_r = torch.abs(r)
+        mask = abs_r < 1 / 8
+        r_squared = r**2
+        u = (-11 * r_squared).div_(7372800).add_(7 / 122880).mul_(r_squared)
+        u = u.sub_(7 / 4608).mul_(r_squared).add_(5 / 192).mul_(r_squared)
+        v = torch.where(mask, 1 / 8, r)
+        v = torch.special.bessel_j1(v).mul_(2).div_(v).pow_(2)
+        ctx.save_for_backward(r, abs_r, r_squared)
+        return torch.where(mask, u.sub_(1 / 4).mul_(r_squared).add_(1), v)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _AiryDiskReverse.backward(ctx, grad_y)
-        (r,) = ctx.saved_tensors
-        mask_1 = torch.abs(r) < 1 / 4
-        r_squared = r**2
-        v = (-6.01302589268491e-09 * r_squared).add_(143 / 412876800)
-        v = v.mul_(r_squared).sub_(11 / 737280).mul_(r_squared)
-        v = v.add_(7 / 15360).mul_(r_squared).sub_(7 / 768).mul_(r_squared)
-        v = v.add_(5 / 48).mul_(r_squared).sub_(1 / 2).mul_(r)
-        w = torch.where(mask_1, 1 / 4, r)
-        mask_2 = torch.abs(w) < 1 / 2
-        w_squared = w**2
-        s = (3.363930569334215e-11 * w_squared).sub_(1 / 176947200)
-        s = s.mul_(w_squared).add_(1 / 1474560).mul_(w_squared)
-        s = s.sub_(1 / 18432).mul_(w_squared).add_(1 / 384).mul_(w_squared)
-        s = s.sub_(1 / 16).mul_(w_squared).add_(1 / 2)
-        j1_w = torch.special.bessel_j1(w)
-        s = torch.where(mask_2, s, j1_w / torch.where(mask_2, 1, w))
-        w = torch.special.bessel_j0(w).sub_(s).sub_(j1_w / w)
-        w = w.mul_(8 * j1_w).div_(w_squared)
-        return grad_y * torch.where(mask_1, v, w)
+        r, abs_r, r_squared = ctx.saved_tensors
+        mask_1 = abs_r < 2
+        w = (8.870560445250297e-24 * r_squared).sub_(1.908699902702133e-21)
+        w = w.mul_(r_squared).add_(3.5629064850439815e-19).mul_(r_squared)
+        w = w.sub_(5.70635102644644e-17).mul_(r_squared)
+        w = w.add_(7.740789218483868e-15).mul_(r_squared)
+        w = w.sub_(8.75815008719889e-13).mul_(r_squared)
+        w = w.add_(8.112812712352656e-11).mul_(r_squared)
+        w = w.sub_(6.01302589268491e-09).mul_(r_squared)
+        w = w.add_(143 / 412876800).mul_(r_squared).sub_(11 / 737280)
+        w = w.mul_(r_squared).add_(7 / 15360).mul_(r_squared)
+        w = w.sub_(7 / 768).mul_(r_squared).add_(5 / 48)
+        w = w.mul_(r_squared).sub_(1 / 2).mul_(r)
+        s = torch.where(mask_1, 2, r)
+        mask_2 = torch.abs(s) < 1 / 2
+        s_squared = s**2
+        p = (3.363930569334215e-11 * s_squared).sub_(1 / 176947200)
+        p = p.mul_(s_squared).add_(1 / 1474560)
+        p = p.mul_(s_squared).sub_(1 / 18432).mul_(s_squared)
+        p = p.add_(1 / 384).mul_(s_squared).sub_(1 / 16)
+        p = p.mul_(s_squared).add_(1 / 2)
+        j1_s = torch.special.bessel_j1(s)
+        q = j1_s / torch.where(mask_2, 1, s)
+        p = torch.where(mask_2, p, q)
+        p = torch.special.bessel_j0(s).sub_(p)
+        s = p.sub_(j1_s / s).mul_(8 * j1_s)
+        w = torch.where(mask_1, w, s.div_(s_squared))
+        return grad_y * w
 
 
 def airy_disk(r: Tensor) -> Tensor:

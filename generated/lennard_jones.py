@@ -15,10 +15,10 @@ r"""Elementwise ``4*epsilon*((sigma/r)**12 - (sigma/r)**6)`` with analytic deriv
     \frac{\partial y}{\partial r} = \frac{24 \epsilon \sigma^6 \left(1 - 2
         \left(\frac{\sigma}{r}\right)^6\right)}{r^7}
 
-At 158 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 4.0 in the value, 4.0 in the derivative by
-``epsilon``, 3.9 in the derivative by ``sigma`` and 4.0 in the derivative by ``r``,
-beside what rounding an input changes: up to 2.6e+11 there.
+At 218 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP is 2.4 in the value, 2.5 in the derivative by
+``epsilon``, 2.5 in the derivative by ``sigma`` and 2.4 in the derivative by ``r``,
+beside what rounding an input changes: up to 1.2e+11 there.
 """
 
 import functools
@@ -43,8 +43,9 @@ class _LennardJonesReverse(torch.autograd.Function):
     @staticmethod
     def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
         dtype, epsilon, sigma, r = _widened(epsilon, sigma, r)
-        u = (sigma / r) ** 6
-        return (4 * epsilon * (u * (u - 1))).to(dtype)
+        u = sigma / r * sigma / r * sigma / r * sigma / r * sigma / r * sigma
+        v = u / r
+        return (4 * epsilon * (v * (v - 1))).to(dtype)
 
     @staticmethod
     def setup_context(
@@ -60,16 +61,18 @@ class _LennardJonesReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         epsilon, sigma, r = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
-        u = (sigma / r) ** 6
-        v = 24 * epsilon
-        w = 2 * u
+        u = sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
+        v = u * sigma / r
+        w = 24 * epsilon * sigma / r / r * sigma / r * sigma / r * sigma / r
+        s = w * sigma / r
+        p = 2 * v
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = grad_y * (4 * u * (u - 1))
+            grad_epsilon = grad_y * (4 * v * (v - 1))
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (v * sigma**5 * (w - 1) / r**6)
+            grad_sigma = grad_y * (s * (p - 1))
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * (v * sigma**6 * (1 - w) / r**7)
+            grad_r = grad_y * (s * sigma / r * (1 - p))
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -85,12 +88,13 @@ class LennardJonesFunction(_LennardJonesReverse):
             epsilon, sigma, r = primals
             args = _widened(epsilon, sigma, r, epsilon_t, sigma_t, r_t)
             dtype, epsilon, sigma, r, epsilon_t, sigma_t, r_t = args
-            u = (sigma / r) ** 6
-            v = 24 * epsilon
-            w = 2 * u
-            s = v * sigma**5 * (w - 1) / r**6 * sigma_t
-            p = v * sigma**6 * (1 - w) / r**7 * r_t
-            return (4 * u * (u - 1) * epsilon_t + s + p).to(dtype)
+            u = sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
+            v = u * sigma / r
+            w = 24 * epsilon * sigma / r / r * sigma / r * sigma / r * sigma / r
+            s = w * sigma / r
+            p = 2 * v
+            q = 4 * v * (v - 1) * epsilon_t + s * (p - 1) * sigma_t
+            return (q + s * sigma / r * (1 - p) * r_t).to(dtype)
 
 
 class _LennardJonesEager(torch.autograd.Function):
@@ -98,7 +102,8 @@ class _LennardJonesEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
-        u = (sigma / r).pow_(6)
+        u = (sigma / r).mul_(sigma).div_(r).mul_(sigma).div_(r).mul_(sigma)
+        u = u.div_(r).mul_(sigma).div_(r).mul_(sigma).div_(r)
         v = u - 1
         wanted = ctx.needs_input_grad
         ctx.save_for_backward(epsilon, sigma, r, u, v if wanted[0] else None)
@@ -111,16 +116,15 @@ class _LennardJonesEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LennardJonesReverse.backward(ctx, grad_y)
         epsilon, sigma, r, u, v = ctx.saved_tensors
-        w = (r**3).pow_(2)
+        w = (24 * epsilon * sigma / r).div_(r).mul_(sigma).div_(r)
+        w = w.mul_(sigma).div_(r).mul_(sigma).div_(r).mul_(sigma).div_(r)
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
             grad_epsilon = (4 * grad_y).mul_(u).mul_(v)
         if ctx.needs_input_grad[1]:
-            grad_sigma = 24 * epsilon * (sigma**2).pow_(2).mul_(sigma) * (2 * u - 1)
-            grad_sigma = grad_y * grad_sigma.div_(w)
+            grad_sigma = grad_y * (w * (2 * u - 1))
         if ctx.needs_input_grad[2]:
-            grad_r = 24 * epsilon * (sigma**3).pow_(2) * (1 - 2 * u)
-            grad_r = grad_y * grad_r.div_(w.mul_(r))
+            grad_r = grad_y * w.mul_(sigma).div_(r).mul_(1 - 2 * u)
         return grad_epsilon, grad_sigma, grad_r
 
 

@@ -10,9 +10,9 @@ r"""Elementwise ``x*tanh(softplus(x))`` with analytic derivatives.
     \frac{\partial y}{\partial x} = \tanh(\operatorname{softplus}(x)) + x
         \sigma(x) \operatorname{sech}(\operatorname{softplus}(x))^2
 
-At 87 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 1.1 in the value and 1.6 in the derivative by
-``x``, beside what rounding an input changes: up to 13 there.
+At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP is 2e+02 in the value and 2e+02 in the derivative
+by ``x``, beside what rounding an input changes: up to 1.6e+02 there.
 """
 
 from typing import Any

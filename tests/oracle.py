@@ -441,7 +441,14 @@ ORACLES: dict[str, Definition] = {
     "log1mexp": lambda x: _inside(x < 0, lambda: (1 - x.exp()).log()),
     "logcosh": lambda x: ((x.exp() + (-x).exp()) / 2).log(),
     "bose": _bose,
-    "log_half_erfc": lambda x: (x.erfc() / 2).log(),
+    "full_sech": lambda x: 2 / (x.exp() + (-x).exp()),
+    "normal_tail": lambda x: (x / arb(2).sqrt()).erfc(),
+    "log_normal_tail": lambda x: ((x / arb(2).sqrt()).erfc() / 2).log(),
+    "exp_sum": lambda x, y: (x + y).exp(),
+    "expm1_sum": lambda x, y: (x + y).exp() - 1,
+    "logistic_sum": lambda x, y: _sigmoid(x + y),
+    "logistic_pdf_sum": lambda x, y: _logistic_pdf(x + y),
+    "bose_sum": lambda x, y: _bose(x + y),
     "exp_square": lambda x, c: (c * x * x).exp(),
 }
 """The definition of each function, as a function of balls; NaN where it is not real."""

@@ -11,6 +11,7 @@ from fngen.accuracy.formats import Format
 Point = tuple[float, ...]
 
 _LOW, _HIGH = -30, 11
+_SMALL, _LARGE = -5, 8
 _EDGES = (
     *(0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0, 20.0, -20.0, 20.5, 88.5, -88.5, 89.0, -104.0),
     *(710.0, -710.0, -746.0, 1e-3, -1e-3, 1e-8, -1e-8),
@@ -42,6 +43,12 @@ def sample(inputs: int, count: int, form: Format, seed: int = 0) -> list[Point]:
     return found + [_point(inputs, lambda: rng.choice(ends)) for _ in range(120)]
 
 
+def moderate(inputs: int, count: int, form: Format) -> list[Point]:
+    """Return points whose coordinates are of the sizes where functions change: a fraction to hundreds."""
+    rng = random.Random(f"moderate {inputs} {count}")  # noqa: S311
+    return [_point(inputs, lambda: _of_size(rng, form, _SMALL, _LARGE)) for _ in range(count)]
+
+
 def _point(inputs: int, draw: Callable[[], float]) -> Point:
     return tuple(draw() for _ in range(inputs))
 
@@ -53,8 +60,8 @@ def _of_bits(rng: random.Random, form: Format) -> float:
             return x
 
 
-def _of_size(rng: random.Random, form: Format) -> float:
-    return rng.choice((-1, 1)) * form.rounded(2.0 ** rng.uniform(_LOW, _HIGH))
+def _of_size(rng: random.Random, form: Format, low: float = _LOW, high: float = _HIGH) -> float:
+    return rng.choice((-1, 1)) * form.rounded(2.0 ** rng.uniform(low, high))
 
 
 def _correlated(rng: random.Random, point: Point, form: Format) -> Point:

@@ -154,7 +154,14 @@ EXACTLY = {
     "log1mexp": "log(1 - exp(x))",
     "logcosh": "log(cosh(x))",
     "bose": "1/(exp(x) - 1)",
-    "log_half_erfc": "log(erfc(x)/2)",
+    "full_sech": "1/cosh(x)",
+    "normal_tail": "erfc(x/sqrt(2))",
+    "log_normal_tail": "log(erfc(x/sqrt(2))/2)",
+    "exp_sum": "exp(x + y)",
+    "expm1_sum": "exp(x + y) - 1",
+    "logistic_sum": "1/(1 + exp(-(x + y)))",
+    "logistic_pdf_sum": "1/(2 + exp(x + y) + exp(-(x + y)))",
+    "bose_sum": "1/(exp(x + y) - 1)",
     "exp_square": "exp(c*x**2)",
 }
 """What the table writes in a form that is good for float64."""

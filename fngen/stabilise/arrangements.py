@@ -10,7 +10,19 @@ import sympy
 
 from fngen.algebra import ONE, add, div, exact, mul, power
 from fngen.arrange import to_value
-from fngen.ir import CONDITIONS, Value, fold, name, names, number, postorder, substitute, tree_size, value
+from fngen.ir import (
+    CONDITIONS,
+    Value,
+    fold,
+    is_number,
+    name,
+    names,
+    number,
+    postorder,
+    substitute,
+    tree_size,
+    value,
+)
 from fngen.stabilise import views
 from fngen.symbolic import factored, to_sympy
 
@@ -18,14 +30,31 @@ _LONGEST, _MOST_UNKNOWNS, _HIGHEST, _HIGHEST_DEGREE = 80, 5, 8, 8
 """The size of a form that is made one fraction: SymPy takes long over many nodes, unknowns, high powers.
 A Taylor polynomial is none."""
 _FEW, _MOST_FACTORS, _LONGEST_NUMBER = 2, 16, 2000
+_COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
+_SIGNED = frozenset({"expm1", "tanh", "sinh", "asinh", "atan", "log1p", "erf"})
+"""Functions that have the sign of their argument."""
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "number"})
 
 
 def arrangements(form: Value) -> Iterator[Value]:
     """Yield a form with one of its sums or products arranged in another way."""
     for node in postorder([form]):
-        if node.op not in CONDITIONS and node.args:
+        if node.op in _COMPARISONS:
+            yield from (substitute(form, {node: made}) for made in _of_comparison(node))
+        elif node.op not in CONDITIONS and node.args:
             yield from (substitute(form, {node: made}) for made in _arranged(node) if made is not node)
+
+
+def _of_comparison(node: Value) -> Iterator[Value]:
+    """Yield a comparison of a function with 0 as one of its argument, which is not rounded."""
+    for side, other in ((0, 1), (1, 0)):
+        if is_number(node.args[other], 0):
+            c, inside = views.coefficient(node.args[side])
+            while inside.op in _SIGNED and c > 0:
+                d, inside = views.coefficient(inside.args[0])
+                c *= d
+            if c > 0 and inside is not node.args[side]:
+                yield value(node.op, *((inside, node.args[1]) if side == 0 else (node.args[0], inside)))
 
 
 @lru_cache(maxsize=4096)
@@ -42,6 +71,7 @@ def of_product(node: Value) -> Iterator[Value]:
         return
     if len(found) > 1 or abs(c) != 1 or any(n < -1 for n in found.values()):
         yield _stepwise(c, found)
+    yield from _of_quotient(c, found)
     if len(found) == 1 and (n := next(iter(found.values()))) < -1:
         (base,) = found
         yield views.scaled(c, power(div(ONE, base), number(-n)))
@@ -59,14 +89,31 @@ def of_product(node: Value) -> Iterator[Value]:
         )
 
 
+def _of_quotient(c: Fraction, found: views.Factors) -> Iterator[Value]:
+    """Yield a product with two powers of which one divides the other as one with the power of a quotient."""
+    over, under = ([f for f, n in found.items() if n * sign > 1] for sign in (1, -1))
+    if len(over) == len(under) == 1:
+        (a,), (b,) = over, under
+        n = min(found[a], -found[b])
+        left = {f: m for f, m in _times(found, {a: -n, b: n}).items() if m}
+        yield mul(power(div(a, b), number(n)), _stepwise(c, left))
+
+
 def _distributed(c: Fraction, node: Value) -> Iterator[Value]:
     """Yield a number times a sum or choice, as one of numbers times what is in it."""
     if node.op == "where":
         condition, *sides = node.args
-        scaled = (views.product(c * d, found) for d, found in map(views.factors, sides))
-        yield value("where", condition, *scaled)
+        yield value("where", condition, *(_times_number(c, side) for side in sides))
     elif views.is_sum(node):
-        yield views.sum_of({t: c * d for t, d in views.terms(node).items()})
+        yield _times_number(c, node)
+
+
+def _times_number(c: Fraction, node: Value) -> Value:
+    """Return a number times each term of a sum, or times another graph."""
+    if views.is_sum(node):
+        return views.sum_of({t: c * d for t, d in views.terms(node).items()})
+    d, found = views.factors(node)
+    return views.product(c * d, found)
 
 
 def _terms(node: Value) -> Iterator[tuple[Fraction, Fraction, views.Factors]]:
@@ -103,7 +150,8 @@ def _one_by_one(node: Value, n: Fraction, sign: int) -> list[Value]:
     """Return the factors that a power is made of, if it has this sign: itself, if they are many or none."""
     if n * sign <= 0:
         return []
-    whole = n.denominator == 1 and abs(n) <= _MOST_FACTORS
+    # Of the square of sech, torch knows the derivative wherever cosh is infinite.
+    whole = n.denominator == 1 and abs(n) <= _MOST_FACTORS and node.op != "sech"
     return [node] * int(abs(n)) if whole else [power(node, number(abs(n)))]
 
 

@@ -93,6 +93,7 @@ def _parts_of_one(form: Value) -> Iterator[tuple[Value, Value]]:
     """Yield the largest parts of a form that are a function of one of its nodes, and that node."""
     order = [n for n in postorder([form]) if n.op not in CONDITIONS]
     guarded = {n for c in order if c.op == "where" for n in postorder([c.args[0]])}
+    guarded |= {n for n in order if n.op == "where" and n.args[1].op == "number"}  # Never 0.
     inner = {a for n in order if n.op not in ("add", "sub", "mul", "neg") for a in n.args}
     for u in (n for n in order if n not in guarded and (n.op == "name" or (n in inner and names([n])))):
         alone = _made_of(order, u)
@@ -120,7 +121,7 @@ def _at(inside: Value, limit: Any, distance: Value, place: Fraction) -> Value:
     """Return a function with its limit at a number, and nothing else changed."""
     zero = value("eq", distance, number(0))
     elsewhere = where(zero, number(place + 1), _HOLE)
-    return where(zero, number(_rational(limit)), substitute(inside, {_HOLE: elsewhere}))
+    return where(zero, number(rational(limit)), substitute(inside, {_HOLE: elsewhere}))
 
 
 def _near(inside: Value, found: Sequence[Any], distance: Value, place: Fraction) -> Iterator[Value]:
@@ -149,11 +150,11 @@ def _polynomial(found: Sequence[Any], radius: Fraction) -> Value | None:
     x = value("pow", _HOLE, number(2)) if step == 2 else _HOLE
     total = number(0)
     for k in range(last, first - 1, -step):
-        total = add(mul(x, total), number(_rational(found[k])))
+        total = add(mul(x, total), number(rational(found[k])))
     return mul(total, value("pow", _HOLE, number(first)) if first > 1 else _HOLE if first else ONE)
 
 
-def _rational(ball: Any) -> Fraction:
+def rational(ball: Any) -> Fraction:
     """Return the rational number that a coefficient is, if that is short, else one that is near."""
     if ball.is_zero():
         return Fraction(0)

@@ -10,38 +10,40 @@ from fractions import Fraction
 from fngen.accuracy.evaluation import place
 from fngen.accuracy.exact import Exact, Pair
 from fngen.accuracy.formats import FORMATS
-from fngen.accuracy.points import Point, sample
+from fngen.accuracy.points import Point, moderate, sample
 from fngen.accuracy.ulp import error
 from fngen.accuracy.undefined import Outcome
 from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
-from fngen.cost import cost
 from fngen.ir import Value, name, number, substitute
 from fngen.stabilise.places import nearby
 from fngen.stabilise.simulate import Simulation
+from fngen.stabilise.work import work
 
 FORMAT = FORMATS["float64"]
 _POINTS = {1: 120, 2: 150, 3: 150}
 """How many points are drawn, by the number of variables; beyond that nothing is judged."""
+_MODERATE = 60
+"""How many more of sizes where functions change."""
 _PATIENCE = 250_000_000
 """Bits of operations that exact results may take: a second or two, of special functions more."""
 _NO_NUMBER = 60.0
 """Bits that a wrong nan or infinity counts."""
-_CALM = 4.0
+_CALM = 3.0
 """Errors in ulp up to which a result is as good as any."""
-_WORK = {1: 0.25, 2: 0.5, 3: 0.5}
-"""Bits that so much work must gain, all points together, by the number of variables."""
-_LEAST_GAIN = 2.0
+_CHEAP, _DEAR = 0.1, 0.3
+"""Bits that so much work must gain, all points together: up to a form's budget, and beyond it."""
+_BUDGET = 2.0, 4.0
+"""The work that a value may take, and a derivative, in that of the formula as it was typed."""
+_LEAST_GAIN = 1.0
 """Bits that a change of form must gain, all points together."""
 _USUAL = 2.0**-30, 2.0**11
 """The size of numbers that people compute with."""
-_TINY = 2.0**-960
-"""Less than this is nothing to most."""
-_UNUSUAL = {1: 0.05, 2: 0.0015, 3: 0.0005}
-"""The weight of a point that has others, or a tiny result, by the number of variables."""
+_UNUSUAL = {1: 1.0, 2: 0.3, 3: 0.1}
+"""The weight of a point that has others, by the number of variables: most points of many have one."""
 _STEP = 2.0**-26
 """How far an input is moved for the derivative of a second derivative."""
-_FORGIVEN = 0.02
+_FORGIVEN = 0.5
 """The weight of digits that the rounding of an input costs too."""
 
 
@@ -94,11 +96,14 @@ class Judge:
     def __init__(self, root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction]) -> None:
         self.inputs = tuple(inputs)
         self.numbers = {name(x): number(c) for x, c in numbers.items()}
-        self.exact = Exact(self._with_numbers(root), inputs)
+        typed = self._with_numbers(root)
+        self.typed = work(*legalise([typed]))
+        self.exact = Exact(typed, inputs)
         self.points: list[Point] = []
         self.rows: list[list[Pair | Outcome]] = []
         self.usual: list[bool] = []
         drawn = sample(len(inputs), _POINTS[len(inputs)], FORMAT)
+        drawn += moderate(len(inputs), _MODERATE, FORMAT)
         for point in (*drawn, *nearby(root, self.inputs, drawn[len(drawn) // 2 :])):
             if not self.patient:
                 break
@@ -141,13 +146,18 @@ class Judge:
             ulp = 0.0 if found.nonfinite else found.ulp
             rest = ulp / self.allowance(i, output) if ulp > _CALM else ulp
             lost = _NO_NUMBER if found.nonfinite else _bits(rest) + _FORGIVEN * (_bits(ulp) - _bits(rest))
-            if self.usual[i] and not 0 < abs(exact[0]) < _TINY:
+            if self.usual[i]:
                 wrong += found.nonfinite
                 worst, beyond = max(worst, ulp), max(beyond, rest)
                 bits += lost
             else:
                 bits += _UNUSUAL[len(self.inputs)] * lost
-        return Score(bits, worst, beyond, wrong, _WORK[len(self.inputs)] * cost(legal))
+        return Score(bits, worst, beyond, wrong, self._work(legal, output))
+
+    def _work(self, form: Value, output: int) -> float:
+        """Return the work of evaluating a form, as bits."""
+        passes, budget = work(form), self.typed * _BUDGET[output > 0]
+        return _CHEAP * passes + (_DEAR - _CHEAP) * max(passes - budget, 0)
 
     def allowance(self, i: int, output: int) -> float:
         """Return how many ulp a result changes if each input is rounded, and 1."""

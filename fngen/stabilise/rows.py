@@ -59,8 +59,11 @@ NAMES = (
     Rule("exp(u)/expm1(u)", "-1/expm1(-u)", OVERFLOW),
     Rule("exp(u) - exp(-u)", "2*sinh(u)", SMALL),
     Rule("exp(u) + exp(-u)", "2*cosh(u)", "one function for two"),
+    Rule("cosh(u) - 1", "2*sinh(u/2)**2", DIGITS),
     # Their logarithms.
+    Rule("log(exp(u))", "u", OVERFLOW),
     Rule("log(1 + exp(u))", "log1pexp(u)", OVERFLOW),
+    Rule("log((1 + exp(u))/(1 + exp(v)))", "log1pexp(u) - log1pexp(v)", OVERFLOW),
     Rule("log(exp(u) + exp(v))", "logaddexp(u, v)", OVERFLOW),
     Rule("log1p(exp(u))", "log1pexp(u)", OVERFLOW),
     Rule("log1p(-exp(u))", "log1mexp(u)", DIGITS),
@@ -88,6 +91,7 @@ NAMES = (
     Rule("1 - sin(u)**2", "cos(u)**2", DIGITS),
     Rule("sin(u/2)**2/sin(u)", "tan(u/2)/2", DIGITS),
     Rule("sin(u)/(1 + cos(u))", "tan(u/2)", DIGITS),
+    Rule("pi/2 - atan(u)", "atan2(1, u)", DIGITS),
     Rule("u/(u**2 + v**2)", "u/hypot(u, v)/hypot(u, v)", OVERFLOW),
     Rule("1 - u**2/hypot(u, v)**2", "v**2/hypot(u, v)**2", DIGITS),
     Rule("u*sign(u)", "abs(u)", "one function for two"),
@@ -99,16 +103,33 @@ NAMES = (
     Rule("1 - erfc(u)", "erf(u)", DIGITS),
     Rule("1 - ndtr(u)", "ndtr(-u)", DIGITS),
     Rule("exp(u**2)*erfc(u)", "erfcx(u)", OVERFLOW),
-    Rule("log(erfc(u)/2)", "log_half_erfc(u)", DIGITS),
-    Rule("log(ndtr(u))", "log_half_erfc(u/(-sqrt(2)))", DIGITS),
+    Rule("log(erfc(u/sqrt(2))/2)", "log_normal_tail(u)", DIGITS),
+    Rule("log(erfc(u)/2)", "log_normal_tail(sqrt(2)*u)", DIGITS),
+    Rule("log(ndtr(u))", "log_normal_tail(-u)", DIGITS),
 )
 """What a part of a formula is: before it is differentiated, and in its derivatives."""
 
-_ROOT = "exp(Min(u, -40)/2)"
 _ROOTS = "(sqrt(u) + sqrt(v))"
 _BOTH = "u == 0 and v == 0"
 _LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
 _NEAR = "abs(u - v) < abs(v)/2"
+_FAR = "sign(u) == sign(v) and (abs(u/v) < 1e-300 or abs(u/v) > 1e300)"
+_GROWTH = "exp(Max(u, 700)/2)"
+
+
+def _root_of_square_and(a: str, root: str, given: str) -> Rule:
+    """Return the rule for the root of a square and something of either sign, whose root is ``root``."""
+    less = f"sqrt(where({a} < 0, abs(u) - {root}, 1))*sqrt(abs(u) + {root})"
+    form = f"where({a} < 0, {less}, hypot(u, where({a} == 0, 0, {root})))"
+    return Rule(f"sqrt(u**2 + {a})", form, OVERFLOW, given)
+
+
+_CROSSED = "logistic({0}*u)*logistic(-{0}*v) + logistic({0}*v)*logistic(-{0}*u)"
+_GROWN = "v*log1p(where(u > -1, u, 0))"
+_SMALL_GROWTH = f"u > -1 and abs({_GROWN}) < 1"
+_POWER = "v*log(where(u > 0, u, 1))"
+_SMALL_POWER = f"u > 0 and abs({_POWER}) < 1"
+NOWHERE = "its argument is rounded nowhere"
 FORMS = (
     # Differences.
     Rule("sqrt(1 + u) - 1", "u/(1 + sqrt(1 + u))", DIGITS),
@@ -119,6 +140,7 @@ FORMS = (
     Rule("sqrt(a) - u", "where(u > 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) - u)", DIGITS),
     Rule("sqrt(a) + u", "where(u < 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) + u)", DIGITS),
     Rule("u + hypot(u, a)", "where(u < 0, a*(a/(abs(u) + hypot(u, a))), u + hypot(u, a))", DIGITS),
+    Rule("hypot(u, a) - u", "where(u > 0, a*(a/(abs(u) + hypot(u, a))), hypot(u, a) - u)", DIGITS),
     Rule("hypot(u, V) - V", "u*(u/(hypot(u, V) + V))", DIGITS, "V > 0"),
     Rule("1/sqrt(1 - u) - 1", "u/(sqrt(1 - u)*(1 + sqrt(1 - u)))", DIGITS),
     Rule(
@@ -126,6 +148,13 @@ FORMS = (
         "where(u < 0, a*(a/(abs(u) + hypot(u, a)))/hypot(u, a), 1 + u/hypot(u, a))",
         DIGITS,
     ),
+    Rule(
+        "1 - u/hypot(u, a)",
+        "where(u > 0, a*(a/(abs(u) + hypot(u, a)))/hypot(u, a), 1 - u/hypot(u, a))",
+        DIGITS,
+    ),
+    Rule("1 + u/sqrt(a)", "where(u < 0, (a - u**2)/(sqrt(a) + abs(u))/sqrt(a), 1 + u/sqrt(a))", DIGITS),
+    Rule("1 - u/sqrt(a)", "where(u > 0, (a - u**2)/(sqrt(a) + abs(u))/sqrt(a), 1 - u/sqrt(a))", DIGITS),
     Rule("u**2 - v**2", "(u - v)*(u + v)", DIGITS),
     Rule("u**2 - C", "(u - sqrt(C))*(u + sqrt(C))", DIGITS, "C > 0"),
     Rule("exp(u) - exp(v)", "exp(v)*expm1(u - v)", DIGITS),
@@ -133,14 +162,36 @@ FORMS = (
     Rule("sin(u) - sin(v)", "2*cos((u + v)/2)*sin((u - v)/2)", DIGITS),
     Rule("tan(u) - tan(v)", "sin(u - v)/(cos(u)*cos(v))", DIGITS),
     Rule("atan(u) - atan(v)", "atan2(u - v, 1 + u*v)", DIGITS),
+    Rule("tanh(u) - tanh(v)", f"2*tanh(u - v)*({_CROSSED.format(2)})", DIGITS),
+    Rule("logistic(u) - logistic(v)", f"tanh((u - v)/2)*({_CROSSED.format(1)})", DIGITS),
     # Of two negative numbers the quotient has a logarithm.
     Rule("log(u) - log(v)", "where(v >= 0, log1p((u - v)/v), nan)", DIGITS),
     Rule("log(u) - log(v)", "where(v >= 0, log(u/v), nan)", DIGITS),
+    Rule("log1p(u) - log(u)", "where(u > 1, log1p(1/Max(u, 1)), log1p(u) - log(u))", DIGITS),
+    Rule("(1 + u)**v - 1", f"where({_SMALL_GROWTH}, expm1({_GROWN}), (1 + u)**v - 1)", DIGITS),
+    Rule("u**v - 1", f"where({_SMALL_POWER}, expm1({_POWER}), u**v - 1)", DIGITS),
+    Rule(
+        "(1 - v)*log1pexp(u) + v*log1pexp(-u)",
+        "log1pexp(-abs(u)) + u*where(u > 0, 1 - v, -v)",
+        DIGITS,
+    ),
     Rule("exp(u) - expm1(u)/a", "exp(u)*(1 - 1/a) + 1/a", OVERFLOW),
     Rule("log(u/v)", f"where({_NEAR}, log1p((u - v)/where({_NEAR}, v, 1)), log(u/v))", DIGITS),
+    Rule("log(u/v)", f"where({_FAR}, log(abs(u)) - log(abs(v)), log(u/v))", OVERFLOW),
+    Rule("1/(u + v)", "1/(u/2 + v/2)/2", OVERFLOW),
+    Rule("expm1(u)/v", f"where(u > 700, {_GROWTH}/v*{_GROWTH}, expm1(Min(u, 700))/v)", OVERFLOW),
+    Rule("cosh(u)", "1 + 2*sinh(u/2)**2", OVERFLOW),
+    Rule("sinh(u)", "2*sinh(u/2)*cosh(u/2)", OVERFLOW),
     # Squares that overflow, or are 0 too early.
     Rule("sqrt(u**2 + v**2)", "hypot(u, v)", OVERFLOW),
+    Rule("sqrt(u**2 + v**2 + w**2)", "hypot(hypot(u, v), w)", OVERFLOW),
+    Rule("sqrt(u**2 - v**2)", "sqrt(abs(u) - v)*sqrt(abs(u) + v)", OVERFLOW),
+    Rule("sqrt(u*v)", "where(sign(u)*sign(v) < 0, nan, sqrt(abs(u))*sqrt(abs(v)))", OVERFLOW),
+    Rule("log1p(u**2)", "where(abs(u) < 1, log1p(clamp(u, -1, 1)**2), 2*log(hypot(u, 1)))", OVERFLOW),
+    Rule("exp(log(u) - log(v))", "where(u < 0 or v < 0, nan, u/v)", DIGITS),
     Rule("sqrt(u**2 + C)", "hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
+    _root_of_square_and("a", "sqrt(where(a == 0, 1, abs(a)))", ""),
+    _root_of_square_and("C*v", "sqrt(abs(C))*sqrt(where(v == 0, 1, abs(v)))", "C != 0"),
     Rule("1/(C + u**2)", "1/hypot(u, sqrt(C))/hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
     Rule("1/(u**2 + v**2)", "1/hypot(u, v)/hypot(u, v)", OVERFLOW),
     Rule(f"1/where({_BOTH}, 1, u**2 + v**2)", f"1/{_LENGTH}/{_LENGTH}", OVERFLOW),
@@ -148,10 +199,18 @@ FORMS = (
     Rule("sech(u)**2", "4*full_logistic_pdf(2*u)", OVERFLOW),
     Rule("1/expm1(u)", "bose(u)", EARLY),
     Rule("logistic(u)", "full_logistic(u)", EARLY),
+    Rule("sigmoid(u)", "full_logistic(u)", EARLY),
     Rule("logistic_pdf(u)", "full_logistic_pdf(u)", EARLY),
     # Exponentials whose argument is rounded, or that are subnormal before they are multiplied.
-    Rule("exp(C*u**2)", "exp_square(u, C)", "its argument is rounded nowhere"),
-    Rule("u*full_logistic(u)", f"where(u < -40, {_ROOT}*u*{_ROOT}, u*sigmoid(u))", "no subnormal factor"),
+    Rule("erfc(u/sqrt(2))", "normal_tail(u)", NOWHERE),
+    Rule("exp(C*u**2)", "exp_square(u, C)", NOWHERE),
+    Rule("exp(u)*exp(v)", "exp_sum(u, v)", OVERFLOW),
+    Rule("exp(u + a)", "exp_sum(u, a)", NOWHERE),
+    Rule("expm1(u + a)", "expm1_sum(u, a)", NOWHERE),
+    Rule("full_logistic(u + a)", "logistic_sum(u, a)", NOWHERE),
+    Rule("full_logistic_pdf(u + a)", "logistic_pdf_sum(u, a)", NOWHERE),
+    Rule("bose(u + a)", "bose_sum(u, a)", NOWHERE),
+    Rule("sech(u)", "full_sech(u)", EARLY),
     Rule("exp(u)*sech(exp(u))**2", "4*exp(Min(u, 700))*full_logistic_pdf(2*exp(u))", OVERFLOW),
     Rule(
         "exp(u)*full_logistic_pdf(C*exp(u))",

@@ -9,6 +9,7 @@ from itertools import chain, islice
 
 from fngen.ir import Value, fold, name, postorder, substitute, tree_size
 from fngen.stabilise.arrangements import arrangements, of_product
+from fngen.stabilise.faint import faint
 from fngen.stabilise.guards import guarded, lightened, polynomials
 from fngen.stabilise.judge import Judge, Score
 from fngen.stabilise.rewrite import Rewriter
@@ -91,6 +92,7 @@ class Search:
             for made in self.rules.steps(node):
                 for arranged in (made, *of_product(made)):
                     yield self.names([substitute(form, {node: arranged})])[0]
+        yield from faint(form)
         yield from arrangements(form)
         yield from guarded(form)
 

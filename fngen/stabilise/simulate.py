@@ -65,8 +65,16 @@ _POLES = {
     ("log1p", -1.0): -_INF,
 }
 """What they are where they are infinite."""
-_LARGE = {"exp": 800.0, "expm1": 800.0, "sinh": 800.0, "cosh": 800.0, "exp2": 1200.0, "erfc": 1e6, "erf": 1e6}
-"""From where on they are what they are at infinity."""
+_LARGE = {
+    "exp": 800.0,
+    "expm1": 800.0,
+    "sinh": 709.785,
+    "cosh": 709.785,
+    "exp2": 1200.0,
+    "erfc": 1e6,
+    "erf": 1e6,
+}
+"""From where on they are what they are at infinity: in torch, whose sinh and cosh are those of exp."""
 
 
 class Simulation:

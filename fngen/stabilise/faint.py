@@ -1,0 +1,157 @@
+"""Results that are small or large only in the end: where ``exp(u)`` is next to nothing, one power is all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache, reduce
+from math import gcd, lcm
+
+from fngen.algebra import add, fold_numbers, mul, neg, power, where
+from fngen.ir import Value, fold, name, names, number, postorder, rebuild, substitute, value
+from fngen.language.parse import parse_expression
+from fngen.stabilise import views
+from fngen.stabilise.guards import rational
+from fngen.stabilise.laurent import NoSeries, at_zero
+
+_FAR = 40
+"""From here on the second power is less than half a rounding of the first."""
+_MOST = 4
+_T = name("t!")
+_BY_EXPONENTIAL = {
+    "exp": "T",
+    "expm1": "T - 1",
+    **dict.fromkeys(("logistic", "sigmoid", "full_logistic"), "T/(1 + T)"),
+    **dict.fromkeys(("logistic_pdf", "full_logistic_pdf"), "T/(1 + T)**2"),
+    "bose": "1/(T - 1)",
+    "log1pexp": "log1p(T)",
+    "log1mexp": "log1p(-T)",
+    "tanh": "(T**2 - 1)/(T**2 + 1)",
+    **dict.fromkeys(("sech", "full_sech"), "2*T/(T**2 + 1)"),
+}
+"""Functions of ``u`` in terms of ``T = exp(u)``."""
+
+
+def faint(form: Value) -> Iterator[Value]:
+    """Yield a form that is its lowest power where ``exp(u)`` is small, the rest between two halves of it."""
+    for u in _exponents(form):
+        try:
+            order, lead = _leading(_in_powers(form, u))
+        except NoSeries:
+            continue
+        if 1 <= abs(order) <= _MOST:
+            there, far = _beyond(u)
+            half = value("exp", views.scaled(Fraction(order, 2), far))
+            for small in dict.fromkeys((_times(half, lead), _each_times(half, lead))):
+                yield where(there, mul(small, half), _plain(form))
+
+
+def _beyond(u: Value) -> tuple[Value, Value]:
+    """Return where ``exp(u)`` is small, and ``u`` there, as of what ``u`` is the negative of."""
+    if u.op != "neg":
+        return value("lt", u, number(-_FAR)), value("minimum", u, number(-_FAR))
+    (w,) = u.args
+    return value("gt", w, number(_FAR)), neg(value("maximum", w, number(_FAR)))
+
+
+def _times(half: Value, lead: Value) -> Value:
+    """Return a product in which a number is beside what is small."""
+    c, rest = views.coefficient(lead)
+    return mul(mul(number(c), half), rest)
+
+
+def _each_times(half: Value, lead: Value) -> Value:
+    """Return the same with each term of a sum multiplied before they are added."""
+    return reduce(add, (_times(half, views.scaled(c, t)) for t, c in views.terms(lead).items()))
+
+
+def _plain(form: Value) -> Value:
+    """Return a form without what its functions do for small results."""
+
+    def rule(node: Value, args: list[Value]) -> Value:
+        plain = node.op.removeprefix("full_")
+        return value(plain, *args) if plain in _BY_EXPONENTIAL else rebuild(node, args) if args else node
+
+    return fold([form], rule)[form]
+
+
+def _exponents(form: Value) -> list[Value]:
+    """Return what functions of exponentials are of, up to whole factors, with either sign."""
+    found: dict[Value, list[Fraction]] = {}
+    for node in postorder([form]):
+        if node.op in _BY_EXPONENTIAL and names([node]):
+            c, rest = views.coefficient(node.args[0])
+            found.setdefault(rest, []).append(c)
+    common = {rest: _common_divisor(cs) for rest, cs in found.items()}
+    return [views.scaled(sign * c, rest) for rest, c in common.items() for sign in (1, -1)]
+
+
+def _common_divisor(found: list[Fraction]) -> Fraction:
+    under = lcm(*(c.denominator for c in found))
+    return Fraction(gcd(*(int(c * under) for c in found)), under)
+
+
+def _in_powers(form: Value, u: Value) -> Value:
+    """Return a form in terms of ``T``."""
+    c, rest = views.coefficient(u)
+
+    def rule(node: Value, args: list[Value]) -> Value:
+        if node.op in _BY_EXPONENTIAL:
+            d, other = views.coefficient(node.args[0])
+            if other is rest and (d / c).denominator == 1:
+                t = power(_T, number(d / c))
+                return substitute(_image(node.op), {name("T"): t})
+        return rebuild(node, args) if args else node
+
+    return fold([form], rule)[form]
+
+
+@cache
+def _image(op: str) -> Value:
+    return parse_expression(_BY_EXPONENTIAL[op], rule=True)
+
+
+def _leading(form: Value) -> tuple[int, Value]:
+    """Return the lowest power of ``T`` in a form, and what stands before it.
+
+    Raises:
+        NoSeries: If the form is no sum of products of functions of ``T`` and of what is free of it.
+    """
+    found: dict[int, views.Terms] = {}
+    for term, c in views.terms(form).items():
+        order, lead = _of_product(term)
+        terms = found.setdefault(order, {})
+        d, rest = views.coefficient(lead)
+        terms[rest] = terms.get(rest, Fraction(0)) + c * d
+    lowest = min(found)
+    total = views.sum_of({t: c for t, c in found[lowest].items() if c})
+    if total == number(0):
+        raise NoSeries
+    folded = fold_numbers([total])[total]
+    return lowest, folded
+
+
+def _of_product(term: Value) -> tuple[int, Value]:
+    c, found = views.factors(term)
+    alone = {f: n for f, n in found.items() if names([f]) == (_T.datum,)}
+    others = {f: n for f, n in found.items() if f not in alone}
+    order, coefficient = _first(views.product(Fraction(1), alone)) if alone else (0, Fraction(1))
+    mixed = [f for f in others if _T.datum in names([f])]
+    for f in mixed:
+        if not views.is_sum(f) or others[f] != 1:
+            raise NoSeries
+        more, lead = _leading(f)
+        order += more
+        del others[f]
+        others[lead] = others.get(lead, Fraction(0)) + 1
+    return order, views.product(c * coefficient, others)
+
+
+@cache
+def _first(of_t: Value) -> tuple[int, Fraction]:
+    """Return the lowest power in a function of ``T``, and its coefficient."""
+    lifted = mul(of_t, power(_T, number(_MOST)))  # At 0 it may have a pole.
+    for k, c in enumerate(at_zero(lifted, str(_T.datum))):
+        if not c.is_zero():
+            return k - _MOST, rational(c)
+    raise NoSeries
