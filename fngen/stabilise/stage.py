@@ -27,6 +27,8 @@ _LARGEST = 600
 """Nodes beyond which a formula is what a program wrote, and rules would take their time."""
 _CALM = frozenset({"name", "number", "add", "mul", "pow", "neg"})
 """What sums of powers are made of: there is no better form of one."""
+_SMOOTH = _CALM | {"div", "sin", "cos", "exp", "pi"}
+"""What derivatives are made of of which autograd takes the derivative as well as anybody."""
 _EITHER = frozenset({"add", "mul"})
 
 
@@ -102,7 +104,7 @@ def finished(
     found_best = {i: look.best(graphs[i], i) for i in wanted}
     graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
     best, claim = replace(found, slopes=tuple(graphs[1:])), None
-    if look.made and look.made.complete:
+    if (look.made or any(n.op not in _SMOOTH for n in postorder(best.slopes))) and look.judge.complete:
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
