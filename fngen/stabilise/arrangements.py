@@ -163,6 +163,7 @@ def _of_sum(node: Value) -> Iterator[Value]:
     """Yield a sum of powers of one thing with the least power in front, a sum as one fraction."""
     if views.is_sum(node):
         yield from _least_power_first(node)
+        yield from _collected(node)
     parts = postorder([node])
     if tree_size(node) <= _LONGEST and any(n.op == "div" for n in parts) and not any(map(_is_long, parts)):
         yield from _one_fraction(node)
@@ -191,6 +192,22 @@ def _least_power_first(node: Value) -> Iterator[Value]:
     )
     inside = _sum((c, views.product(Fraction(1), left)) for c, left in rest)
     yield mul(views.product(Fraction(1), front), inside)
+
+
+def _collected(node: Value) -> Iterator[Value]:
+    """Yield a sum with an exponential in front of all that it multiplies: ``exp(x)*(1 - 1/x) + 1/x``."""
+    products = [(d * c, found) for d, c, found in _terms(node)]
+    for u in dict.fromkeys(f.args[0] for _, found in products for f, n in found.items() if f.op == "exp"):
+        both = {value("exp", u): Fraction(0), value("expm1", u): Fraction(-1)}
+        inside, rest = list[tuple[Fraction, Value]](), list[tuple[Fraction, Value]]()
+        for c, found in products:
+            f = next((f for f in found if f in both and found[f] == 1), None)
+            left = views.product(Fraction(1), {g: n for g, n in found.items() if g is not f})
+            (rest if f is None else inside).append((c, left))
+            if f is not None and both[f]:
+                rest.append((-c, left))
+        if len(inside) > 1:
+            yield add(mul(value("exp", u), _sum(inside)), _sum(rest))
 
 
 def _one_fraction(node: Value) -> Iterator[Value]:

@@ -58,6 +58,7 @@ class Score:
         beyond: The largest, in what the rounding of an input changes the result by, and one ulp.
         wrong: At how many points of usual size it is no number, or wrongly one.
         cost: The work of evaluating it, as bits.
+        overflows: Whether there are such points of any size.
     """
 
     bits: float
@@ -65,6 +66,7 @@ class Score:
     beyond: float
     wrong: int
     cost: float
+    overflows: bool
 
     @property
     def calm(self) -> bool:
@@ -137,7 +139,7 @@ class Judge:
         """Return the score of a form of a result, by its place among those of :class:`Exact`."""
         (legal,) = legalise([self._with_numbers(form)])
         column = self.simulation(legal)
-        bits, worst, beyond, wrong = 0.0, 0.0, 0.0, 0
+        bits, worst, beyond, wrong, overflows = 0.0, 0.0, 0.0, 0, False
         for i, computed in enumerate(column):
             exact = self.row(i, output)[output]
             if not isinstance(exact, tuple):
@@ -146,13 +148,14 @@ class Judge:
             ulp = 0.0 if found.nonfinite else found.ulp
             rest = ulp / self.allowance(i, output) if ulp > _CALM else ulp
             lost = _NO_NUMBER if found.nonfinite else _bits(rest) + _FORGIVEN * (_bits(ulp) - _bits(rest))
+            overflows = overflows or found.nonfinite
             if self.usual[i]:
                 wrong += found.nonfinite
                 worst, beyond = max(worst, ulp), max(beyond, rest)
                 bits += lost
             else:
                 bits += _UNUSUAL[len(self.inputs)] * lost
-        return Score(bits, worst, beyond, wrong, self._work(legal, output))
+        return Score(bits, worst, beyond, wrong, self._work(legal, output), overflows)
 
     def _work(self, form: Value, output: int) -> float:
         """Return the work of evaluating a form, as bits."""

@@ -14,6 +14,7 @@ from fngen.stabilise.guards import guarded, lightened, polynomials
 from fngen.stabilise.judge import Judge, Score
 from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import FORMS, NAMES
+from fngen.stabilise.tails import saturated
 
 EFFORT = 100
 """Forms that are tried of one result."""
@@ -63,7 +64,8 @@ class Search:
         most = 1 if start[1].calm else min(effort, _IN_VAIN)
         while queue and left > 0 and len(known) < most:
             _, _, here = heappop(queue)
-            for candidate in islice(self.neighbours(here), left):
+            clamped = saturated(here) if known[here].overflows else ()
+            for candidate in islice(chain(clamped, self.neighbours(here)), left):
                 left -= 1
                 if candidate in known or len(known) >= most:
                     continue
