@@ -34,7 +34,7 @@ _CHEAP, _DEAR = 0.1, 0.3
 """Bits that so much work must gain, all points together: up to a form's budget, and beyond it."""
 _BUDGET = 2.0, 4.0
 """The work that a value may take, and a derivative, in that of the formula as it was typed."""
-_LEAST_GAIN = 1.0
+_LEAST_GAIN = 2.0
 """Bits that a change of form must gain, all points together."""
 _USUAL = 2.0**-30, 2.0**11
 """The size of numbers that people compute with."""
