@@ -111,6 +111,7 @@ class Judge:
         self.complete = self.patient
         self.simulation = Simulation(inputs, self.points)
         self.allowances: dict[tuple[int, int], float] = {}
+        self.losses: dict[tuple[int, int, float], tuple[float, float, float, bool]] = {}
         self.second: dict[int, list[Pair | Outcome]] = {}
 
     @property
@@ -131,20 +132,29 @@ class Judge:
         column = self.simulation(legal)
         bits, worst, beyond, wrong = 0.0, 0.0, 0.0, 0
         for i, (computed, row) in enumerate(zip(column, self.rows, strict=True)):
-            exact = row[output]
-            if not isinstance(exact, tuple):
+            if not isinstance(row[output], tuple):
                 continue
-            found = error(float(computed), exact, FORMAT)
-            ulp = 0.0 if found.nonfinite else found.ulp
-            rest = ulp / self.allowance(i, output) if ulp > _CALM else ulp
-            lost = _NO_NUMBER if found.nonfinite else _bits(rest) + _FORGIVEN * (_bits(ulp) - _bits(rest))
+            key = i, output, float(computed)
+            if key not in self.losses:
+                self.losses[key] = self._loss(*key)
+            lost, ulp, rest, nonfinite = self.losses[key]
             if self.usual[i]:
-                wrong += found.nonfinite
+                wrong += nonfinite
                 worst, beyond = max(worst, ulp), max(beyond, rest)
                 bits += lost
             else:
                 bits += _UNUSUAL[len(self.inputs)] * lost
         return Score(bits, worst, beyond, wrong, self._work(legal, output))
+
+    def _loss(self, i: int, output: int, computed: float) -> tuple[float, float, float, bool]:
+        """Return the bits that a number has lost, its error, the error beyond what is allowed; is it wrong?"""
+        exact = self.rows[i][output]
+        assert isinstance(exact, tuple)
+        found = error(computed, exact, FORMAT)
+        if found.nonfinite:
+            return _NO_NUMBER, 0.0, 0.0, True
+        rest = found.ulp / self.allowance(i, output) if found.ulp > _CALM else found.ulp
+        return _bits(rest) + _FORGIVEN * (_bits(found.ulp) - _bits(rest)), found.ulp, rest, False
 
     def _work(self, form: Value, output: int) -> float:
         """Return the work of evaluating a form, as bits."""

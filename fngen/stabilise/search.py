@@ -16,7 +16,9 @@ from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import FORMS, NAMES
 
 EFFORT = 100
-"""Forms that are tried of one result."""
+"""Forms that are tried of one result, where there are few."""
+_ALTOGETHER = 260
+"""Forms that are tried of all results."""
 LONGEST = 200
 """Nodes of a form beyond which it stays as it is: a user's, and one that was made of it."""
 
@@ -34,11 +36,11 @@ class Search:
 
     Args:
         judge: Says how good one is; made when the first is judged.
-        effort: How many may be tried of one result.
+        results: Of how many results.
     """
 
-    def __init__(self, judge: Callable[[], Judge], effort: int = EFFORT) -> None:
-        self.make, self.effort = judge, effort
+    def __init__(self, judge: Callable[[], Judge], results: int = 1) -> None:
+        self.make, self.effort = judge, min(EFFORT, _ALTOGETHER // results)
         self.made: Judge | None = None
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
 

@@ -87,9 +87,11 @@ def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives
 
     numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
     names = tuple(problem.inputs)
-    look = search.Search(partial(search.judged, problem.value, names, numbers))
     declared = {1 + problem.inputs.index(x) for x, _ in problem.grads}
     wanted = [i for i in range(len(graphs)) if i not in declared]
+    look = search.Search(
+        partial(search.judged, problem.written or problem.value, names, numbers), len(wanted)
+    )
     found_best = {i: look.best(graphs[i], i) for i in wanted}
     graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
     claim = None
