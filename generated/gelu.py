@@ -13,8 +13,8 @@ r"""Elementwise ``x/2*(1 + erf(x/sqrt(2)))`` with analytic derivatives.
         \frac{1}{\sqrt{2} \sqrt{\pi}} x e^{-\frac{x^2}{2}}
 
 At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 2.1 in the value and 2.3 in the derivative by
-``x``.
+rounded once, the largest error in ULP is 2.1 in the value and 2.8 in the derivative by
+``x``, beside what rounding an input changes: up to 5.7 there.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ __all__ = ["Gelu", "GeluFunction", "gelu"]
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 _SQRT_2 = 1.4142135623730951  # sqrt(2)
-_SQRT_PI = 1.772453850905516  # sqrt(pi)
+_1_SQRT_2_SQRT_PI = 0.3989422804014327  # 1/(sqrt(2)*sqrt(pi))
 
 
 class _GeluReverse(torch.autograd.Function):
@@ -61,7 +61,7 @@ class _GeluReverse(torch.autograd.Function):
         x = ctx.saved_tensors[0].to(grad_y.dtype)
         u = torch.round(16 * torch.clamp(x, -64, 64)) / 16
         v = torch.exp(-1 / 2 * u**2) * torch.exp(-1 / 2 * (x - u) * (x + u))
-        w = torch.erfc(-x / _SQRT_2) / 2 + v / _SQRT_2 * x / _SQRT_PI
+        w = torch.erfc(-x / _SQRT_2) / 2 + _1_SQRT_2_SQRT_PI * x * v
         return grad_y * w
 
 
@@ -77,7 +77,7 @@ class GeluFunction(_GeluReverse):
             dtype, x, x_t = _widened(x, x_t)
             u = torch.round(16 * torch.clamp(x, -64, 64)) / 16
             v = torch.exp(-1 / 2 * u**2) * torch.exp(-1 / 2 * (x - u) * (x + u))
-            w = torch.erfc(-x / _SQRT_2) / 2 + v / _SQRT_2 * x / _SQRT_PI
+            w = torch.erfc(-x / _SQRT_2) / 2 + _1_SQRT_2_SQRT_PI * x * v
             return (w * x_t).to(dtype)
 
 
@@ -101,11 +101,11 @@ class _GeluEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluReverse.backward(ctx, grad_y)
         (x,) = ctx.saved_tensors
-        p = torch.round(torch.clamp(x, -64, 64).mul_(16)).div_(16)
-        q = (x - p).mul_(-1 / 2).mul_(x + p).exp_()
-        p = q.mul_((p**2).mul_(-1 / 2).exp_()).div_(_SQRT_2).mul_(x)
-        p = p.div_(_SQRT_PI).add_((x / _SQRT_2).neg_().erfc_().div_(2))
-        return grad_y * p
+        p = (x / _SQRT_2).neg_().erfc_().div_(2)
+        q = torch.round(torch.clamp(x, -64, 64).mul_(16)).div_(16)
+        h = (x - q).mul_(-1 / 2).mul_(x + q).exp_()
+        q = h.mul_((q**2).mul_(-1 / 2).exp_())
+        return grad_y * p.addcmul_(_1_SQRT_2_SQRT_PI * x, q)
 
 
 def gelu(x: Tensor) -> Tensor:

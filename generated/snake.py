@@ -12,8 +12,8 @@ r"""Elementwise ``x + sin(a*x)**2/a`` with analytic derivatives.
         \frac{\sin(a x)}{a}\right)}{a}
 
 At 237 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 2.0 in the value, 2.5 in the derivative by
-``x`` and 2.5 in the derivative by ``a``, beside what rounding an input changes: up to
+rounded once, the largest error in ULP is 2.6 in the value, 2.6 in the derivative by
+``x`` and 2.4 in the derivative by ``a``, beside what rounding an input changes: up to
 4.5e+06 there. 14 of the results are inf or nan, and should not be.
 """
 
@@ -58,7 +58,8 @@ class _SnakeReverse(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = grad_y * (1 + 2 * cos_u * sin_u)
         if ctx.needs_input_grad[1]:
-            grad_a = grad_y * ((2 * (sin_u * cos_u * x) - sin_u / a * sin_u) / a)
+            v = sin_u / a
+            grad_a = grad_y * (2 * (v * cos_u * x) - v**2)
         return grad_x, grad_a
 
 
@@ -75,8 +76,9 @@ class SnakeFunction(_SnakeReverse):
             u = a * x
             cos_u = torch.cos(u)
             sin_u = torch.sin(u)
-            v = (2 * (sin_u * cos_u * x) - sin_u / a * sin_u) / a * a_t
-            return ((1 + 2 * cos_u * sin_u) * x_t + v).to(dtype)
+            v = sin_u / a
+            w = (2 * (v * cos_u * x) - v**2) * a_t
+            return ((1 + 2 * cos_u * sin_u) * x_t + w).to(dtype)
 
 
 class _SnakeEager(torch.autograd.Function):
@@ -94,12 +96,13 @@ class _SnakeEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SnakeReverse.backward(ctx, grad_y)
         x, a, u, sin_u = ctx.saved_tensors
-        v = (2 * sin_u).mul_(torch.cos(u))
+        v = torch.cos(u).mul_(2)
         grad_x = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_x = torch.addcmul(grad_y, grad_y, v)
+            grad_x = torch.addcmul(grad_y, grad_y * sin_u, v)
         if ctx.needs_input_grad[1]:
-            grad_a = grad_y * v.mul_(x).addcmul_(sin_u / a, sin_u, value=-1).div_(a)
+            grad_a = sin_u / a
+            grad_a = grad_y * v.mul_(grad_a).mul_(x).sub_(grad_a**2)
         return grad_x, grad_a
 
 

@@ -12,7 +12,7 @@ r"""Elementwise ``x*sigmoid(beta*x)`` with analytic derivatives.
     \frac{\partial y}{\partial \beta} = x^2 \sigma(\beta x) \sigma(-\beta x)
 
 At 237 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 1.7 in the value, 2e+02 in the derivative by
+rounded once, the largest error in ULP is 2.6 in the value, 2e+02 in the derivative by
 ``x`` and 1e+05 in the derivative by ``beta``, beside what rounding an input changes: up
 to 1.2e+05 there.
 """

@@ -147,7 +147,7 @@ class Judge:
         return Score(bits, worst, beyond, wrong, self._work(legal, output))
 
     def _loss(self, i: int, output: int, computed: float) -> tuple[float, float, float, bool]:
-        """Return the bits that a number has lost, its error, the error beyond what is allowed; is it wrong?"""
+        """Return the bits that a number has lost, its error, that beyond what is allowed; is it wrong?"""
         exact = self.rows[i][output]
         assert isinstance(exact, tuple)
         found = error(computed, exact, FORMAT)
