@@ -11,8 +11,8 @@ r"""Elementwise ``x*tanh(softplus(x))`` with analytic derivatives.
         \sigma(x) \operatorname{sech}(\operatorname{softplus}(x))^2
 
 At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 2e+02 in the value and 2e+02 in the derivative
-by ``x``, beside what rounding an input changes: up to 1.6e+02 there.
+rounded once, the largest error in ULP is 1.5 in the value and 2.2 in the derivative by
+``x``, beside what rounding an input changes: up to 13 there.
 """
 
 from typing import Any
@@ -36,7 +36,9 @@ class _MishReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
-        return (x * torch.tanh(nn.functional.softplus(x))).to(dtype)
+        u = torch.exp(torch.clamp(x, max=-40) / 2)
+        v = x * torch.tanh(nn.functional.softplus(x))
+        return torch.where(x < -40, u * x * u, v).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -48,10 +50,12 @@ class _MishReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
+        u = torch.exp(torch.clamp(x, max=-40) / 2)
         softplus_x = nn.functional.softplus(x)
-        u = 2 * softplus_x
-        v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
-        return grad_y * (torch.tanh(softplus_x) + x * torch.sigmoid(x) * v)
+        v = 2 * softplus_x
+        w = 4 * torch.sigmoid(v) * torch.sigmoid(-v)
+        s = torch.tanh(softplus_x) + x * torch.sigmoid(x) * w
+        return grad_y * torch.where(x < -40, u * (1 + x) * u, s)
 
 
 class MishFunction(_MishReverse):
@@ -64,10 +68,12 @@ class MishFunction(_MishReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
+            u = torch.exp(torch.clamp(x, max=-40) / 2)
             softplus_x = nn.functional.softplus(x)
-            u = 2 * softplus_x
-            v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
-            return ((torch.tanh(softplus_x) + x * torch.sigmoid(x) * v) * x_t).to(dtype)
+            v = 2 * softplus_x
+            w = 4 * torch.sigmoid(v) * torch.sigmoid(-v)
+            s = torch.tanh(softplus_x) + x * torch.sigmoid(x) * w
+            return (torch.where(x < -40, u * (1 + x) * u, s) * x_t).to(dtype)
 
 
 class _MishEager(torch.autograd.Function):
@@ -75,17 +81,19 @@ class _MishEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        u = nn.functional.softplus(x).tanh_()
+        u = torch.clamp(x, max=-40).div_(2).exp_()
+        v = nn.functional.softplus(x).tanh_().mul_(x)
         ctx.save_for_backward(x, u)
-        return x * u
+        return torch.where(x < -40, (u * x).mul_(u), v)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MishReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        v = torch.ops.aten.tanh_backward(nn.functional.silu(x), u).add_(u)
-        return grad_y * v
+        w = nn.functional.softplus(x).tanh_()
+        w = w.addcmul_(nn.functional.silu(x), 1 - w**2)
+        return grad_y * torch.where(x < -40, (1 + x).mul_(u).mul_(u), w)
 
 
 def mish(x: Tensor) -> Tensor:
@@ -104,6 +112,9 @@ def mish(x: Tensor) -> Tensor:
         return handle_torch_function(mish, (x,), x)
     if torch.is_complex(x):
         raise TypeError("complex tensors need a layer made with --complex")
+    # Negated, a byte would wrap.
+    if not x.is_floating_point():
+        x = x.to(torch.get_default_dtype())
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
