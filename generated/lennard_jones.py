@@ -149,7 +149,10 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     if not plain:
         args, plain = _as_tensors(*args)
         # Negated, a byte would wrap.
-        dtype = torch.get_default_dtype()
+        floats = [t for t in args if t.is_floating_point()]
+        dtypes = [t.dtype for t in floats if t.dim()] or [t.dtype for t in floats]
+        dtypes = dtypes or [torch.get_default_dtype()]
+        dtype = functools.reduce(torch.promote_types, dtypes)
         args = tuple(t if t.is_floating_point() else t.to(dtype) for t in args)
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():

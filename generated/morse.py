@@ -146,7 +146,10 @@ def morse(D: Tensor, a: Tensor, r: Tensor, r_e: Tensor) -> Tensor:
     if not plain:
         args, plain = _as_tensors(*args)
         # Negated, a byte would wrap.
-        dtype = torch.get_default_dtype()
+        floats = [t for t in args if t.is_floating_point()]
+        dtypes = [t.dtype for t in floats if t.dim()] or [t.dtype for t in floats]
+        dtypes = dtypes or [torch.get_default_dtype()]
+        dtype = functools.reduce(torch.promote_types, dtypes)
         args = tuple(t if t.is_floating_point() else t.to(dtype) for t in args)
         dtype, *wide = _widened(*args)
         if dtype is not None:  # What the node takes is made of them.
