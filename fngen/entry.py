@@ -27,7 +27,10 @@ _LOOK = (
 _WRAPS = "# Negated, a byte would wrap."
 _ALL_FLOATING = (
     f"    {_WRAPS}",
-    "    dtype = torch.get_default_dtype()",
+    "    floats = [t for t in args if t.is_floating_point()]",
+    "    dtypes = [t.dtype for t in floats if t.dim()] or [t.dtype for t in floats]",
+    "    dtypes = dtypes or [torch.get_default_dtype()]",
+    "    dtype = functools.reduce(torch.promote_types, dtypes)",
     "    args = tuple(t if t.is_floating_point() else t.to(dtype) for t in args)",
 )
 _LOOK_ONLY = (*_LOOK[:-1], "    args, _ = _as_tensors(*args)")

@@ -11,7 +11,7 @@ r"""Elementwise ``(2*j1(r)/r)**2`` with analytic derivatives.
         \operatorname{j1\_over\_x}(r) - \frac{J_1(r)}{r}\right)}{r^2}
 
 At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 1.9 in the value and 2.1 in the derivative by
+rounded once, the largest error in ULP is 1.9 in the value and 2.7 in the derivative by
 ``r``.
 """
 

@@ -16,9 +16,9 @@ r"""Elementwise ``4*epsilon*((sigma/r)**12 - (sigma/r)**6)`` with analytic deriv
         \left(\frac{\sigma}{r}\right)^6\right)}{r^7}
 
 At 218 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 2.4 in the value, 2.5 in the derivative by
-``epsilon``, 2.5 in the derivative by ``sigma`` and 2.4 in the derivative by ``r``,
-beside what rounding an input changes: up to 1.2e+11 there.
+rounded once, the largest error in ULP is 3.0 in the value, 3.0 in the derivative by
+``epsilon``, 3.0 in the derivative by ``sigma`` and 3.0 in the derivative by ``r``,
+beside what rounding an input changes: up to 2.6e+11 there.
 """
 
 import functools
@@ -43,9 +43,8 @@ class _LennardJonesReverse(torch.autograd.Function):
     @staticmethod
     def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
         dtype, epsilon, sigma, r = _widened(epsilon, sigma, r)
-        u = sigma / r * sigma / r * sigma / r * sigma / r * sigma / r * sigma
-        v = u / r
-        return (4 * epsilon * (v * (v - 1))).to(dtype)
+        u = (sigma / r) ** 6
+        return (4 * u * epsilon * (u - 1)).to(dtype)
 
     @staticmethod
     def setup_context(
@@ -61,18 +60,17 @@ class _LennardJonesReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         epsilon, sigma, r = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
-        u = sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
-        v = u * sigma / r
-        w = 24 * epsilon * sigma / r / r * sigma / r * sigma / r * sigma / r
-        s = w * sigma / r
-        p = 2 * v
+        u = (sigma / r) ** 6
+        v = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
+        w = v * epsilon / r
+        s = 2 * u
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = grad_y * (4 * v * (v - 1))
+            grad_epsilon = grad_y * (4 * u * (u - 1))
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (s * (p - 1))
+            grad_sigma = grad_y * (w * (s - 1))
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * (s * sigma / r * (1 - p))
+            grad_r = grad_y * (w * sigma / r * (1 - s))
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -88,13 +86,12 @@ class LennardJonesFunction(_LennardJonesReverse):
             epsilon, sigma, r = primals
             args = _widened(epsilon, sigma, r, epsilon_t, sigma_t, r_t)
             dtype, epsilon, sigma, r, epsilon_t, sigma_t, r_t = args
-            u = sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
-            v = u * sigma / r
-            w = 24 * epsilon * sigma / r / r * sigma / r * sigma / r * sigma / r
-            s = w * sigma / r
-            p = 2 * v
-            q = 4 * v * (v - 1) * epsilon_t + s * (p - 1) * sigma_t
-            return (q + s * sigma / r * (1 - p) * r_t).to(dtype)
+            u = (sigma / r) ** 6
+            v = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
+            w = v * epsilon / r
+            s = 2 * u
+            p = 4 * u * (u - 1) * epsilon_t + w * (s - 1) * sigma_t
+            return (p + w * sigma / r * (1 - s) * r_t).to(dtype)
 
 
 class _LennardJonesEager(torch.autograd.Function):
@@ -102,12 +99,11 @@ class _LennardJonesEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
-        u = (sigma / r).mul_(sigma).div_(r).mul_(sigma).div_(r).mul_(sigma)
-        u = u.div_(r).mul_(sigma).div_(r).mul_(sigma).div_(r)
-        v = u - 1
+        u = (sigma / r).pow_(6)
+        v = 4 * u
         wanted = ctx.needs_input_grad
         ctx.save_for_backward(epsilon, sigma, r, u, v if wanted[0] else None)
-        return 4 * epsilon * (u * v)
+        return (v * epsilon).mul_(u - 1)
 
     @staticmethod
     def backward(
@@ -116,11 +112,11 @@ class _LennardJonesEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LennardJonesReverse.backward(ctx, grad_y)
         epsilon, sigma, r, u, v = ctx.saved_tensors
-        w = (24 * epsilon * sigma / r).div_(r).mul_(sigma).div_(r)
-        w = w.mul_(sigma).div_(r).mul_(sigma).div_(r).mul_(sigma).div_(r)
+        w = (24 * sigma / r).mul_(sigma).div_(r).mul_(sigma).div_(r)
+        w = (w.mul_(sigma).div_(r).mul_(sigma).div_(r) * epsilon).div_(r)
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = (4 * grad_y).mul_(u).mul_(v)
+            grad_epsilon = grad_y * (v * (u - 1))
         if ctx.needs_input_grad[1]:
             grad_sigma = grad_y * (w * (2 * u - 1))
         if ctx.needs_input_grad[2]:
@@ -153,7 +149,10 @@ def lennard_jones(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     if not plain:
         args, plain = _as_tensors(*args)
         # Negated, a byte would wrap.
-        dtype = torch.get_default_dtype()
+        floats = [t for t in args if t.is_floating_point()]
+        dtypes = [t.dtype for t in floats if t.dim()] or [t.dtype for t in floats]
+        dtypes = dtypes or [torch.get_default_dtype()]
+        dtype = functools.reduce(torch.promote_types, dtypes)
         args = tuple(t if t.is_floating_point() else t.to(dtype) for t in args)
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():

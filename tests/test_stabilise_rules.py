@@ -18,6 +18,7 @@ from fngen.errors import FormulaError
 from fngen.ir import Value, dump, names, tree_size
 from fngen.language.parse import parse_expression
 from fngen.stabilise.arrangements import arrangements
+from fngen.stabilise.faint import faint
 from fngen.stabilise.judge import Judge
 from fngen.stabilise.keys import Keys
 from fngen.stabilise.rewrite import Identity, Rewriter, read
@@ -318,6 +319,36 @@ def _nobody() -> Judge:
 def test_signs_and_numbers_are_kept(formula: str, form: str) -> None:
     (found,) = Rewriter(NAMES)([folded(formula)])
     assert not differences(folded(form, rule=True), found, (0.0, 0.0)), dump(found)
+
+
+@pytest.mark.parametrize(
+    ("formula", "points"),
+    [
+        ("x*logistic(x)", (-41.5, -300.25, -700.0)),
+        ("logistic(x) + x*logistic_pdf(x)", (-41.5, -300.25)),
+        ("x*tanh(log1pexp(x))", (-41.5, -300.25)),
+        ("erf(log1pexp(-x))*(2 - x)", (41.5, 300.25)),
+        ("expm1(2*x)/expm1(x)", (41.5, 300.25)),
+        ("(expm1(x) - x)/x**2", (41.5, 300.25)),
+    ],
+)
+def test_where_an_exponential_is_all_it_has_the_same_value(formula: str, points: tuple[float, ...]) -> None:
+    root = parse_expression(formula, rule=True)
+    forms = list(faint(root))
+    assert forms
+    for form in forms:
+        judges = Exact(root, ("x",)), Exact(form, ("x",))
+        for point in points:
+            want, got = (judge.balls((point,), 0)[0] for judge in judges)
+            assert agree(want, got, 2.0**-52), dump(form)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["(y - 3)*exp(x) + exp(2*x)", "(x + 50)*exp(x) + exp(2*x)", "sin(x)*exp(x) + exp(2*x)", "x + exp(x)"],
+)
+def test_beside_a_root_of_what_stands_before_it_another_power_matters(formula: str) -> None:
+    assert not [form for form in faint(parse_expression(formula, rule=True)) if form.args[0].op == "lt"]
 
 
 @pytest.mark.parametrize(

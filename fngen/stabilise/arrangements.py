@@ -69,7 +69,9 @@ def of_product(node: Value) -> Iterator[Value]:
     c, found = views.factors(node)
     if any(n.denominator != 1 or abs(n) > _MOST_FACTORS for n in found.values()):
         return
-    if len(found) > 1 or abs(c) != 1 or any(n < -1 for n in found.values()):
+    powers = sorted(found.values())
+    of_quotient = len(powers) == 2 and 1 < powers[1] == -powers[0]
+    if not of_quotient and (len(found) > 1 or abs(c) != 1 or any(n < -1 for n in powers)):
         yield _stepwise(c, found)
     yield from _of_quotient(c, found)
     if len(found) == 1 and (n := next(iter(found.values()))) < -1:

@@ -7,6 +7,9 @@ from fractions import Fraction
 from functools import cache, reduce
 from math import gcd, lcm
 
+from flint import arb, fmpq
+
+from fngen.accuracy.plan import KNOWN, Plan
 from fngen.algebra import add, fold_numbers, mul, neg, power, where
 from fngen.ir import Value, fold, name, names, number, postorder, rebuild, substitute, value
 from fngen.language.parse import parse_expression
@@ -16,6 +19,8 @@ from fngen.stabilise.laurent import NoSeries, at_zero
 
 _FAR = 40
 """From here on the second power is less than half a rounding of the first."""
+_NOTHING, _STEP = 1600, 8
+"""Where even its root is 0, and the length of the pieces on the way there."""
 _MOST = 4
 _T = name("t!")
 _BY_EXPONENTIAL = {
@@ -24,7 +29,7 @@ _BY_EXPONENTIAL = {
     **dict.fromkeys(("logistic", "sigmoid", "full_logistic"), "T/(1 + T)"),
     **dict.fromkeys(("logistic_pdf", "full_logistic_pdf"), "T/(1 + T)**2"),
     "bose": "1/(T - 1)",
-    "log1pexp": "log1p(T)",
+    **dict.fromkeys(("log1pexp", "softplus"), "log1p(T)"),
     "log1mexp": "log1p(-T)",
     "tanh": "(T**2 - 1)/(T**2 + 1)",
     **dict.fromkeys(("sech", "full_sech"), "2*T/(T**2 + 1)"),
@@ -36,7 +41,7 @@ def faint(form: Value) -> Iterator[Value]:
     """Yield a form that is its lowest power where ``exp(u)`` is small, the rest between two halves of it."""
     for u in _exponents(form):
         try:
-            order, lead = _leading(_in_powers(form, u))
+            order, lead = _leading(_in_powers(form, u), u)
         except NoSeries:
             continue
         if 1 <= abs(order) <= _MOST:
@@ -79,11 +84,15 @@ def _exponents(form: Value) -> list[Value]:
     """Return what functions of exponentials are of, up to whole factors, with either sign."""
     found: dict[Value, list[Fraction]] = {}
     for node in postorder([form]):
-        if node.op in _BY_EXPONENTIAL and names([node]):
+        if _is_of_exponential(node) and names([node]):
             c, rest = views.coefficient(node.args[0])
             found.setdefault(rest, []).append(c)
     common = {rest: _common_divisor(cs) for rest, cs in found.items()}
     return [views.scaled(sign * c, rest) for rest, c in common.items() for sign in (1, -1)]
+
+
+def _is_of_exponential(node: Value) -> bool:
+    return node.op in _BY_EXPONENTIAL and len(node.args) == 1
 
 
 def _common_divisor(found: list[Fraction]) -> Fraction:
@@ -96,7 +105,7 @@ def _in_powers(form: Value, u: Value) -> Value:
     c, rest = views.coefficient(u)
 
     def rule(node: Value, args: list[Value]) -> Value:
-        if node.op in _BY_EXPONENTIAL:
+        if _is_of_exponential(node):
             d, other = views.coefficient(node.args[0])
             if other is rest and (d / c).denominator == 1:
                 t = power(_T, number(d / c))
@@ -111,27 +120,42 @@ def _image(op: str) -> Value:
     return parse_expression(_BY_EXPONENTIAL[op], rule=True)
 
 
-def _leading(form: Value) -> tuple[int, Value]:
+def _leading(form: Value, u: Value) -> tuple[int, Value]:
     """Return the lowest power of ``T`` in a form, and what stands before it.
 
     Raises:
-        NoSeries: If the form is no sum of products of functions of ``T`` and of what is free of it.
+        NoSeries: If the form is no sum of products of functions of ``T`` and of what is free of it, or
+            another power may matter: beside a root of what stands before the lowest.
     """
     found: dict[int, views.Terms] = {}
-    for term, c in views.terms(form).items():
-        order, lead = _of_product(term)
-        terms = found.setdefault(order, {})
+    terms = views.terms(form)
+    for term, c in terms.items():
+        order, lead = _of_product(term, u)
         d, rest = views.coefficient(lead)
-        terms[rest] = terms.get(rest, Fraction(0)) + c * d
+        alike = found.setdefault(order, {})
+        alike[rest] = alike.get(rest, Fraction(0)) + c * d
     lowest = min(found)
     total = views.sum_of({t: c for t, c in found[lowest].items() if c})
-    if total == number(0):
+    if len(terms) > 1 and not _keeps_its_sign(total, u):
         raise NoSeries
-    folded = fold_numbers([total])[total]
-    return lowest, folded
+    return lowest, fold_numbers([total])[total]
 
 
-def _of_product(term: Value) -> tuple[int, Value]:
+def _keeps_its_sign(lead: Value, u: Value) -> bool:
+    """Say whether something has no root where ``exp(u)`` is small, as far as that can be told."""
+    c, x = views.coefficient(u)
+    if x.op != "name" or not {*names([lead])} <= {x.datum}:
+        return False
+    plan = Plan.of(lead, [str(x.datum)], KNOWN)
+    for end in range(-_NOTHING, -_FAR, _STEP):
+        ball = arb(end + _STEP / 2, _STEP / 2) / arb(fmpq(c.numerator, c.denominator))
+        result = plan.run(plan.constants(), [ball])
+        if not isinstance(result, arb) or not result.is_finite() or result.contains(0):
+            return False
+    return True
+
+
+def _of_product(term: Value, u: Value) -> tuple[int, Value]:
     c, found = views.factors(term)
     alone = {f: n for f, n in found.items() if names([f]) == (_T.datum,)}
     others = {f: n for f, n in found.items() if f not in alone}
@@ -140,7 +164,7 @@ def _of_product(term: Value) -> tuple[int, Value]:
     for f in mixed:
         if not views.is_sum(f) or others[f] != 1:
             raise NoSeries
-        more, lead = _leading(f)
+        more, lead = _leading(f, u)
         order += more
         del others[f]
         others[lead] = others.get(lead, Fraction(0)) + 1

@@ -35,7 +35,7 @@ _CHEAP, _DEAR = 0.1, 0.3
 """Bits that so much work must gain, all points together: up to a form's budget, and beyond it."""
 _BUDGET = 2.0, 4.0
 """The work that a value may take, and a derivative, in that of the formula as it was typed."""
-_LEAST_GAIN = 1.0
+_LEAST_GAIN = 2.0
 """Bits that a change of form must gain, all points together."""
 _USUAL = 2.0**-30, 2.0**11
 """The size of numbers that people compute with."""
@@ -118,6 +118,7 @@ class Judge:
         self.seconds: dict[int, list[Pair | Outcome]] = {}
         self.simulation = Simulation(inputs, self.points)
         self.allowances: dict[tuple[int, int], float] = {}
+        self.losses: dict[tuple[int, int, float], tuple[float, float, float, bool]] = {}
 
     @property
     def patient(self) -> bool:
@@ -140,22 +141,31 @@ class Judge:
         (legal,) = legalise([self._with_numbers(form)])
         column = self.simulation(legal)
         bits, worst, beyond, wrong, overflows = 0.0, 0.0, 0.0, 0, False
-        for i, computed in enumerate(column):
-            exact = self.row(i, output)[output]
-            if not isinstance(exact, tuple):
+        for i, computed in enumerate(map(float, column)):
+            if not isinstance(self.row(i, output)[output], tuple):
                 continue
-            found = error(float(computed), exact, FORMAT)
-            ulp = 0.0 if found.nonfinite else found.ulp
-            rest = ulp / self.allowance(i, output) if ulp > _CALM else ulp
-            lost = _NO_NUMBER if found.nonfinite else _bits(rest) + _FORGIVEN * (_bits(ulp) - _bits(rest))
-            overflows = overflows or found.nonfinite
+            key = i, output, computed
+            if key not in self.losses:
+                self.losses[key] = self._loss(*key)
+            lost, ulp, rest, nonfinite = self.losses[key]
+            overflows = overflows or nonfinite
             if self.usual[i]:
-                wrong += found.nonfinite
+                wrong += nonfinite
                 worst, beyond = max(worst, ulp), max(beyond, rest)
                 bits += lost
             else:
                 bits += _UNUSUAL[len(self.inputs)] * lost
         return Score(bits, worst, beyond, wrong, self._work(legal, output), overflows)
+
+    def _loss(self, i: int, output: int, computed: float) -> tuple[float, float, float, bool]:
+        """Return the bits that a number has lost, its error, that beyond what is allowed; is it wrong?"""
+        exact = self.row(i, output)[output]
+        assert isinstance(exact, tuple)
+        found = error(computed, exact, FORMAT)
+        if found.nonfinite:
+            return _NO_NUMBER, 0.0, 0.0, True
+        rest = found.ulp / self.allowance(i, output) if found.ulp > _CALM else found.ulp
+        return _bits(rest) + _FORGIVEN * (_bits(found.ulp) - _bits(rest)), found.ulp, rest, False
 
     def _work(self, form: Value, output: int) -> float:
         """Return the work of evaluating a form, as bits."""

@@ -17,7 +17,9 @@ from fngen.stabilise.rows import FORMS, NAMES
 from fngen.stabilise.tails import saturated
 
 EFFORT = 100
-"""Forms that are tried of one result."""
+"""Forms that are tried of one result, where there are few."""
+_ALTOGETHER = 260
+"""Forms that are tried of all results."""
 LONGEST = 200
 """Nodes of a form beyond which it stays as it is: a user's, and one that was made of it."""
 
@@ -37,10 +39,11 @@ class Search:
 
     Args:
         judge: Says how good one is; made when the first is judged.
+        results: Of how many results.
     """
 
-    def __init__(self, judge: Callable[[], Judge]) -> None:
-        self.make = judge
+    def __init__(self, judge: Callable[[], Judge], results: int = 1) -> None:
+        self.make, self.effort = judge, min(EFFORT, _ALTOGETHER // results)
         self.made: Judge | None = None
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
 
@@ -51,12 +54,13 @@ class Search:
             self.made = self.make()
         return self.made
 
-    def best(self, form: Value, output: int, effort: int = EFFORT) -> Judged | None:
+    def best(self, form: Value, output: int, effort: int | None = None) -> Judged | None:
         """Return the best form that was found of so many and its score; None where there is no other."""
         if tree_size(form) > LONGEST or next(self.neighbours(form), None) is None:
             return None
         if not self.judge.complete:
             return None
+        effort = effort or self.effort
         start = form, self.judge(form, output)
         known: dict[Value, Score] = dict([start])
         queue = [(start[1].total, 0, form)]

@@ -98,9 +98,11 @@ def finished(
 
     numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
     inputs = tuple(problem.inputs)
-    look = search.Search(partial(search.judged, problem.value, inputs, numbers))
     declared = {1 + problem.inputs.index(x) for x, _ in problem.grads}
     wanted = [i for i in range(len(graphs)) if i not in declared]
+    look = search.Search(
+        partial(search.judged, problem.written or problem.value, inputs, numbers), len(wanted)
+    )
     found_best = {i: look.best(graphs[i], i) for i in wanted}
     graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
     best, claim = replace(found, slopes=tuple(graphs[1:])), None
