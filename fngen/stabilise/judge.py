@@ -116,6 +116,7 @@ class Judge:
                 self.usual.append(all(map(_is_usual, point)))
         self.complete = self.patient
         self.seconds: dict[int, list[Pair | Outcome]] = {}
+        self.beside: dict[tuple[int, int], list[Pair | Outcome]] = {}
         self.simulation = Simulation(inputs, self.points)
         self.allowances: dict[tuple[int, int], float] = {}
         self.losses: dict[tuple[int, int, float], tuple[float, float, float, bool]] = {}
@@ -203,12 +204,19 @@ class Judge:
             derived = place(n, *sorted((k, output - 1))) if output else 1 + k
             slope = self.row(i, derived)[derived]
             return slope[0] if isinstance(slope, tuple) else 0.0
-        point = self.points[i]
-        moved = (*point[:k], point[k] * (1 + _STEP), *point[k + 1 :])
-        here, there = self.row(i, output)[output], self.exact.at(moved, 2)[output]
-        if not isinstance(here, tuple) or not isinstance(there, tuple) or moved == point:
+        x = self.points[i][k]
+        moved = x * (1 + _STEP)
+        here, there = self.row(i, output)[output], self._moved(i, k, moved)[output]
+        if not isinstance(here, tuple) or not isinstance(there, tuple) or moved == x:
             return 0.0
-        return (there[0] - here[0] + (there[1] - here[1])) / (moved[k] - point[k])
+        return (there[0] - here[0] + (there[1] - here[1])) / (moved - x)
+
+    def _moved(self, i: int, k: int, x: float) -> list[Pair | Outcome]:
+        """Return the exact results at a point with another coordinate."""
+        if (i, k) not in self.beside:
+            point = self.points[i]
+            self.beside[i, k] = self.exact.at((*point[:k], x, *point[k + 1 :]), 2)
+        return self.beside[i, k]
 
 
 def _is_usual(x: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from fngen.accuracy.evaluation import place
+from fngen.accuracy.evaluation import count, place
 from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
 from fngen.ir import Value, tree_size
@@ -13,8 +13,8 @@ from fngen.stabilise.autograd import autograd
 from fngen.stabilise.judge import Score
 from fngen.stabilise.search import LONGEST, Judged, Search
 
-EFFORT = 25
-"""Forms that are tried of one second derivative."""
+EFFORT, _ALTOGETHER = 60, 150
+"""Forms that are tried of one second derivative, and of all of them."""
 Differentiate = Callable[[Value], Sequence[Value]]
 Own = tuple[Value, ...] | None
 """The derivatives of a derivative by each input; None where autograd's are as good."""
@@ -48,6 +48,7 @@ class Seconds:
         self.given, self.differentiate = given, differentiate
         short = (i for i, slope in enumerate(slopes) if tree_size(slope) <= LONGEST)
         self.autograd = {i: self._of_autograd(i, slopes[i]) for i in short}
+        self.effort = min(EFFORT, _ALTOGETHER // (count(len(inputs), 2) - count(len(inputs), 1)))
         self.known: dict[int, Judged] = {}
         self.owned: list[int] = []
 
@@ -90,7 +91,7 @@ class Seconds:
             ways = [(i, j), (j, i)][: 1 + (i != j)]
             judged = ((form, self.look.judge(form, output)) for form in (self.derived[a][b] for a, b in ways))
             best = min(judged, key=_total)
-            found = [self.look.best(best[0], output, EFFORT) or best]
+            found = [self.look.best(best[0], output, self.effort) or best]
             found += [self.autograd[a][b] for a, b in ways if a in self.autograd]
             graph, score = min(found, key=_total)
             self.known[output] = fold_numbers([graph])[graph], score
