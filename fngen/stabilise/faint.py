@@ -7,15 +7,12 @@ from fractions import Fraction
 from functools import cache, reduce
 from math import gcd, lcm
 
-from flint import arb, fmpq
-
-from fngen.accuracy.plan import KNOWN, Plan
 from fngen.algebra import add, fold_numbers, mul, neg, power, where
 from fngen.ir import Value, fold, name, names, number, postorder, rebuild, substitute, value
 from fngen.language.parse import parse_expression
 from fngen.stabilise import views
 from fngen.stabilise.guards import rational
-from fngen.stabilise.laurent import NoSeries, at_zero
+from fngen.stabilise.laurent import NoSeries, at_zero, has_no_root
 
 _FAR = 40
 """From here on the second power is less than half a rounding of the first."""
@@ -146,13 +143,8 @@ def _keeps_its_sign(lead: Value, u: Value) -> bool:
     c, x = views.coefficient(u)
     if x.op != "name" or not {*names([lead])} <= {x.datum}:
         return False
-    plan = Plan.of(lead, [str(x.datum)], KNOWN)
-    for end in range(-_NOTHING, -_FAR, _STEP):
-        ball = arb(end + _STEP / 2, _STEP / 2) / arb(fmpq(c.numerator, c.denominator))
-        result = plan.run(plan.constants(), [ball])
-        if not isinstance(result, arb) or not result.is_finite() or result.contains(0):
-            return False
-    return True
+    ends = [Fraction(-end) / c for end in range(_FAR, _NOTHING + _STEP, _STEP)]
+    return has_no_root(lead, str(x.datum), ends)
 
 
 def _of_product(term: Value, u: Value) -> tuple[int, Value]:

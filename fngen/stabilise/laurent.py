@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
-from flint import arb, arb_series, ctx
+from flint import arb, arb_series, ctx, fmpq
 
 from fngen.accuracy.choices import NO, YES
 from fngen.accuracy.plan import KNOWN, Plan
@@ -86,6 +88,14 @@ def at_zero(root: Value, variable: str) -> tuple[Any, ...]:
         raise NoSeries from None
     finally:
         ctx.prec, ctx.cap = before
+
+
+def has_no_root(root: Value, variable: str, ends: Sequence[Fraction]) -> bool:
+    """Say whether a function is certainly nowhere 0 between the first and last of so many ends, in order."""
+    plan = Plan.of(root, [variable], KNOWN)
+    edges = [arb(fmpq(end.numerator, end.denominator)) for end in ends]
+    balls = (plan.run(plan.constants(), [a.union(b)]) for a, b in pairwise(edges))
+    return all(isinstance(ball, arb) and ball.is_finite() and not ball.contains(0) for ball in balls)
 
 
 def _applied(operator: Any, args: list[Cell]) -> Cell:
