@@ -30,7 +30,8 @@ def claimed(claim: Claim) -> list[str]:
         found.append(f"{_rounded(worst)} in the second {'ones' if len(claim.slopes) > 1 else 'one'}")
     text = (
         f"At {claim.points} float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every "
-        f"operation rounded once, the largest error in ULP is {_listed(found)}{_conditions(claim.scores)}."
+        f"operation rounded once, the largest error in ULP of a normal number is {_listed(found)}"
+        f"{_conditions(claim.scores)}."
     )
     if wrong := sum(score.wrong for score in claim.scores):
         text += f" {wrong} of the results are inf or nan, and should not be."

@@ -41,6 +41,8 @@ _USUAL = 2.0**-30, 2.0**11
 """The size of numbers that people compute with."""
 _UNUSUAL = {1: 1.0, 2: 0.3, 3: 0.1}
 """The weight of a point that has others, by the number of variables: most points of many have one."""
+_SPOILT = 8.0
+"""Bits that no point may lose to a form which is right in one range only."""
 _STEP = 2.0**-26
 """How far an input is moved for the derivative of a second derivative."""
 _FORGIVEN = 0.5
@@ -54,7 +56,7 @@ class Score:
     Attributes:
         bits: The digits lost over all points, beyond two bits each. Those of points of unusual size, and of
             tiny results, count little, and those that no form can keep if the inputs are rounded.
-        worst: The largest error in ulp at a point of usual size.
+        worst: The largest error in ulp at a point of usual size, of a result that is not subnormal.
         beyond: The largest, in what the rounding of an input changes the result by, and one ulp.
         wrong: At how many points of usual size it is no number, or wrongly one.
         cost: The work of evaluating it, as bits.
@@ -152,11 +154,24 @@ class Judge:
             overflows = overflows or nonfinite
             if self.usual[i]:
                 wrong += nonfinite
-                worst, beyond = max(worst, ulp), max(beyond, rest)
                 bits += lost
+                if self._is_normal(i, output):
+                    worst, beyond = max(worst, ulp), max(beyond, rest)
             else:
                 bits += _UNUSUAL[len(self.inputs)] * lost
         return Score(bits, worst, beyond, wrong, self._work(legal, output), overflows)
+
+    def _is_normal(self, i: int, output: int) -> bool:
+        """Say whether a result has all the digits that a float64 has."""
+        exact = self.row(i, output)[output]
+        return isinstance(exact, tuple) and (exact[0] == 0 or abs(exact[0]) >= FORMAT.tiny)
+
+    def spoils(self, form: Value, other: Value, output: int) -> bool:
+        """Say whether a form has no digits at a point where another has most of its own."""
+        columns = [self.simulation(*legalise([self._with_numbers(f)])) for f in (form, other)]
+        known = [i for i in range(len(self.points)) if isinstance(self.row(i, output)[output], tuple)]
+        new, old = ([self._loss(i, output, float(column[i]))[0] for i in known] for column in columns)
+        return any(a - b > _SPOILT for a, b in zip(new, old, strict=True))
 
     def _loss(self, i: int, output: int, computed: float) -> tuple[float, float, float, bool]:
         """Return the bits that a number has lost, its error, that beyond what is allowed; is it wrong?"""

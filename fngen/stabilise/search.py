@@ -68,7 +68,7 @@ class Search:
         most = 1 if start[1].calm else min(effort, _IN_VAIN)
         while queue and left > 0 and len(known) < most:
             _, _, here = heappop(queue)
-            clamped = saturated(here) if known[here].overflows else ()
+            clamped = self._saturated(here, output) if known[here].overflows else ()
             for candidate in islice(chain(clamped, self.neighbours(here)), left):
                 left -= 1
                 if candidate in known or len(known) >= most:
@@ -90,6 +90,10 @@ class Search:
         back = {hole: polynomial for polynomial, hole in holes.items()}
         rearranged = (substitute(made, back) for made in self._neighbours(substitute(form, holes)))
         yield from (made for made in chain(lightened(form), rearranged) if _carried(made) >= kept)
+
+    def _saturated(self, form: Value, output: int) -> Iterator[Value]:
+        """Yield a form with an input clamped, where it has become constant before."""
+        yield from (made for made in saturated(form) if not self.judge.spoils(made, form, output))
 
     def _neighbours(self, form: Value) -> Iterator[Value]:
         """Yield what one step makes of all but the polynomials of guards, which are as good as they get."""
