@@ -25,7 +25,15 @@ from fngen.pull import Formula, Pull
 from fngen.several import Several
 
 
-def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function: str, *, lean: bool) -> Layer:
+def build(
+    core: Core,
+    parameters: tuple[str, ...],
+    found: Derivatives,
+    function: str,
+    *,
+    lean: bool,
+    reserved: Iterable[str] = (),
+) -> Layer:
     """Return the layer of a formula and its partial derivatives.
 
     Args:
@@ -34,10 +42,11 @@ def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function:
         found: The derivatives of the core by its own inputs.
         function: The name of the function.
         lean: Whether to keep inputs and outputs only.
+        reserved: Names that the file needs for something else.
     """
     problem = core.problem
     own_nodes = wrapped([problem.value, *found.slopes, *found.tangents])
-    aliases = aliases_of(problem, parameters, function, {f"_{op}" for op in own_nodes})
+    aliases = aliases_of(problem, parameters, function, {*reserved, *(f"_{op}" for op in own_nodes)})
     plan = main_plan(problem, found, function, aliases)
     plans = [plan, *(helper_plan(op) for op in own_nodes)]
     taken = {*aliases.values(), *(x for p in plans for x in identifiers(p))}
@@ -49,12 +58,10 @@ def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function:
         if plan.results
         else _node(plans[0], printer, raw, taken, main=True, lean=lean)
     )
-    renamed = {name(old): name(new) for old, new in aliases.items()}
-    arguments = tuple(raw.print(a) for a in legalise(substitute_all(core.arguments, renamed)))
     return Layer(
         main,
         tuple(aliases[x] for x in parameters),
-        arguments,
+        _arguments(core, aliases, raw),
         tuple(helpers),
         tuple(constants),
         tuple(x for x, scalar in zip(main.names.inputs, main.scalars, strict=True) if scalar),
@@ -62,6 +69,12 @@ def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function:
         tuple(replace(c, name=aliases[c.name]) for c in problem.consts),
         _alignment(problem, aliases),
     )
+
+
+def _arguments(core: Core, aliases: dict[str, str], printer: TorchPrinter) -> tuple[str, ...]:
+    """Return what the function hands to the node."""
+    renamed = {name(old): name(new) for old, new in aliases.items()}
+    return tuple(printer.print(a) for a in legalise(substitute_all(core.arguments, renamed)))
 
 
 def _alignment(problem: Problem, aliases: dict[str, str]) -> Alignment:
