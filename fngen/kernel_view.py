@@ -64,6 +64,7 @@ class KernelView:
     library: list[str]
     vector: list[str]
     scalar: list[str]
+    circular: bool
     nan: bool
     chooses: bool
     constants: list[str]
@@ -93,6 +94,7 @@ def kernel_view(kernels: Kernels, node: Node, *, accurate: bool) -> KernelView:
         library=list(kernels.library),
         vector=_declared("VECTOR real", [f for f in kernels.library if f in c.VECTOR]),
         scalar=_declared("CONST real", [f for f in kernels.library if f not in c.VECTOR]),
+        circular={"sin", "cos"} <= {*kernels.library},
         nan="NAN" in text,
         chooses="choose(" in text,
         constants=[
