@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fngen.backends import c
 from fngen.ir import CONDITIONS, Let
 from fngen.layout import bracketed, filled, tuple_lines, typed
-from fngen.lower import MARGIN
+from fngen.lower import MARGIN, Target, lower
 from fngen.node import Node
 from fngen.node_view import tuple_type
 from fngen.passes import Kernels, Pass
@@ -18,7 +18,7 @@ from fngen.saved import if_wanted, keep_numbers, numbers_of, read_numbers, store
 GLOBALS = (
     *("_ALONG", "_COMMAND", "_GRADIENTS", "_LEVELS", "_ROUNDING", "_SOURCE", "_SOURCES", "_STILL"),
     *("_built", "_cache", "_forked", "_intact", "_kernels", "_laid_out", "_library", "_loaded", "_own"),
-    *("_is_watched", "_run", "_seal", "_TYPES", "_VALUE"),
+    *("_PLAIN", "_WATCHES", "_is_watched", "_run", "_seal", "_TYPES", "_VALUE"),
 )
 """What a file with kernels defines beside the rest."""
 MODULES = (
@@ -53,7 +53,7 @@ class HelperView:
     """A function of numbers."""
 
     head: str
-    value: str
+    body: list[str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,7 +88,9 @@ def kernel_view(kernels: Kernels, node: Node, *, accurate: bool) -> KernelView:
     grad = node.names.cotangent
     passes = [_pass(p) for p in (kernels.value, kernels.gradients)]
     helpers = [_helper(h) for h in kernels.helpers]
-    text = "\n".join([*(line for p in passes for line in p.body), *(h.value for h in helpers)])
+    text = "\n".join(
+        [*(line for p in passes for line in p.body), *(line for h in helpers for line in h.body)]
+    )
     return KernelView(
         cls=f"_{node.cls}Fused",
         library=list(kernels.library),
@@ -130,7 +132,12 @@ def _let(let: Let, text: str) -> str:
 
 def _helper(helper: c.Helper) -> HelperView:
     parameters = ", ".join(f"real {x}" for x in helper.parameters)
-    return HelperView(f"INLINE real {helper.name}({parameters})", CPrinter().print(helper.value))
+    target = Target(helper.value, MARGIN - len("    return ;"))
+    taken = {*helper.parameters, *c.reserved()}
+    body = lower([target], CPrinter(), taken, {}, 4 + len("const real  = ;"))
+    lines = [_let(let, body.printed[let.value]) for let in (*body.shared, *body.local[0])]
+    head = f"INLINE real {helper.name}({parameters})"
+    return HelperView(head, [*lines, f"return {body.texts[0].text};"])
 
 
 def _declared(kind: str, functions: list[str]) -> list[str]:

@@ -29,7 +29,7 @@ _KEYWORDS = (
 )
 _OF_SOURCE = (
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
-    *("rounded", "run", "stored"),
+    *("rounded", "run", "spread", "stored", "work"),
 )
 
 

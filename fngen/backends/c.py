@@ -67,6 +67,7 @@ _STEADY = {
     "remainder": "fmod(x, y) + where((y < 0 and fmod(x, y) > 0) or (y > 0 and fmod(x, y) < 0), y, 0)",
     "rsqrt": "1/sqrt(x)",
     "sech_squared": "4*exp(-2*abs(x))/(1 + exp(-2*abs(x)))**2",
+    "sech_squared_softplus": "4*{w}*({n} + {w})/({n} + 2*{w})**2",
     "sigmoid": "where(x < 0, exp(-abs(x)), 1)/(1 + exp(-abs(x)))",
     "sign": "where(x > 0, 1, where(x < 0, -1, 0))",
     "silu": "x*sigmoid(x)",
@@ -74,12 +75,19 @@ _STEADY = {
     "softplus": "maximum(x, 0) + log1p(exp(-abs(x)))",
     "softsign": "x/(1 + abs(x))",
     "stop_gradient": "x",
+    "tanh_softplus": "{n}/({n} + 2*{w})",
     "tanhshrink": "x - tanh(x)",
     "xlog1py": "where(x == 0 and y == y, 0, x*log1p(y))",
     "xlogy": "where(x == 0 and y == y, 0, x*log(y))",
 }
-"""Definitions of what torch has as one operator, with its nan and infinities."""
+"""Definitions of what torch has as one operator, with its nan and infinities; and of some compositions."""
+_BRANCH = {
+    "{n}": "where(x < 0, exp(-abs(x))*(exp(-abs(x)) + 2), 1 + 2*exp(-abs(x)))",
+    "{w}": "where(x < 0, 1, exp(-abs(x))**2)",
+}
+"""The tanh of a softplus is a quotient of polynomials in one exponential, which does not overflow."""
 _SAME = {*ARITHMETIC, *COMPARISONS, *LOGIC, *LEAVES, "where"}
+_SOFTPLUS = ("softplus", "log1pexp")
 _LONGEST_PRODUCT = 16
 """The largest exponent of a power that is multiplied out."""
 
@@ -114,7 +122,7 @@ def expand(roots: Iterable[Value]) -> list[Value]:
         NotInC: If there is none for a function.
     """
     roots = list(roots)
-    squares = rewrite(roots, _without_cosh)
+    squares = rewrite(roots, _composed)
     images = rewrite([squares[root] for root in roots], _expanded)
     return [images[squares[root]] for root in roots]
 
@@ -144,11 +152,13 @@ def functions(roots: Iterable[Value]) -> tuple[list[str], list[Helper]]:
     return sorted(library), list(helpers.values())
 
 
-def _without_cosh(node: Value) -> Value:
-    """Return the square of a sech as a function of its own, of one exponential."""
-    if node.op == "pow" and node.args[0].op == "sech" and is_number(node.args[1], 2):
-        return value("sech_squared", *node.args[0].args)
-    return node
+def _composed(node: Value) -> Value:
+    """Return compositions that have a definition of their own: fewer exponentials, and none that overflow."""
+    inner = node.args[0] if node.args else node
+    if node.op == "pow" and inner.op == "sech" and is_number(node.args[1], 2):
+        (x,) = inner.args
+        return value("sech_squared_softplus", *x.args) if x.op in _SOFTPLUS else value("sech_squared", x)
+    return value("tanh_softplus", *inner.args) if node.op == "tanh" and inner.op in _SOFTPLUS else node
 
 
 def _expanded(node: Value) -> Value:
@@ -172,7 +182,10 @@ def _legal(node: Value) -> Value:
 
 @cache
 def _steady(op: str) -> Value:
-    return parse_expression(_STEADY[op], rule=True)
+    text = _STEADY[op]
+    for place, branch in _BRANCH.items():
+        text = text.replace(place, branch)
+    return parse_expression(text, rule=True)
 
 
 def _power(base: Value, exponent: Value) -> Value:
