@@ -61,6 +61,7 @@ class KernelView:
     """The source, and the node that it works for."""
 
     cls: str
+    modules: tuple[str, ...]
     library: list[str]
     vector: list[str]
     scalar: list[str]
@@ -93,6 +94,7 @@ def kernel_view(kernels: Kernels, node: Node, *, accurate: bool) -> KernelView:
     )
     return KernelView(
         cls=f"_{node.cls}Fused",
+        modules=MODULES,
         library=list(kernels.library),
         vector=_declared("VECTOR real", [f for f in kernels.library if f in c.VECTOR]),
         scalar=_declared("CONST real", [f for f in kernels.library if f not in c.VECTOR]),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fngen import differentiate, joints, kernel_view, layer, passes, prefix, problem, wirtinger
-from fngen.backends.c import NotInC
+from fngen import differentiate, joints, layer, prefix, problem, wirtinger
 from fngen.derivatives import Derivatives
 from fngen.node import Layer
+from fngen.prefix import Core
 from fngen.problem import Problem
 from fngen.render import render
 from fngen.source import Source
@@ -35,22 +35,25 @@ def _generate(spec: Spec) -> Source:
         best, found, claim = stage.finished(core.problem, found)
         claim = claim and claim.of(dict(zip(best.inputs, core.arguments, strict=True)))
         core = replace(core, problem=best)
-    in_c = "c" in spec.backends
-    reserved = kernel_view.GLOBALS if in_c else ()
-    built = layer.build(core, parsed.inputs, found, name, lean=spec.lean, reserved=reserved)
-    built = _in_c(built, core.problem, found) if in_c else built
+    built = _built(core, parsed.inputs, found, name, spec)
     if stable.value is not parsed.value or core.problem.value is not given:
         built = replace(built, floating=True)
     shown = view(spec, parsed, partials, built, claim)
     return Source(name, render(shown), spec, tuple(shown.equations), built.missing)
 
 
-def _in_c(built: Layer, parsed: Problem, found: Derivatives) -> Layer:
-    """Return a layer with its kernels, or why it has none."""
-    if (function := built.main.function) in kernel_view.MODULES:
-        return replace(built, missing=f"a file with kernels imports Python's {function}")
+def _built(core: Core, inputs: tuple[str, ...], found: Derivatives, name: str, spec: Spec) -> Layer:
+    """Return the layer, with its kernels if these are asked for."""
+    if "c" not in spec.backends:
+        return layer.build(core, inputs, found, name, lean=spec.lean)
+    from fngen import kernel_view, passes  # Of no use to most files, and a part of the time of a run.
+    from fngen.backends.c import NotInC
+
+    built = layer.build(core, inputs, found, name, lean=spec.lean, reserved=kernel_view.GLOBALS)
     try:
-        return replace(built, kernels=passes.build(parsed, found, built.main))
+        if name in kernel_view.MODULES:
+            raise NotInC(f"a file with kernels imports Python's {name}")
+        return replace(built, kernels=passes.build(core.problem, found, built.main))
     except NotInC as error:
         return replace(built, missing=error.message)
 

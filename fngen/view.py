@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fngen import docs, precision, recipe
 from fngen.backends.torch import TEMPLATE
@@ -14,7 +15,6 @@ from fngen.entry import entry, helper_entry
 from fngen.example import example
 from fngen.functions import TABLE
 from fngen.ir import Value
-from fngen.kernel_view import MODULES, KernelView, kernel_view
 from fngen.layout import bracketed, typed
 from fngen.lower import MARGIN
 from fngen.node import Layer, Node
@@ -24,6 +24,9 @@ from fngen.several import Several
 from fngen.several_view import SeveralView, several_view
 from fngen.spec import Spec
 from fngen.stabilise.stage import Claim
+
+if TYPE_CHECKING:
+    from fngen.kernel_view import KernelView
 
 _DEFINED = ("_others", "_spread", "_sum_in_slices", "_sum_of_products", "_sum_to")
 """Functions that a file defines if its statements call them."""
@@ -76,7 +79,7 @@ def view(
     """Return the view of a layer."""
     main, parameters = layer.main, layer.parameters
     formula = spec.formula
-    texts = _texts(layer)
+    texts, kernel = _texts(layer), _kernel(layer, accurate=spec.accurate)
     equation = "" if problem.results else docs.equation(problem)
     shown_example = None if problem.results else example(problem)
     result = main.result if isinstance(main, Several) else "Tensor"
@@ -89,7 +92,7 @@ def view(
         summary=docs.summary(problem, main.function, formula, alone=alone),
         equations=equations,
         accuracy=accuracy,
-        modules=_modules(layer, texts, wide=not problem.complex),
+        modules=_modules(layer, texts, kernel, wide=not problem.complex),
         wide=[] if problem.complex else precision.table(accurate=spec.accurate),
         exports=_exports(main),
         constants=[_constant(c) for c in layer.constants],
@@ -111,7 +114,7 @@ def view(
         module_return=bracketed(f"return {main.function}(", _given(layer), ")", 8),
         example=docs.example_lines(main.cls, len(sizes(layer)), shown_example),
         extra_repr=repr_body(layer, formula),
-        kernel=_kernel(layer, accurate=spec.accurate),
+        kernel=kernel,
         missing=layer.missing,
     )
 
@@ -134,14 +137,16 @@ def _kernel(layer: Layer, *, accurate: bool) -> KernelView | None:
     """Return the view of a layer's kernels, if it has some."""
     if layer.kernels is None or isinstance(layer.main, Several):
         return None
+    from fngen.kernel_view import kernel_view  # Of no use to most files.
+
     return kernel_view(layer.kernels, layer.main, accurate=accurate)
 
 
-def _modules(layer: Layer, texts: str, *, wide: bool) -> list[str]:
+def _modules(layer: Layer, texts: str, kernel: KernelView | None, *, wide: bool) -> list[str]:
     """Return the modules of the standard library that a file imports."""
     promotes = wide and (len(layer.parameters) > 1 or isinstance(layer.main, Several))
     found = ["functools"] * promotes + ["math"] * ("math." in texts or bool(numbers(layer)))
-    return sorted([*found, *(MODULES if layer.kernels else ())])
+    return sorted([*found, *(kernel.modules if kernel else ())])
 
 
 def _head(layer: Layer, result: str) -> list[str]:
