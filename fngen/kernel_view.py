@@ -18,7 +18,7 @@ from fngen.saved import if_wanted, keep_numbers, numbers_of, read_numbers, store
 GLOBALS = (
     *("_ALONG", "_COMMAND", "_GRADIENTS", "_LEVELS", "_ROUNDING", "_SOURCE", "_SOURCES", "_STILL"),
     *("_built", "_cache", "_forked", "_intact", "_kernels", "_laid_out", "_library", "_loaded", "_own"),
-    *("_PLAIN", "_WATCHES", "_is_watched", "_run", "_seal", "_TYPES", "_VALUE"),
+    *("_PLAIN", "_autocast", "_modes", "_run", "_seal", "_TYPES", "_VALUE", "_traced", "_transforms"),
 )
 """What a file with kernels defines beside the rest."""
 MODULES = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import Tensor
@@ -179,6 +181,48 @@ def test_it_keeps_no_more_than_the_torch_way(name: str) -> None:
     kept = saved_bytes(getattr(file, name), inputs)
     with without_kernels(file):
         assert kept <= saved_bytes(getattr(file, name), inputs)
+
+
+NOT_PLAIN = {
+    "integers": lambda: torch.arange(5),
+    "meta": lambda: torch.rand(5, device="meta"),
+    "mkldnn": lambda: torch.rand(5).to_mkldnn(),
+    "sparse": lambda: torch.eye(3).to_sparse(),
+    "compressed": lambda: torch.eye(3).to_sparse_csr(),
+    "negated": lambda: torch.imag(torch.rand(5, dtype=torch.complex64).conj()),
+    "zeros without memory": lambda: torch._efficientzerotensor(5),
+    "a subclass": lambda: torch.rand(5).as_subclass(type("Sub", (Tensor,), {})),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize("kind", NOT_PLAIN)
+def test_what_is_not_plain_and_dense_is_left_to_torch(kind: str) -> None:
+    file = module("mish")
+    x = NOT_PLAIN[kind]()
+    assert file._run(file._VALUE, (x,)) is None
+    found = []
+    for way in (nullcontext(), without_kernels(file)):
+        with way:
+            try:
+                found.append(file.mish(x))
+            except (RuntimeError, NotImplementedError) as error:
+                found.append(str(error))
+    one, two = found
+    if isinstance(one, str) or x.is_meta:
+        assert str(one) == str(two)
+    else:
+        close(*(y.to_dense() if y.layout != torch.strided else y for y in (one, two)))
+
+
+def test_a_cotangent_that_is_not_plain_is_left_to_torch() -> None:
+    x = torch.rand(5, dtype=torch.float64, requires_grad=True)
+    y = layer("mish").function(x)
+    assert is_from_kernel(y)
+    rows = torch.autograd.grad(y, x, torch.eye(5, dtype=torch.float64), is_grads_batched=True)[0]
+    (whole,) = torch.autograd.grad(layer("mish").function(x), x, torch.ones_like(y))
+    close(rows.diagonal(), whole)
+    close(rows.sum(), whole.sum())
 
 
 def test_numbers_are_worked_out_by_python() -> None:
