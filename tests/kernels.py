@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
@@ -53,6 +53,3 @@ def without_kernels(file: ModuleType) -> Iterator[None]:
 def is_from_kernel(result: object) -> bool:
     """Say whether the node of a result is that of a kernel."""
     return type(result.grad_fn).__name__.endswith("FusedBackward")
-
-
-Function = Callable[..., object]

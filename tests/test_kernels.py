@@ -10,7 +10,7 @@ from torch import Tensor
 
 import fngen
 from benchmarks.measure import saved_bytes
-from tests.kernels import POINTWISE, is_from_kernel, layer, module, without_kernels
+from tests.kernels import POINTWISE, is_from_kernel, layer, module, source, without_kernels
 from tests.modes_derivatives import DERIVATIVES
 from tests.modes_dispatch import DISPATCH
 from tests.modes_engine import ENGINE
@@ -239,11 +239,17 @@ def test_numbers_are_worked_out_by_python() -> None:
         file.f(x, a=-1.0)
 
 
+@pytest.mark.parametrize("name", ["huber", "swiglu"])
+def test_verified(name: str) -> None:
+    report = fngen.verify(source(name))
+    assert report.ok, report
+
+
 def test_what_c_lacks_is_left_to_torch() -> None:
-    source = fngen.generate("j1(x)*x", name="f", backend="c")
-    assert source.missing == "C has no j1"
-    assert "# There are no kernels in C: C has no j1.\n" in source.text
-    assert "_run(" not in source.text
+    made = fngen.generate("j1(x)*x", name="f", backend="c")
+    assert made.missing == "C has no j1"
+    assert "# There are no kernels in C: C has no j1.\n" in made.text
+    assert "_run(" not in made.text
 
 
 def test_names_of_c_are_names_too() -> None:
