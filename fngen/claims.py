@@ -25,6 +25,9 @@ def claimed(claim: Claim) -> list[str]:
         for x, score in claim.slopes.items()
     )
     found = [f"{_rounded(claim.value.beyond)} in the value", *slopes]
+    if claim.seconds:
+        worst = max(score.beyond for score in claim.seconds)
+        found.append(f"{_rounded(worst)} in the second {'ones' if len(claim.slopes) > 1 else 'one'}")
     text = (
         f"At {claim.points} float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every "
         f"operation rounded once, the largest error in ULP is {_listed(found)}{_conditions(claim.scores)}."

@@ -61,9 +61,11 @@ class Derivatives:
     Attributes:
         slopes: The partial derivative by each input; of a formula with reductions inside, the gradient.
         tangents: The tangent of each output of such a formula; others have sums of slopes times tangents.
+        seconds: For each slope its derivatives by every input, where it needs a node with those; or None.
         joints: Of several outputs, where their cotangents meet; each before what it is made of.
     """
 
     slopes: tuple[Value, ...]
     tangents: tuple[Value, ...] = ()
     joints: tuple[Joint, ...] = ()
+    seconds: tuple[tuple[Value, ...] | None, ...] = ()

@@ -11,6 +11,7 @@ from fngen.algebra import ZERO, sum_of
 from fngen.alignment import Alignment, alignment
 from fngen.backends.torch import legalise, wrapped
 from fngen.derivatives import Derivatives
+from fngen.derived import with_own_derivatives
 from fngen.ir import Value, is_number, name, names, postorder, substitute_all, value
 from fngen.lower import MARGIN, Target, lower
 from fngen.node import Layer, Node
@@ -45,10 +46,11 @@ def build(
         reserved: Names that the file needs for something else.
     """
     problem = core.problem
-    own_nodes = wrapped([problem.value, *found.slopes, *found.tangents])
+    own_nodes = wrapped([problem.value, *_graphs(found)])
     aliases = aliases_of(problem, parameters, function, {*reserved, *(f"_{op}" for op in own_nodes)})
     plan = main_plan(problem, found, function, aliases)
-    plans = [plan, *(helper_plan(op) for op in own_nodes)]
+    plan, derivatives = with_own_derivatives(plan, found, problem.inputs, aliases)
+    plans = [plan, *derivatives, *(helper_plan(op) for op in own_nodes)]
     taken = {*aliases.values(), *(x for p in plans for x in identifiers(p))}
     plans, constants = hoist(plans, taken)
     printer, raw = TorchPrinter(own_nodes), TorchPrinter()
@@ -69,6 +71,12 @@ def build(
         tuple(replace(c, name=aliases[c.name]) for c in problem.consts),
         _alignment(problem, aliases),
     )
+
+
+def _graphs(found: Derivatives) -> list[Value]:
+    """Return all derivatives that a file may compute."""
+    seconds = [graph for row in found.seconds if row for graph in row]
+    return [*found.slopes, *found.tangents, *seconds]
 
 
 def _arguments(core: Core, aliases: dict[str, str], printer: TorchPrinter) -> tuple[str, ...]:
@@ -95,8 +103,8 @@ def _node(
     rounded = room - (len("().to(dtype)") if rounds else 0)
     slopes, named = plan.slopes, plan.named
     forward = lower([Target(plan.value, rounded)], TorchPrinter(integers=True), set(taken), named, 8)
-    backward = lower(_gradients(plan, slopes), printer, set(taken), named, 12)
-    tangent = plan.tangent or _tangent(plan, slopes)
+    backward = lower(_gradients(plan, plan.differentiable), printer, set(taken), named, 12)
+    tangent = plan.tangent or _tangent(plan, plan.differentiable)
     jvp = lower([Target(tangent, rounded - 4)], printer, set(taken), named, 12)
     quick = None
     if rounds:
@@ -117,6 +125,8 @@ def _node(
         inserted=plan.inserted,
         shapes=frozenset() if plan.reduction else plan.shapes,
         typings=typings([plan.value], plan.names.inputs),
+        again=bool(plan.own),
+        doc=plan.doc,
     )
 
 

@@ -51,6 +51,8 @@ class Node:
         inserted: The dimensions that its cotangent lacks.
         shapes: The leaves of which only the shape is kept.
         typings: For the one output the tensors that have a say in its type.
+        again: Whether its derivatives are nodes themselves, for second ones.
+        doc: What it is, where it is neither the formula nor a function of torch.
     """
 
     function: str
@@ -71,6 +73,8 @@ class Node:
     inserted: tuple[int, ...] = ()
     shapes: frozenset[str] = frozenset()
     typings: tuple[frozenset[str], ...] = ()
+    again: bool = False
+    doc: str = ""
 
     @property
     def bodies(self) -> list[Body]:

@@ -125,7 +125,7 @@ def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
         forward=forward,
         save=keep(node, eager),
         result=result,
-        guard=final or eager.bare or eager.keeps != node.leaves,
+        guard=final or node.again or eager.bare or eager.keeps != node.leaves,
         unpack=read(node, eager, node.leaves if node.reduction else ()),
         shared=eager.backward.lines(eager.backward.shared),
         gradients=_gradients(node, eager.backward, several),

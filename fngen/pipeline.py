@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from fngen import differentiate, joints, layer, prefix, problem, wirtinger
 from fngen.derivatives import Derivatives
+from fngen.ir import Value
 from fngen.node import Layer
 from fngen.prefix import Core
 from fngen.problem import Problem
@@ -32,7 +35,7 @@ def _generate(spec: Spec) -> Source:
     partials = found.slopes if core.problem is stable else derivatives(stable, spec).slopes
     claim = None
     if spec.stabilise:
-        best, found, claim = stage.finished(core.problem, found)
+        best, found, claim = stage.finished(core.problem, found, partial(_slopes, core.problem, spec))
         claim = claim and claim.of(dict(zip(best.inputs, core.arguments, strict=True)))
         core = replace(core, problem=best)
     built = _built(core, parsed.inputs, found, name, spec)
@@ -62,6 +65,11 @@ def derivatives(parsed: Problem, spec: Spec) -> Derivatives:
     """Return the derivatives of a formula as they are computed."""
     found = derive(parsed)
     return stage.recognised_again(found) if spec.stabilise and not parsed.complex else found
+
+
+def _slopes(parsed: Problem, spec: Spec, graph: Value) -> Sequence[Value]:
+    """Return the derivatives of a graph by the inputs of a problem."""
+    return derivatives(replace(parsed, value=graph, grads=(), written=None), spec).slopes
 
 
 def derive(parsed: Problem) -> Derivatives:

@@ -48,6 +48,10 @@ class Plan:
     extents: Extents = field(default_factory=lambda: Extents(()))
     learned: Mapping[str, Learned] = field(default_factory=dict)
     """Its learnable parameters."""
+    own: Mapping[int, Value] = field(default_factory=dict)
+    """The calls of derivatives that are nodes themselves, by the place of their input."""
+    doc: str = ""
+    """What it is, where it is no function of torch."""
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -70,6 +74,11 @@ class Plan:
     def slopes(self) -> tuple[Value, ...]:
         """The partial derivatives, in terms of the output if that does without the inputs."""
         return self._through_output[: len(self.partials)]
+
+    @property
+    def differentiable(self) -> tuple[Value, ...]:
+        """The partial derivatives as they are where they may be differentiated again."""
+        return tuple(self.own.get(i, slope) for i, slope in enumerate(self.slopes))
 
     @property
     def shapes(self) -> frozenset[str]:

@@ -54,7 +54,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     consts = [c.name for c in problem.consts if c.name in names([problem.value, *partials])]
     numbers = tuple(aliases[x] for x in consts)
     cls, inputs = class_name(function), (*(aliases[x] for x in problem.inputs), *numbers)
-    labels = _names(inputs, problem.output, {function, cls, *aliases.values()})
+    labels = labels_of(inputs, problem.output, {function, cls, *aliases.values()})
     outputs, used = tuple(aliases[x] for x, _ in problem.results), {*labels.gradients, *labels.tangents}
     cotangents = _gradients(outputs, {*used, *aliases.values()})
     joints = _with_names(problem, found.joints, aliases, cotangents, used)
@@ -193,7 +193,8 @@ def _gradient(x: str) -> str:
     return f"grad_{x[:_LONGEST]}"
 
 
-def _names(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
+def labels_of(inputs: tuple[str, ...], output: str, taken: set[str]) -> Names:
+    """Return the names of a node."""
     taken = set(taken)
 
     def fresh(stem: str) -> str:
@@ -214,7 +215,7 @@ def helper_plan(op: str) -> Plan:
     rules = [derivative(op, i) or ZERO for i in range(len(row.parameters))]
     slopes = tuple(legalise(rules))
     root = value(op, *map(name, row.parameters))
-    labels = _names(row.parameters, "y", set(row.parameters))
+    labels = labels_of(row.parameters, "y", set(row.parameters))
     extents = Extents(row.parameters)
     return Plan(f"_{op}", "_" + class_name(op), labels, scalars, root, slopes, slopes, {}, extents=extents)
 

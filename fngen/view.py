@@ -169,5 +169,7 @@ def _constant(constant: Constant) -> str:
 
 
 def _helper_doc(node: Node) -> str:
+    if node.doc:
+        return node.doc
     row = TABLE[node.function.removeprefix("_")]
     return f"``{row.torch}``, differentiable to any order."

@@ -30,6 +30,7 @@ __all__ = ["Gelu", "GeluFunction", "gelu"]
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 _SQRT_2 = 1.4142135623730951  # sqrt(2)
+_SQRT_PI = 1.772453850905516  # sqrt(pi)
 _1_SQRT_2_SQRT_PI = 0.3989422804014327  # 1/(sqrt(2)*sqrt(pi))
 
 
@@ -53,8 +54,7 @@ class _GeluReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
-        return grad_y * (torch.erfc(-x / _SQRT_2) / 2 + u)
+        return grad_y * _gelu_derivative(x)
 
 
 class GeluFunction(_GeluReverse):
@@ -67,8 +67,7 @@ class GeluFunction(_GeluReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
-            return ((torch.erfc(-x / _SQRT_2) / 2 + u) * x_t).to(dtype)
+            return (_gelu_derivative(x) * x_t).to(dtype)
 
 
 class _GeluEager(torch.autograd.Function):
@@ -151,3 +150,44 @@ class Gelu(nn.Module):
 
     def extra_repr(self) -> str:
         return "x/2*(1 + erf(x/sqrt(2)))"
+
+
+class _GeluDerivativeReverse(torch.autograd.Function):
+    """The derivative of :func:`gelu` by ``x``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
+        return torch.erfc(-x / _SQRT_2) / 2 + u
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        u = torch.exp(-(x**2) / 2) / _SQRT_2
+        return grad_y * (2 * (u / _SQRT_PI) - u * x / _SQRT_PI * x)
+
+
+class _GeluDerivativeFunction(_GeluDerivativeReverse):
+    """Autograd node of :func:`_gelu_derivative`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            u = torch.exp(-(x**2) / 2) / _SQRT_2
+            return (2 * (u / _SQRT_PI) - u * x / _SQRT_PI * x) * x_t
+
+
+def _gelu_derivative(x: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _GeluDerivativeReverse.apply(x)
+    return _GeluDerivativeFunction.apply(x)

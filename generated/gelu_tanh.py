@@ -27,6 +27,7 @@ __all__ = ["GeluTanh", "GeluTanhFunction", "gelu_tanh"]
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 _SQRT_2_PI = 0.7978845608028654  # sqrt(2/pi)
+_2_SQRT_2_PI = 1.5957691216057308  # 2*sqrt(2/pi)
 
 
 class _GeluTanhReverse(torch.autograd.Function):
@@ -49,10 +50,7 @@ class _GeluTanhReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
-        logistic_u = torch.sigmoid(u)
-        v = _SQRT_2_PI * (logistic_u * torch.sigmoid(-u)) * x
-        return grad_y * (logistic_u + (26829 * (v * x * x) / 100000 + 2 * v))
+        return grad_y * _gelu_tanh_derivative(x)
 
 
 class GeluTanhFunction(_GeluTanhReverse):
@@ -65,11 +63,7 @@ class GeluTanhFunction(_GeluTanhReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
-            logistic_u = torch.sigmoid(u)
-            v = _SQRT_2_PI * (logistic_u * torch.sigmoid(-u)) * x
-            w = logistic_u + (26829 * (v * x * x) / 100000 + 2 * v)
-            return (w * x_t).to(dtype)
+            return (_gelu_tanh_derivative(x) * x_t).to(dtype)
 
 
 class _GeluTanhEager(torch.autograd.Function):
@@ -154,3 +148,56 @@ class GeluTanh(nn.Module):
 
     def extra_repr(self) -> str:
         return "x/2*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x**3)))"
+
+
+class _GeluTanhDerivativeReverse(torch.autograd.Function):
+    """The derivative of :func:`gelu_tanh` by ``x``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
+        logistic_u = torch.sigmoid(u)
+        v = _SQRT_2_PI * (logistic_u * torch.sigmoid(-u)) * x
+        return logistic_u + (26829 * (v * x * x) / 100000 + 2 * v)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
+        v = torch.sigmoid(u) * torch.sigmoid(-u)
+        x_squared = x**2
+        p = _SQRT_2_PI * v * (0.80487 * x_squared + 2)
+        w = 0.134145 * x_squared + 1
+        s = v - 2 * (v * _SQRT_2_PI * torch.tanh(0.5 * u) * x * w)
+        return grad_y * (p + s * (_2_SQRT_2_PI * w))
+
+
+class _GeluTanhDerivativeFunction(_GeluTanhDerivativeReverse):
+    """Autograd node of :func:`_gelu_tanh_derivative`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
+            v = torch.sigmoid(u) * torch.sigmoid(-u)
+            x_squared = x**2
+            p = _SQRT_2_PI * v * (0.80487 * x_squared + 2)
+            w = 0.134145 * x_squared + 1
+            s = v - 2 * (v * _SQRT_2_PI * torch.tanh(0.5 * u) * x * w)
+            return (p + s * (_2_SQRT_2_PI * w)) * x_t
+
+
+def _gelu_tanh_derivative(x: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _GeluTanhDerivativeReverse.apply(x)
+    return _GeluTanhDerivativeFunction.apply(x)

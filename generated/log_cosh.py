@@ -53,7 +53,7 @@ class _LogCoshReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        return grad_y * torch.tanh(x)
+        return grad_y * _log_cosh_derivative(x)
 
 
 class LogCoshFunction(_LogCoshReverse):
@@ -66,7 +66,7 @@ class LogCoshFunction(_LogCoshReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            return (torch.tanh(x) * x_t).to(dtype)
+            return (_log_cosh_derivative(x) * x_t).to(dtype)
 
 
 class _LogCoshEager(torch.autograd.Function):
@@ -82,6 +82,8 @@ class _LogCoshEager(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        if torch.is_grad_enabled():  # A second derivative starts from the inputs.
+            return _LogCoshReverse.backward(ctx, grad_y)
         (x,) = ctx.saved_tensors
         return grad_y * torch.tanh(x)
 
@@ -148,3 +150,43 @@ class LogCosh(nn.Module):
 
     def extra_repr(self) -> str:
         return "abs(x) + log1p(exp(-2*abs(x))) - log(2)"
+
+
+class _LogCoshDerivativeReverse(torch.autograd.Function):
+    """The derivative of :func:`log_cosh` by ``x``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        u = 2 * x
+        return grad_y * (4 * torch.sigmoid(u) * torch.sigmoid(-u))
+
+
+class _LogCoshDerivativeFunction(_LogCoshDerivativeReverse):
+    """Autograd node of :func:`_log_cosh_derivative`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            u = 2 * x
+            return 4 * torch.sigmoid(u) * torch.sigmoid(-u) * x_t
+
+
+def _log_cosh_derivative(x: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _LogCoshDerivativeReverse.apply(x)
+    return _LogCoshDerivativeFunction.apply(x)

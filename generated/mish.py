@@ -48,10 +48,7 @@ class _MishReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        softplus_x = nn.functional.softplus(x)
-        u = 2 * softplus_x
-        v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
-        return grad_y * (torch.tanh(softplus_x) + x * torch.sigmoid(x) * v)
+        return grad_y * _mish_derivative(x)
 
 
 class MishFunction(_MishReverse):
@@ -64,10 +61,7 @@ class MishFunction(_MishReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            softplus_x = nn.functional.softplus(x)
-            u = 2 * softplus_x
-            v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
-            return ((torch.tanh(softplus_x) + x * torch.sigmoid(x) * v) * x_t).to(dtype)
+            return (_mish_derivative(x) * x_t).to(dtype)
 
 
 class _MishEager(torch.autograd.Function):
@@ -147,3 +141,54 @@ class Mish(nn.Module):
 
     def extra_repr(self) -> str:
         return "x*tanh(softplus(x))"
+
+
+class _MishDerivativeReverse(torch.autograd.Function):
+    """The derivative of :func:`mish` by ``x``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        softplus_x = nn.functional.softplus(x)
+        u = 2 * softplus_x
+        v = x * torch.sigmoid(x) * (4 * torch.sigmoid(u) * torch.sigmoid(-u))
+        return torch.tanh(softplus_x) + v
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        sigmoid_x = torch.sigmoid(x)
+        softplus_x = nn.functional.softplus(x)
+        u = 1 / torch.cosh(softplus_x)
+        v = sigmoid_x * u * u
+        w = 2 * (sigmoid_x * sigmoid_x * u * u * torch.tanh(softplus_x) * x)
+        return grad_y * (2 * v + v * torch.sigmoid(-x) * x - w)
+
+
+class _MishDerivativeFunction(_MishDerivativeReverse):
+    """Autograd node of :func:`_mish_derivative`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            sigmoid_x = torch.sigmoid(x)
+            softplus_x = nn.functional.softplus(x)
+            u = 1 / torch.cosh(softplus_x)
+            v = sigmoid_x * u * u
+            w = 2 * (sigmoid_x * sigmoid_x * u * u * torch.tanh(softplus_x) * x)
+            return (2 * v + v * torch.sigmoid(-x) * x - w) * x_t
+
+
+def _mish_derivative(x: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _MishDerivativeReverse.apply(x)
+    return _MishDerivativeFunction.apply(x)

@@ -67,7 +67,7 @@ class _MorseReverse(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_u = -grad_y * (v * a * exp_w * expm1_w)
         if ctx.needs_input_grad[1]:
-            grad_D = grad_y * expm1_w**2
+            grad_D = grad_y * _morse_derivative_D(u, a)
         if ctx.needs_input_grad[2]:
             grad_a = -grad_y * (v * u * exp_w * expm1_w)
         return grad_u, grad_D, grad_a
@@ -83,12 +83,13 @@ class MorseFunction(_MorseReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             u, D, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, u, D, a, u_t, D_t, a_t = _widened(u, D, a, u_t, D_t, a_t)
-            v = -a * u
-            expm1_v = torch.expm1(v)
-            w = 2 * D
-            exp_v = torch.exp(v)
-            s = expm1_v**2 * D_t - u_t * (w * a * exp_v * expm1_v)
-            return (s - a_t * (w * u * exp_v * expm1_v)).to(dtype)
+            s = _morse_derivative_D(u, a) * D_t
+            v = 2 * D
+            w = -a * u
+            exp_w = torch.exp(w)
+            expm1_w = torch.expm1(w)
+            p = s - u_t * (v * a * exp_w * expm1_w)
+            return (p - a_t * (v * u * exp_w * expm1_w)).to(dtype)
 
 
 class _MorseEager(torch.autograd.Function):
@@ -227,3 +228,53 @@ class Morse(nn.Module):
 
     def extra_repr(self) -> str:
         return "D*(1 - exp(-a*(r - r_e)))**2"
+
+
+class _MorseDerivativeDReverse(torch.autograd.Function):
+    """The derivative of :func:`morse` by ``D``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(u: Tensor, a: Tensor) -> Tensor:
+        return torch.expm1(-a * u) ** 2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        u, a = ctx.saved_tensors
+        v = -a * u
+        exp_v = torch.exp(v)
+        expm1_v = torch.expm1(v)
+        grad_u = grad_a = None
+        if ctx.needs_input_grad[0]:
+            grad_u = -grad_y * (2 * a * exp_v * expm1_v)
+        if ctx.needs_input_grad[1]:
+            grad_a = -grad_y * (2 * u * exp_v * expm1_v)
+        return grad_u, grad_a
+
+
+class _MorseDerivativeDFunction(_MorseDerivativeDReverse):
+    """Autograd node of :func:`_morse_derivative_D`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, u_t: Tensor, a_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            u, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            v = -a * u
+            exp_v = torch.exp(v)
+            expm1_v = torch.expm1(v)
+            w = -u_t * (2 * a * exp_v * expm1_v)
+            return w - a_t * (2 * u * exp_v * expm1_v)
+
+
+def _morse_derivative_D(u: Tensor, a: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _MorseDerivativeDReverse.apply(u, a)
+    return _MorseDerivativeDFunction.apply(u, a)

@@ -50,10 +50,7 @@ class _PlanckReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        mask = x == 0
-        u = torch.where(mask, 1, x)
-        v = grad_y * (u / torch.expm1(u) * u * (3 + u / torch.expm1(-u)))
-        return torch.where(mask, 0, v)
+        return grad_y * _planck_derivative(x)
 
 
 class PlanckFunction(_PlanckReverse):
@@ -66,10 +63,7 @@ class PlanckFunction(_PlanckReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            mask = x == 0
-            u = torch.where(mask, 1, x)
-            v = x_t * (u / torch.expm1(u) * u * (3 + u / torch.expm1(-u)))
-            return torch.where(mask, 0, v).to(dtype)
+            return (_planck_derivative(x) * x_t).to(dtype)
 
 
 class _PlanckEager(torch.autograd.Function):
@@ -155,3 +149,52 @@ class Planck(nn.Module):
 
     def extra_repr(self) -> str:
         return "x**3/expm1(x)"
+
+
+class _PlanckDerivativeReverse(torch.autograd.Function):
+    """The derivative of :func:`planck` by ``x``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        mask = x == 0
+        u = torch.where(mask, 1, x)
+        v = u / torch.expm1(u) * u * (3 + u / torch.expm1(-u))
+        return torch.where(mask, 0, v)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        expm1_neg_x = torch.expm1(-x)
+        u = x / expm1_neg_x
+        expm1_x = torch.expm1(x)
+        v = 6 + 2 * x / expm1_neg_x + u * (1 - x / expm1_x)
+        return grad_y * (x * (v + x * (3 + u) / expm1_neg_x) / expm1_x)
+
+
+class _PlanckDerivativeFunction(_PlanckDerivativeReverse):
+    """Autograd node of :func:`_planck_derivative`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            expm1_neg_x = torch.expm1(-x)
+            u = x / expm1_neg_x
+            expm1_x = torch.expm1(x)
+            v = 6 + 2 * x / expm1_neg_x + u * (1 - x / expm1_x)
+            return x * (v + x * (3 + u) / expm1_neg_x) / expm1_x * x_t
+
+
+def _planck_derivative(x: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _PlanckDerivativeReverse.apply(x)
+    return _PlanckDerivativeFunction.apply(x)

@@ -56,17 +56,13 @@ class _SmoothMaxReverse(torch.autograd.Function):
         _, grad_y_1 = _widened(grad_y_1)
         # Autocast may have changed the output's type.
         k, x, y = (t.to(grad_y_1.dtype) for t in ctx.saved_tensors[:3])
-        u = k * x
-        v = k * y
-        w = torch.sigmoid(u - v)
-        s = torch.sigmoid(v - u)
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = grad_y_1 * ((x * w + y * s - torch.logaddexp(u, v) / k) / k)
+            grad_k = grad_y_1 * _smooth_max_derivative_k(k, x, y)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y_1 * w
+            grad_x = grad_y_1 * _smooth_max_derivative_x(k, x, y)
         if ctx.needs_input_grad[2]:
-            grad_y = grad_y_1 * s
+            grad_y = grad_y_1 * _smooth_max_derivative_y(k, x, y)
         return grad_k, grad_x, grad_y
 
 
@@ -80,12 +76,9 @@ class SmoothMaxFunction(_SmoothMaxReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, k, x, y, k_t, x_t, y_t = _widened(k, x, y, k_t, x_t, y_t)
-            u = k * x
-            v = k * y
-            w = torch.sigmoid(u - v)
-            s = torch.sigmoid(v - u)
-            p = (x * w + y * s - torch.logaddexp(u, v) / k) / k * k_t + w * x_t
-            return (p + s * y_t).to(dtype)
+            u = _smooth_max_derivative_k(k, x, y) * k_t
+            v = u + _smooth_max_derivative_x(k, x, y) * x_t
+            return (v + _smooth_max_derivative_y(k, x, y) * y_t).to(dtype)
 
 
 class _SmoothMaxEager(torch.autograd.Function):
@@ -213,3 +206,192 @@ class SmoothMax(nn.Module):
 
     def extra_repr(self) -> str:
         return "logaddexp(k*x, k*y)/k"
+
+
+class _SmoothMaxDerivativeKReverse(torch.autograd.Function):
+    """The derivative of :func:`smooth_max` by ``k``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        u = k * x
+        v = k * y
+        w = x * torch.sigmoid(u - v) + y * torch.sigmoid(v - u)
+        return (w - torch.logaddexp(u, v) / k) / k
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y_: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        k, x, y = ctx.saved_tensors
+        u = k * x
+        v = k * y
+        s = torch.sigmoid(u - v)
+        q = torch.sigmoid(v - u)
+        h = x - y
+        z = y - x
+        grad_k = grad_x = grad_y = None
+        if ctx.needs_input_grad[0]:
+            w = torch.logaddexp(u, v) / k
+            p = x * s
+            term_1 = p + y * q
+            term_2 = w / k + p * q * h + y * s * q * z - term_1 / k
+            grad_k = grad_y_ * ((term_2 - (term_1 - w) / k) / k)
+        if ctx.needs_input_grad[1]:
+            grad_x = grad_y_ * (s * q * h)
+        if ctx.needs_input_grad[2]:
+            grad_y = grad_y_ * (q * s * z)
+        return grad_k, grad_x, grad_y
+
+
+class _SmoothMaxDerivativeKFunction(_SmoothMaxDerivativeKReverse):
+    """Autograd node of :func:`_smooth_max_derivative_k`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, k_t: Tensor, x_t: Tensor, y_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            u = k * x
+            v = k * y
+            w = torch.logaddexp(u, v) / k
+            s = torch.sigmoid(u - v)
+            p = x * s
+            q = torch.sigmoid(v - u)
+            h = x - y
+            z = y - x
+            term_1 = p + y * q
+            term_2 = w / k + p * q * h + y * s * q * z - term_1 / k
+            term_3 = (term_2 - (term_1 - w) / k) / k * k_t + s * q * h * x_t
+            return term_3 + q * s * z * y_t
+
+
+def _smooth_max_derivative_k(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _SmoothMaxDerivativeKReverse.apply(k, x, y)
+    return _SmoothMaxDerivativeKFunction.apply(k, x, y)
+
+
+class _SmoothMaxDerivativeXReverse(torch.autograd.Function):
+    """The derivative of :func:`smooth_max` by ``x``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return torch.sigmoid(k * x - k * y)
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y_: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        k, x, y = ctx.saved_tensors
+        u = k * x
+        v = k * y
+        w = torch.sigmoid(u - v)
+        s = torch.sigmoid(v - u)
+        grad_k = grad_x = grad_y = None
+        if ctx.needs_input_grad[0]:
+            grad_k = grad_y_ * (w * s * (x - y))
+        if ctx.needs_input_grad[1]:
+            grad_x = grad_y_ * (k * w * s)
+        if ctx.needs_input_grad[2]:
+            grad_y = -grad_y_ * (k * s * w)
+        return grad_k, grad_x, grad_y
+
+
+class _SmoothMaxDerivativeXFunction(_SmoothMaxDerivativeXReverse):
+    """Autograd node of :func:`_smooth_max_derivative_x`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, k_t: Tensor, x_t: Tensor, y_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            u = k * x
+            v = k * y
+            w = torch.sigmoid(u - v)
+            s = torch.sigmoid(v - u)
+            return w * s * (x - y) * k_t + k * w * s * x_t - y_t * (k * s * w)
+
+
+def _smooth_max_derivative_x(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _SmoothMaxDerivativeXReverse.apply(k, x, y)
+    return _SmoothMaxDerivativeXFunction.apply(k, x, y)
+
+
+class _SmoothMaxDerivativeYReverse(torch.autograd.Function):
+    """The derivative of :func:`smooth_max` by ``y``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return torch.sigmoid(k * y - k * x)
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y_: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        k, x, y = ctx.saved_tensors
+        u = k * y
+        v = k * x
+        w = torch.sigmoid(u - v)
+        s = torch.sigmoid(v - u)
+        p = grad_y_ * (k * w * s)
+        grad_k = grad_x = grad_y = None
+        if ctx.needs_input_grad[0]:
+            grad_k = grad_y_ * (w * s * (y - x))
+        if ctx.needs_input_grad[1]:
+            grad_x = -p
+        if ctx.needs_input_grad[2]:
+            grad_y = p
+        return grad_k, grad_x, grad_y
+
+
+class _SmoothMaxDerivativeYFunction(_SmoothMaxDerivativeYReverse):
+    """Autograd node of :func:`_smooth_max_derivative_y`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, k_t: Tensor, x_t: Tensor, y_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            u = k * y
+            v = k * x
+            w = torch.sigmoid(u - v)
+            s = torch.sigmoid(v - u)
+            p = k * w * s
+            return w * s * (y - x) * k_t - x_t * p + p * y_t
+
+
+def _smooth_max_derivative_y(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _SmoothMaxDerivativeYReverse.apply(k, x, y)
+    return _SmoothMaxDerivativeYFunction.apply(k, x, y)

@@ -51,14 +51,12 @@ class _SnakeReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
-        u = a * x
-        cos_u = torch.cos(u)
-        sin_u = torch.sin(u)
         grad_x = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_y * (1 + 2 * cos_u * sin_u)
+            u = a * x
+            grad_x = grad_y * (1 + 2 * torch.cos(u) * torch.sin(u))
         if ctx.needs_input_grad[1]:
-            grad_a = grad_y * (sin_u * (2 * x * cos_u - sin_u / a) / a)
+            grad_a = grad_y * _snake_derivative_a(x, a)
         return grad_x, grad_a
 
 
@@ -73,10 +71,8 @@ class SnakeFunction(_SnakeReverse):
             x, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, x, a, x_t, a_t = _widened(x, a, x_t, a_t)
             u = a * x
-            cos_u = torch.cos(u)
-            sin_u = torch.sin(u)
-            v = sin_u * (2 * x * cos_u - sin_u / a) / a * a_t
-            return ((1 + 2 * cos_u * sin_u) * x_t + v).to(dtype)
+            v = (1 + 2 * torch.cos(u) * torch.sin(u)) * x_t
+            return (v + _snake_derivative_a(x, a) * a_t).to(dtype)
 
 
 class _SnakeEager(torch.autograd.Function):
@@ -196,3 +192,67 @@ class Snake(nn.Module):
 
     def extra_repr(self) -> str:
         return "x + sin(a*x)**2/a"
+
+
+class _SnakeDerivativeAReverse(torch.autograd.Function):
+    """The derivative of :func:`snake` by ``a``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, a: Tensor) -> Tensor:
+        u = a * x
+        sin_u = torch.sin(u)
+        return sin_u * (2 * x * torch.cos(u) - sin_u / a) / a
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, a = ctx.saved_tensors
+        u = 2 * x
+        v = a * x
+        cos_v = torch.cos(v)
+        sin_v = torch.sin(v)
+        grad_x = grad_a = None
+        if ctx.needs_input_grad[0]:
+            grad_x = grad_y * (u * (cos_v**2 - sin_v**2))
+        if ctx.needs_input_grad[1]:
+            w = sin_v / a
+            s = u * cos_v - w
+            p = 1 / a
+            q = p * sin_v
+            h = (q * u * -sin_v + (p * s + -q / a) * cos_v) * x
+            grad_a = grad_y * (-1 * (sin_v * s / a / a) + q * (w / a) + h)
+        return grad_x, grad_a
+
+
+class _SnakeDerivativeAFunction(_SnakeDerivativeAReverse):
+    """Autograd node of :func:`_snake_derivative_a`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor, a_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            x, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            u = 2 * x
+            v = a * x
+            cos_v = torch.cos(v)
+            sin_v = torch.sin(v)
+            w = sin_v / a
+            s = u * cos_v - w
+            p = 1 / a
+            q = p * sin_v
+            h = (q * u * -sin_v + (p * s + -q / a) * cos_v) * x
+            z = (-1 * (sin_v * s / a / a) + q * (w / a) + h) * a_t
+            return u * (cos_v**2 - sin_v**2) * x_t + z
+
+
+def _snake_derivative_a(x: Tensor, a: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _SnakeDerivativeAReverse.apply(x, a)
+    return _SnakeDerivativeAFunction.apply(x, a)

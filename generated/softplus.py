@@ -51,14 +51,11 @@ class _SoftplusReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         beta, x = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
-        u = beta * x
-        sigmoid_u = torch.sigmoid(u)
         grad_beta = grad_x = None
         if ctx.needs_input_grad[0]:
-            v = (x * sigmoid_u - nn.functional.softplus(u) / beta) / beta
-            grad_beta = grad_y * v
+            grad_beta = grad_y * _softplus_derivative_beta(beta, x)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y * sigmoid_u
+            grad_x = grad_y * _softplus_derivative_x(beta, x)
         return grad_beta, grad_x
 
 
@@ -72,10 +69,8 @@ class SoftplusFunction(_SoftplusReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             beta, x = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, beta, x, beta_t, x_t = _widened(beta, x, beta_t, x_t)
-            u = beta * x
-            sigmoid_u = torch.sigmoid(u)
-            v = (x * sigmoid_u - nn.functional.softplus(u) / beta) / beta
-            return (v * beta_t + sigmoid_u * x_t).to(dtype)
+            u = _softplus_derivative_beta(beta, x) * beta_t
+            return (u + _softplus_derivative_x(beta, x) * x_t).to(dtype)
 
 
 class _SoftplusEager(torch.autograd.Function):
@@ -196,3 +191,112 @@ class Softplus(nn.Module):
 
     def extra_repr(self) -> str:
         return "softplus(beta*x)/beta"
+
+
+class _SoftplusDerivativeBetaReverse(torch.autograd.Function):
+    """The derivative of :func:`softplus` by ``beta``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(beta: Tensor, x: Tensor) -> Tensor:
+        u = beta * x
+        return (x * torch.sigmoid(u) - nn.functional.softplus(u) / beta) / beta
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        beta, x = ctx.saved_tensors
+        u = beta * x
+        sigmoid_u = torch.sigmoid(u)
+        sigmoid_neg_u = torch.sigmoid(-u)
+        w = x * sigmoid_u
+        grad_beta = grad_x = None
+        if ctx.needs_input_grad[0]:
+            v = nn.functional.softplus(u) / beta
+            s = v / beta + x**2 * sigmoid_u * sigmoid_neg_u - w / beta
+            grad_beta = grad_y * ((s - (w - v) / beta) / beta)
+        if ctx.needs_input_grad[1]:
+            grad_x = grad_y * (w * sigmoid_neg_u)
+        return grad_beta, grad_x
+
+
+class _SoftplusDerivativeBetaFunction(_SoftplusDerivativeBetaReverse):
+    """Autograd node of :func:`_softplus_derivative_beta`.
+
+    With the forward-mode rule.
+    """
+
+    @staticmethod
+    def jvp(ctx: Any, beta_t: Tensor, x_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            beta, x = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            u = beta * x
+            v = nn.functional.softplus(u) / beta
+            sigmoid_u = torch.sigmoid(u)
+            sigmoid_neg_u = torch.sigmoid(-u)
+            w = x * sigmoid_u
+            s = v / beta + x**2 * sigmoid_u * sigmoid_neg_u - w / beta
+            return (s - (w - v) / beta) / beta * beta_t + w * sigmoid_neg_u * x_t
+
+
+def _softplus_derivative_beta(beta: Tensor, x: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _SoftplusDerivativeBetaReverse.apply(beta, x)
+    return _SoftplusDerivativeBetaFunction.apply(beta, x)
+
+
+class _SoftplusDerivativeXReverse(torch.autograd.Function):
+    """The derivative of :func:`softplus` by ``x``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(beta: Tensor, x: Tensor) -> Tensor:
+        return torch.sigmoid(beta * x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        beta, x = ctx.saved_tensors
+        u = beta * x
+        sigmoid_u = torch.sigmoid(u)
+        sigmoid_neg_u = torch.sigmoid(-u)
+        grad_beta = grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_beta = grad_y * (x * sigmoid_u * sigmoid_neg_u)
+        if ctx.needs_input_grad[1]:
+            grad_x = grad_y * (beta * sigmoid_u * sigmoid_neg_u)
+        return grad_beta, grad_x
+
+
+class _SoftplusDerivativeXFunction(_SoftplusDerivativeXReverse):
+    """Autograd node of :func:`_softplus_derivative_x`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, beta_t: Tensor, x_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            beta, x = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            u = beta * x
+            sigmoid_u = torch.sigmoid(u)
+            sigmoid_neg_u = torch.sigmoid(-u)
+            v = x * sigmoid_u * sigmoid_neg_u * beta_t
+            return v + beta * sigmoid_u * sigmoid_neg_u * x_t
+
+
+def _softplus_derivative_x(beta: Tensor, x: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _SoftplusDerivativeXReverse.apply(beta, x)
+    return _SoftplusDerivativeXFunction.apply(beta, x)

@@ -52,12 +52,11 @@ class _SwigluReverse(torch.autograd.Function):
             t if t is None else t.to(grad_y.dtype) for t in ctx.saved_tensors[:2]
         ]
         a, b = saved
-        sigmoid_a = torch.sigmoid(a)
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_a = grad_y * (b * sigmoid_a * (1 + a * torch.sigmoid(-a)))
+            grad_a = grad_y * _swiglu_derivative_a(a, b)
         if ctx.needs_input_grad[1]:
-            grad_b = grad_y * (a * sigmoid_a)
+            grad_b = grad_y * (a * torch.sigmoid(a))
         return grad_a, grad_b
 
 
@@ -71,9 +70,8 @@ class SwigluFunction(_SwigluReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             a, b = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, a, b, a_t, b_t = _widened(a, b, a_t, b_t)
-            sigmoid_a = torch.sigmoid(a)
-            u = b * sigmoid_a * (1 + a * torch.sigmoid(-a)) * a_t
-            return (u + a * sigmoid_a * b_t).to(dtype)
+            u = _swiglu_derivative_a(a, b) * a_t
+            return (u + a * torch.sigmoid(a) * b_t).to(dtype)
 
 
 class _SwigluEager(torch.autograd.Function):
@@ -192,3 +190,53 @@ class Swiglu(nn.Module):
 
     def extra_repr(self) -> str:
         return "a*sigmoid(a)*b"
+
+
+class _SwigluDerivativeAReverse(torch.autograd.Function):
+    """The derivative of :func:`swiglu` by ``a``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a: Tensor, b: Tensor) -> Tensor:
+        return b * torch.sigmoid(a) * (1 + a * torch.sigmoid(-a))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = ctx.saved_tensors
+        sigmoid_a = torch.sigmoid(a)
+        grad_a = grad_b = None
+        if ctx.needs_input_grad[0]:
+            sigmoid_neg_a = torch.sigmoid(-a)
+            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
+            grad_a = grad_y * (b * sigmoid_a * sigmoid_neg_a * u)
+        if ctx.needs_input_grad[1]:
+            grad_b = grad_y * (1 * sigmoid_a + 1 * a * (1 - sigmoid_a) * sigmoid_a)
+        return grad_a, grad_b
+
+
+class _SwigluDerivativeAFunction(_SwigluDerivativeAReverse):
+    """Autograd node of :func:`_swiglu_derivative_a`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, a_t: Tensor, b_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            a, b = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            sigmoid_a = torch.sigmoid(a)
+            sigmoid_neg_a = torch.sigmoid(-a)
+            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
+            v = (1 * sigmoid_a + 1 * a * (1 - sigmoid_a) * sigmoid_a) * b_t
+            return b * sigmoid_a * sigmoid_neg_a * u * a_t + v
+
+
+def _swiglu_derivative_a(a: Tensor, b: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _SwigluDerivativeAReverse.apply(a, b)
+    return _SwigluDerivativeAFunction.apply(a, b)

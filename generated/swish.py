@@ -51,14 +51,11 @@ class _SwishReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x, beta = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
-        u = beta * x
-        sigmoid_u = torch.sigmoid(u)
-        sigmoid_neg_u = torch.sigmoid(-u)
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_y * (sigmoid_u * (1 + u * sigmoid_neg_u))
+            grad_x = grad_y * _swish_derivative_x(x, beta)
         if ctx.needs_input_grad[1]:
-            grad_beta = grad_y * (sigmoid_u * sigmoid_neg_u * x * x)
+            grad_beta = grad_y * _swish_derivative_beta(x, beta)
         return grad_x, grad_beta
 
 
@@ -72,11 +69,8 @@ class SwishFunction(_SwishReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x, beta = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, x, beta, x_t, beta_t = _widened(x, beta, x_t, beta_t)
-            u = beta * x
-            sigmoid_u = torch.sigmoid(u)
-            sigmoid_neg_u = torch.sigmoid(-u)
-            v = sigmoid_u * sigmoid_neg_u * x * x * beta_t
-            return (sigmoid_u * (1 + u * sigmoid_neg_u) * x_t + v).to(dtype)
+            u = _swish_derivative_beta(x, beta) * beta_t
+            return (_swish_derivative_x(x, beta) * x_t + u).to(dtype)
 
 
 class _SwishEager(torch.autograd.Function):
@@ -195,3 +189,110 @@ class Swish(nn.Module):
 
     def extra_repr(self) -> str:
         return "x*sigmoid(beta*x)"
+
+
+class _SwishDerivativeXReverse(torch.autograd.Function):
+    """The derivative of :func:`swish` by ``x``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, beta: Tensor) -> Tensor:
+        u = beta * x
+        return torch.sigmoid(u) * (1 + u * torch.sigmoid(-u))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, beta = ctx.saved_tensors
+        u = beta * x
+        sigmoid_u = torch.sigmoid(u)
+        sigmoid_neg_u = torch.sigmoid(-u)
+        v = 2 + x * beta * sigmoid_neg_u - u * sigmoid_u
+        grad_x = grad_beta = None
+        if ctx.needs_input_grad[0]:
+            grad_x = grad_y * (beta * sigmoid_u * sigmoid_neg_u * v)
+        if ctx.needs_input_grad[1]:
+            grad_beta = grad_y * (x * sigmoid_u * sigmoid_neg_u * v)
+        return grad_x, grad_beta
+
+
+class _SwishDerivativeXFunction(_SwishDerivativeXReverse):
+    """Autograd node of :func:`_swish_derivative_x`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor, beta_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            x, beta = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            u = beta * x
+            sigmoid_u = torch.sigmoid(u)
+            sigmoid_neg_u = torch.sigmoid(-u)
+            v = 2 + x * beta * sigmoid_neg_u - u * sigmoid_u
+            w = beta * sigmoid_u * sigmoid_neg_u * v * x_t
+            return w + x * sigmoid_u * sigmoid_neg_u * v * beta_t
+
+
+def _swish_derivative_x(x: Tensor, beta: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _SwishDerivativeXReverse.apply(x, beta)
+    return _SwishDerivativeXFunction.apply(x, beta)
+
+
+class _SwishDerivativeBetaReverse(torch.autograd.Function):
+    """The derivative of :func:`swish` by ``beta``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, beta: Tensor) -> Tensor:
+        u = beta * x
+        return torch.sigmoid(u) * torch.sigmoid(-u) * x * x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, beta = ctx.saved_tensors
+        u = beta * x
+        sigmoid_u = torch.sigmoid(u)
+        sigmoid_neg_u = torch.sigmoid(-u)
+        grad_x = grad_beta = None
+        if ctx.needs_input_grad[0]:
+            v = 2 + x * beta * sigmoid_neg_u - u * sigmoid_u
+            grad_x = grad_y * (x * sigmoid_u * sigmoid_neg_u * v)
+        if ctx.needs_input_grad[1]:
+            w = sigmoid_u * sigmoid_neg_u * x * x * x * torch.tanh(-u / 2)
+            grad_beta = grad_y * w
+        return grad_x, grad_beta
+
+
+class _SwishDerivativeBetaFunction(_SwishDerivativeBetaReverse):
+    """Autograd node of :func:`_swish_derivative_beta`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor, beta_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            x, beta = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            u = beta * x
+            sigmoid_u = torch.sigmoid(u)
+            sigmoid_neg_u = torch.sigmoid(-u)
+            v = 2 + x * beta * sigmoid_neg_u - u * sigmoid_u
+            w = sigmoid_u * sigmoid_neg_u * x * x * x * torch.tanh(-u / 2)
+            return x * sigmoid_u * sigmoid_neg_u * v * x_t + w * beta_t
+
+
+def _swish_derivative_beta(x: Tensor, beta: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _SwishDerivativeBetaReverse.apply(x, beta)
+    return _SwishDerivativeBetaFunction.apply(x, beta)

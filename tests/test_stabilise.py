@@ -350,6 +350,26 @@ def test_exact_values_that_take_too_much_work_are_given_up() -> None:
     assert plain.replace(" --no-stabilise", "").partition("class _")[1:] == better.partition("class _")[1:]
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "value", "slope"),
+    [
+        ("log(x)/(x - 1)", 1.0, 1.0, -0.5),
+        ("1/(x - 1) - 1/log(x)", 1.0, -0.5, 1 / 12),
+        ("sin(pi*x)/(x - 2)", 2.0, math.pi, 0.0),
+        ("(exp(x + 3) - 1)/(x + 3)", -3.0, 1.0, 0.5),
+        ("(sqrt(x) - 2)/(x - 4)", 4.0, 0.25, -1 / 64),
+        ("sin(2*x - 3)/(4*x - 6)", 1.5, 0.5, 0.0),
+    ],
+)
+def test_a_singularity_is_removed_at_any_number(text: str, place: float, value: float, slope: float) -> None:
+    function = fngen.compile(text, name="removed").removed
+    x = torch.tensor([place, math.nextafter(place, math.inf)], dtype=torch.float64, requires_grad=True)
+    y = function(x)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(y, torch.full_like(y, value), rtol=1e-14, atol=0)
+    torch.testing.assert_close(gradient, torch.full_like(y, slope), rtol=1e-13, atol=1e-13)
+
+
 HOSTILE = {
     "many operations": " + ".join(f"exp({i}*x)/(1 + exp({i}*x))" for i in range(1, 300)),
     "deep": "sin(" * 1000 + "x" + ")" * 1000,

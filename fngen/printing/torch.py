@@ -142,6 +142,11 @@ class TorchPrinter(infix.Printer):
         """Return a tensor in the type that it has beside another."""
         return Text(f"{x.inside(infix.ATOM)}.to(torch.result_type({x.text}, {y.text}))")
 
+    def print_own(self, node: Value, *args: Text) -> Text:
+        """Return the call of a derivative that is a node itself."""
+        text = f"{node.datum}({', '.join(a.text for a in args)})"
+        return Text(text, negative=f"-{text}")
+
     def print_isnan(self, node: Value, x: Text) -> Text:
         """Return the test for nan."""
         return Text(f"torch.isnan({x.text})")

@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from fngen.algebra import ONE, add, fold_numbers, mul, where
+from fngen.algebra import ONE, add, exact, fold_numbers, mul, where
 from fngen.ir import (
     ARITHMETIC,
     CONDITIONS,
@@ -22,20 +22,25 @@ from fngen.ir import (
     value,
 )
 from fngen.stabilise.laurent import NoSeries, at_zero
+from fngen.stabilise.places import distances
 
 _LEAST = 1e-200
 """The size of a coefficient below which, or above the inverse, a polynomial has none."""
 _DIGITS = 2.0**-56
-_RADII = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(2))
+_RADII = (Fraction(1, 32), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(2))
 _MOST_TERMS = 20
-_HOLE = name("u!")
+_HOLE, _DISTANCE = name("u!"), name("distance!")
 
 
 def guarded(form: Value) -> Iterator[Value]:
-    """Yield a form with a part that depends on one thing alone guarded where that is 0."""
+    """Yield a form with a part that depends on one thing alone guarded where that is 0, or a number."""
     for part, u in _parts_of_one(form):
         for made in _guards(substitute(part, {u: _HOLE})):
             yield substitute(form, {part: substitute(made, {_HOLE: u})})
+    for part, x in _parts_of_one(form):
+        for distance, _, place in (d for d in distances(part) if d[1] is x):
+            for made in _guards(substitute(part, {x: _HOLE}), place):
+                yield substitute(form, {part: substitute(made, {_HOLE: x, _DISTANCE: distance})})
 
 
 def polynomials(form: Value) -> list[Value]:
@@ -47,35 +52,39 @@ def lightened(form: Value) -> Iterator[Value]:
     """Yield a form with its limit at 0 in place of a polynomial: enough, if the rest has become better."""
     for node in filter(_is_guard, postorder([form])):
         near, polynomial, rest = node.args
-        (u,) = near.args[0].args
+        u, radius = near.args[0].args[0], exact(near.args[1])
         at_zero = substitute(polynomial, {u: number(0)})
         limit = fold_numbers([at_zero])[at_zero]
         if limit.op == "number":
             zero = value("eq", u, number(0))
-            made = where(zero, limit, substitute(rest, {_safe(near): where(zero, ONE, u)}))
-            yield substitute(form, {node: made})
+            (safe,) = _safe(node)
+            elsewhere = where(zero, number(exact(safe.args[1]) - radius + 1), safe.args[2])
+            yield substitute(form, {node: where(zero, limit, substitute(rest, {safe: elsewhere}))})
 
 
 def _is_guard(node: Value) -> bool:
-    """Say whether a node is what ``_near_zero`` makes."""
+    """Say whether a node is what ``_near`` makes."""
     return (
         node.op == "where"
         and node.args[0].op == "lt"
         and node.args[0].args[0].op == "abs"
-        and _safe(node.args[0]) in postorder([node.args[2]])
+        and len(_safe(node)) == 1
     )
 
 
-def _safe(near: Value) -> Value:
+def _safe(guard: Value) -> list[Value]:
     """Return the argument of what stands outside of a radius."""
-    return where(near, near.args[1], near.args[0].args[0])
+    near, _, rest = guard.args
+    return [n for n in postorder([rest]) if n.op == "where" and n.args[0] is near]
 
 
 @lru_cache(maxsize=1024)
-def _guards(inside: Value) -> tuple[Value, ...]:
+def _guards(inside: Value, place: Fraction = Fraction(0)) -> tuple[Value, ...]:
+    """Return a function guarded at a number, from which a variable has a distance."""
+    distance = _DISTANCE if place else _HOLE
     try:
-        found = at_zero(inside, str(_HOLE.datum))
-        return (_at_zero(inside, found[0]), *_near_zero(inside, found))
+        found = at_zero(substitute(inside, {_HOLE: add(_HOLE, number(place))}), str(_HOLE.datum))
+        return (_at(inside, found[0], distance, place), *_near(inside, found, distance, place))
     except NoSeries:
         return ()
 
@@ -107,19 +116,22 @@ def _may_lose(part: Value) -> bool:
     return any(n.op == "div" or (n.op not in ARITHMETIC and n.op not in LEAVES) for n in postorder([part]))
 
 
-def _at_zero(inside: Value, limit: Any) -> Value:
-    """Return a function with its limit at 0, and nothing else changed."""
-    zero = value("eq", _HOLE, number(0))
-    return where(zero, number(_rational(limit)), substitute(inside, {_HOLE: where(zero, ONE, _HOLE)}))
+def _at(inside: Value, limit: Any, distance: Value, place: Fraction) -> Value:
+    """Return a function with its limit at a number, and nothing else changed."""
+    zero = value("eq", distance, number(0))
+    elsewhere = where(zero, number(place + 1), _HOLE)
+    return where(zero, number(_rational(limit)), substitute(inside, {_HOLE: elsewhere}))
 
 
-def _near_zero(inside: Value, found: Sequence[Any]) -> Iterator[Value]:
+def _near(inside: Value, found: Sequence[Any], distance: Value, place: Fraction) -> Iterator[Value]:
     """Yield a function with its Taylor polynomial up to some radius."""
     for radius in _RADII:
         polynomial = _polynomial(found, radius)
         if polynomial is not None:
-            near = value("lt", value("abs", _HOLE), number(radius))
-            yield where(near, polynomial, substitute(inside, {_HOLE: where(near, number(radius), _HOLE)}))
+            near = value("lt", value("abs", distance), number(radius))
+            elsewhere = where(near, number(place + radius), _HOLE)
+            rest = substitute(inside, {_HOLE: elsewhere})
+            yield where(near, substitute(polynomial, {_HOLE: distance}), rest)
 
 
 def _polynomial(found: Sequence[Any], radius: Fraction) -> Value | None:

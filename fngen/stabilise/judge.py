@@ -17,6 +17,7 @@ from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
 from fngen.cost import cost
 from fngen.ir import Value, name, number, substitute
+from fngen.stabilise.places import nearby
 from fngen.stabilise.simulate import Simulation
 
 FORMAT = FORMATS["float64"]
@@ -38,6 +39,8 @@ _TINY = 2.0**-960
 """Less than this is nothing to most."""
 _UNUSUAL = {1: 0.05, 2: 0.0015, 3: 0.0005}
 """The weight of a point that has others, or a tiny result, by the number of variables."""
+_STEP = 2.0**-26
+"""How far an input is moved for the derivative of a second derivative."""
 _FORGIVEN = 0.02
 """The weight of digits that the rounding of an input costs too."""
 
@@ -95,7 +98,8 @@ class Judge:
         self.points: list[Point] = []
         self.rows: list[list[Pair | Outcome]] = []
         self.usual: list[bool] = []
-        for point in sample(len(inputs), _POINTS[len(inputs)], FORMAT):
+        drawn = sample(len(inputs), _POINTS[len(inputs)], FORMAT)
+        for point in (*drawn, *nearby(root, self.inputs, drawn[len(drawn) // 2 :])):
             if not self.patient:
                 break
             found = self.exact.at(point, 1)[: 1 + len(inputs)]
@@ -104,14 +108,19 @@ class Judge:
                 self.rows.append(found)
                 self.usual.append(all(map(_is_usual, point)))
         self.complete = self.patient
+        self.seconds: dict[int, list[Pair | Outcome]] = {}
+        self.beside: dict[tuple[int, int], list[Pair | Outcome]] = {}
         self.simulation = Simulation(inputs, self.points)
         self.allowances: dict[tuple[int, int], float] = {}
-        self.second: dict[int, list[Pair | Outcome]] = {}
 
     @property
     def patient(self) -> bool:
         """Whether the exact results have not taken too much work yet."""
         return self.exact.work <= _PATIENCE
+
+    def twice(self) -> bool:
+        """Look at second derivatives too, and say whether that was done at all points."""
+        return all(self.patient and self.row(i, 1 + len(self.inputs)) for i in range(len(self.points)))
 
     def _with_numbers(self, form: Value) -> Value:
         """Return a form with each constant at its default."""
@@ -121,12 +130,12 @@ class Judge:
         return fold_numbers([filled])[filled]
 
     def __call__(self, form: Value, output: int) -> Score:
-        """Return the score of a form of the value (0), or of the derivative by an input (1, 2, ...)."""
+        """Return the score of a form of a result, by its place among those of :class:`Exact`."""
         (legal,) = legalise([self._with_numbers(form)])
         column = self.simulation(legal)
         bits, worst, beyond, wrong = 0.0, 0.0, 0.0, 0
-        for i, (computed, row) in enumerate(zip(column, self.rows, strict=True)):
-            exact = row[output]
+        for i, computed in enumerate(column):
+            exact = self.row(i, output)[output]
             if not isinstance(exact, tuple):
                 continue
             found = error(float(computed), exact, FORMAT)
@@ -147,22 +156,44 @@ class Judge:
             self.allowances[i, output] = 1 + self._conditioning(i, output)
         return self.allowances[i, output]
 
+    def row(self, i: int, output: int) -> list[Pair | Outcome]:
+        """Return the exact results at a point, as far as an output is one of them."""
+        if output <= len(self.inputs):
+            return self.rows[i]
+        if i not in self.seconds:
+            self.seconds[i] = self.exact.at(self.points[i], 2)
+        return self.seconds[i]
+
     def _conditioning(self, i: int, output: int) -> float:
-        point, n = self.points[i], len(self.inputs)
         if output and not self.patient:
             return 0.0
-        if output and i not in self.second:
-            self.second[i] = self.exact.at(point, 2)
-        total = 0.0
-        for k in range(n):
-            low, high = sorted((k, output - 1))
-            slope = self.second[i][place(n, low, high)] if output else self.rows[i][1 + k]
-            if isinstance(slope, tuple):
-                total += abs(point[k] * slope[0]) * FORMAT.epsilon
-        exact = self.rows[i][output]
+        exact = self.row(i, output)[output]
         assert isinstance(exact, tuple)
+        moves = (abs(x * self._slope(i, k, output)) for k, x in enumerate(self.points[i]))
+        total = sum(moves) * FORMAT.epsilon
         grown = total / FORMAT.ulp(exact[0]) if math.isfinite(total) else math.inf
         return float(min(grown, 2.0**_NO_NUMBER))
+
+    def _slope(self, i: int, k: int, output: int) -> float:
+        """Return the derivative of a result by an input, 0 where there is none."""
+        n = len(self.inputs)
+        if output <= n:
+            derived = place(n, *sorted((k, output - 1))) if output else 1 + k
+            slope = self.row(i, derived)[derived]
+            return slope[0] if isinstance(slope, tuple) else 0.0
+        x = self.points[i][k]
+        moved = x * (1 + _STEP)
+        here, there = self.row(i, output)[output], self._moved(i, k, moved)[output]
+        if not isinstance(here, tuple) or not isinstance(there, tuple) or moved == x:
+            return 0.0
+        return (there[0] - here[0] + (there[1] - here[1])) / (moved - x)
+
+    def _moved(self, i: int, k: int, x: float) -> list[Pair | Outcome]:
+        """Return the exact results at a point with another coordinate."""
+        if (i, k) not in self.beside:
+            point = self.points[i]
+            self.beside[i, k] = self.exact.at((*point[:k], x, *point[k + 1 :]), 2)
+        return self.beside[i, k]
 
 
 def _is_usual(x: float) -> bool:

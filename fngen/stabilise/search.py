@@ -23,6 +23,8 @@ _LOOKED_AT = 4
 """How many are made, known ones too, for each that is tried."""
 _AFTERWARDS = 4
 """One in so many is tried after the first form that has nothing to mend: a simpler one may come."""
+_IN_VAIN = 33
+"""Forms after which a search ends that has found nothing better."""
 _GAIN, _DETOUR = 0.5, 5.0
 """Bits that a step gains if it is to be followed soon, and how much later another one is."""
 Judged = tuple[Value, Score]
@@ -33,11 +35,10 @@ class Search:
 
     Args:
         judge: Says how good one is; made when the first is judged.
-        effort: How many may be tried of one result.
     """
 
-    def __init__(self, judge: Callable[[], Judge], effort: int = EFFORT) -> None:
-        self.make, self.effort = judge, effort
+    def __init__(self, judge: Callable[[], Judge]) -> None:
+        self.make = judge
         self.made: Judge | None = None
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
 
@@ -48,8 +49,8 @@ class Search:
             self.made = self.make()
         return self.made
 
-    def best(self, form: Value, output: int) -> Judged | None:
-        """Return the best form that was found and its score; None where there is no other to try."""
+    def best(self, form: Value, output: int, effort: int = EFFORT) -> Judged | None:
+        """Return the best form that was found of so many and its score; None where there is no other."""
         if tree_size(form) > LONGEST or next(self.neighbours(form), None) is None:
             return None
         if not self.judge.complete:
@@ -57,7 +58,8 @@ class Search:
         start = form, self.judge(form, output)
         known: dict[Value, Score] = dict([start])
         queue = [(start[1].total, 0, form)]
-        left, most = _LOOKED_AT * self.effort, 1 if start[1].calm else self.effort
+        left, least = _LOOKED_AT * effort, start[1].total
+        most = 1 if start[1].calm else min(effort, _IN_VAIN)
         while queue and left > 0 and len(known) < most:
             _, _, here = heappop(queue)
             for candidate in islice(self.neighbours(here), left):
@@ -66,10 +68,12 @@ class Search:
                     continue
                 known[candidate] = score = self.judge(candidate, output)
                 if score.calm:
-                    most = min(most, len(known) + self.effort // _AFTERWARDS)
+                    most = min(most, len(known) + effort // _AFTERWARDS)
                 elif score.bits <= known[here].bits and tree_size(candidate) <= LONGEST:
                     gains = known[here].bits - score.bits > _GAIN
                     heappush(queue, (score.total + (0 if gains else _DETOUR), len(known), candidate))
+                if least - score.total > _GAIN and not score.calm:
+                    least, most = score.total, min(effort, len(known) + _IN_VAIN)
         return _winner(start, known)
 
     def neighbours(self, form: Value) -> Iterator[Value]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fngen.algebra import fold_numbers
 from fngen.derivatives import Derivatives
-from fngen.ir import Value, fold, postorder, rebuild
+from fngen.ir import Value, fold, name, names, postorder, rebuild, substitute_all
 from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
 from fngen.stabilise.rewrite import Rewriter
@@ -27,6 +27,8 @@ _LARGEST = 600
 """Nodes beyond which a formula is what a program wrote, and rules would take their time."""
 _CALM = frozenset({"name", "number", "add", "mul", "pow", "neg"})
 """What sums of powers are made of: there is no better form of one."""
+_SMOOTH = _CALM | {"div", "sin", "cos", "exp", "pi"}
+"""What derivatives are made of of which autograd takes the derivative as well as anybody."""
 _EITHER = frozenset({"add", "mul"})
 
 
@@ -56,11 +58,13 @@ class Claim:
         points: At how many points of usual size that was looked at.
         value: What was found of the value.
         slopes: What was found of the derivative by each variable, where none is declared.
+        seconds: What was found of the second derivatives, where they were looked at.
     """
 
     points: int
     value: Score
     slopes: dict[str, Score]
+    seconds: tuple[Score, ...] = ()
 
     def of(self, arguments: Mapping[str, Value]) -> Claim:
         """Return the claim of a node that takes ``arguments``, which is what derivatives are by."""
@@ -70,34 +74,51 @@ class Claim:
     @property
     def scores(self) -> list[Score]:
         """All of them."""
-        return [self.value, *self.slopes.values()]
+        return [self.value, *self.slopes.values(), *self.seconds]
 
 
-def finished(problem: Problem, found: Derivatives) -> tuple[Problem, Derivatives, Claim | None]:
+def finished(
+    problem: Problem, found: Derivatives, differentiate: Callable[[Value], Sequence[Value]]
+) -> tuple[Problem, Derivatives, Claim | None]:
     """Return a problem and its derivatives in the best forms that were found, and what these are worth.
 
     What is best is told by a sample of points: only of a formula of few variables, at each point on its own.
+
+    Args:
+        problem: The problem.
+        found: Its derivatives.
+        differentiate: Gives the derivatives of a graph by each input.
     """
     graphs = [problem.value, *found.slopes]
     if problem.complex or problem.results or problem.reduces or len(problem.inputs) > MOST_INPUTS:
         return problem, found, None
     if all(n.op in _CALM for n in postorder(graphs)):
         return problem, found, None
-    from fngen.stabilise import search  # Of no use to a formula that has no other form.
+    from fngen.stabilise import search, seconds  # Of no use to a formula that has no other form.
 
     numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
-    names = tuple(problem.inputs)
-    look = search.Search(partial(search.judged, problem.value, names, numbers))
+    inputs = tuple(problem.inputs)
+    look = search.Search(partial(search.judged, problem.value, inputs, numbers))
     declared = {1 + problem.inputs.index(x) for x, _ in problem.grads}
     wanted = [i for i in range(len(graphs)) if i not in declared]
     found_best = {i: look.best(graphs[i], i) for i in wanted}
     graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
-    claim = None
-    if look.made and look.made.complete:
+    best, claim = replace(found, slopes=tuple(graphs[1:])), None
+    if (look.made or any(n.op not in _SMOOTH for n in postorder(best.slopes))) and look.judge.complete:
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
-    return replace(problem, value=graphs[0]), replace(found, slopes=tuple(graphs[1:])), claim
+        if look.judge.twice() and not _through_output(problem, best):
+            found_again = seconds.Seconds(look, inputs, best.slopes, found.slopes, differentiate)
+            own = tuple(None if 1 + i in declared else found_again.of(i) for i in range(len(inputs)))
+            best, claim = replace(best, seconds=own), replace(claim, seconds=tuple(found_again.scores))
+    return replace(problem, value=graphs[0]), best, claim
+
+
+def _through_output(problem: Problem, found: Derivatives) -> bool:
+    """Say whether derivatives are made of the value alone: their own go through its derivative."""
+    images = {problem.value: name("y!")}
+    return not set(names(substitute_all(found.slopes, images))) & set(problem.inputs)
 
 
 def _in_one_order(graphs: list[Value]) -> list[Value]:

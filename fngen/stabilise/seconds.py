@@ -1,0 +1,101 @@
+"""Second derivatives that autograd of an emitted derivative would get wrong, in forms of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+from fngen.accuracy.evaluation import place
+from fngen.algebra import fold_numbers
+from fngen.backends.torch import legalise
+from fngen.ir import Value, tree_size
+from fngen.stabilise.autograd import autograd
+from fngen.stabilise.judge import Score
+from fngen.stabilise.search import LONGEST, Judged, Search
+
+EFFORT = 25
+"""Forms that are tried of one second derivative."""
+Differentiate = Callable[[Value], Sequence[Value]]
+Own = tuple[Value, ...] | None
+"""The derivatives of a derivative by each input; None where autograd's are as good."""
+_LEAST = 4.0
+"""Bits that a node must gain, all points together."""
+
+
+class Seconds:
+    """Looks which derivatives need derivatives of their own.
+
+    Args:
+        look: Finds the best form of a graph.
+        inputs: The variables of the formula.
+        slopes: Its derivatives by each, as they are emitted.
+        given: The same before anything but names changed.
+        differentiate: Gives the derivatives of a graph by each input, by their names.
+
+    Attributes:
+        owned: The places of the inputs by which a derivative has been given derivatives.
+    """
+
+    def __init__(
+        self,
+        look: Search,
+        inputs: Sequence[str],
+        slopes: Sequence[Value],
+        given: Sequence[Value],
+        differentiate: Differentiate,
+    ) -> None:
+        self.look, self.inputs = look, tuple(inputs)
+        self.given, self.differentiate = given, differentiate
+        short = (i for i, slope in enumerate(slopes) if tree_size(slope) <= LONGEST)
+        self.autograd = {i: self._of_autograd(i, slopes[i]) for i in short}
+        self.known: dict[int, Judged] = {}
+        self.owned: list[int] = []
+
+    def of(self, i: int) -> Own:
+        """Return the derivatives of the derivative by an input, where they are worth a node."""
+        plain = self.autograd.get(i, ())
+        if all(score.calm for _, score in plain):
+            return None
+        found = [self._best(*sorted((i, j))) for j in range(len(self.inputs))]
+        lost, left = sum(s.bits for _, s in plain), sum(s.bits for _, s in found)
+        if lost - left <= _LEAST + lost / 10:
+            return None
+        self.owned.append(i)
+        return tuple(graph for graph, _ in found)
+
+    @property
+    def scores(self) -> list[Score]:
+        """What the second derivatives are worth as they are emitted."""
+        own = [self.known[self._place(i, j)][1] for i in self.owned for j in range(len(self.inputs))]
+        return own + [score for i, row in self.autograd.items() if i not in self.owned for _, score in row]
+
+    def _of_autograd(self, i: int, slope: Value) -> list[Judged]:
+        """Return what autograd makes of a derivative, by each input."""
+        (legal,) = legalise([slope])
+        graphs = autograd(legal, self.inputs)
+        return [(graph, self.look.judge(graph, self._place(i, j))) for j, graph in enumerate(graphs)]
+
+    @cached_property
+    def derived(self) -> list[Sequence[Value]]:
+        """The derivatives of all derivatives."""
+        return [self.differentiate(slope) for slope in self.given]
+
+    def _place(self, i: int, j: int) -> int:
+        return place(len(self.inputs), *sorted((i, j)))
+
+    def _best(self, i: int, j: int) -> Judged:
+        """Return the best form of a second derivative: by either input first, or as autograd has it."""
+        output = self._place(i, j)
+        if output not in self.known:
+            ways = [(i, j), (j, i)][: 1 + (i != j)]
+            judged = ((form, self.look.judge(form, output)) for form in (self.derived[a][b] for a, b in ways))
+            best = min(judged, key=_total)
+            found = [self.look.best(best[0], output, EFFORT) or best]
+            found += [self.autograd[a][b] for a, b in ways if a in self.autograd]
+            graph, score = min(found, key=_total)
+            self.known[output] = fold_numbers([graph])[graph], score
+        return self.known[output]
+
+
+def _total(pair: Judged) -> float:
+    return pair[1].total
