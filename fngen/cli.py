@@ -101,6 +101,8 @@ def generate(
         click.echo(source.text, nl=False)
         return
     path = source.write(output, force=force)
+    if source.missing:
+        click.secho(f"no kernels in C: {source.missing}", fg="yellow", err=True)
     report, note = _verified(path) if verify else (None, "not verified (--no-verify)")
     if as_json:
         outcome = {

@@ -55,13 +55,16 @@ def helper_entry(node: Node) -> list[str]:
 def _of_one(layer: Layer) -> list[str]:
     node, x = layer.main, layer.parameters[0]
     argument, given = node.names.inputs[0], layer.arguments[0]
+    early = _by_kernel(layer, f"({argument},)", argument, f"{argument}.requires_grad")
     lines = [
         f"if has_torch_function(({x},)):",
         *_handled(layer, f"({x},)", x),
         *_only_numbers(layer),
+        *(early if argument == given else []),
         *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
         *(_floating(x) if layer.floating else []),
         *([*_widened_first(layer, x), f"{argument} = {given}"] if argument != given else []),
+        *(early if argument != given else []),
         *aligned.of_one(layer, argument),
         *_choice(
             node,
@@ -78,18 +81,21 @@ def _of_one(layer: Layer) -> list[str]:
 
 def _of_several(layer: Layer) -> list[str]:
     node, parameters = layer.main, list(layer.parameters)
+    as_given = layer.arguments == layer.parameters
     lines = [
         *_assigned("args: tuple[Tensor, ...]", parameters),
         "if has_torch_function(args):",
         *_handled(layer, "args", "*args"),
         *_only_numbers(layer),
         *_shaped(layer),
+        *(_by_kernel(layer, "args", "*args", _any_graph(parameters)) if as_given else []),
         *(_NUMBERS if node.complex else _LOOK if node.eager else _LOOK_ONLY),
         *(_ALL_FLOATING if layer.floating else []),
     ]
-    if layer.arguments != layer.parameters:
+    if not as_given:
         lines += [f"    {line}" for line in _widened_first(layer, "*args", 12)]
         lines += [*tuple_lines(parameters, 0, tail=" = args"), *_assigned("args", list(layer.arguments))]
+        lines += _by_kernel(layer, "args", "*args", "graph")
     lines += aligned.of_several(layer)
     if layer.numbers:
         lines += _at(4, "given: list[Any] = [", ["*args", *layer.numbers], "]")
@@ -101,6 +107,13 @@ def _of_several(layer: Layer) -> list[str]:
         special=["if not plain or torch._C._is_any_autocast_enabled():"],
     )
     return [f"    {line}" for line in lines]
+
+
+def _any_graph(args: list[str]) -> str:
+    """Return the condition that one of a few tensors, or of many, needs a gradient."""
+    if len(args) > 2:
+        return "any(t.requires_grad for t in args)"
+    return f"({' or '.join(f'{x}.requires_grad' for x in args)})"
 
 
 def _floating(x: str) -> list[str]:
@@ -163,6 +176,23 @@ def _at(column: int, head: str, items: list[str], tail: str) -> list[str]:
     return [line[4:] for line in bracketed(head, items, tail, column)]
 
 
+def _by_kernel(layer: Layer, tensors: str, args: str, graph: str) -> list[str]:
+    """Return the statements that have a kernel work out the value, if there is one."""
+    if layer.kernels is None:
+        return []
+    numbers = list(layer.kernels.value.numbers.values())
+    given = ["_VALUE", tensors, *(["(True,)", *numbers] if numbers else [])]
+    fused = f"return _{layer.main.cls}Fused.apply("
+    return [
+        "if not torch.compiler.is_compiling():",
+        *_at(8, "output = _run(", given, ")"),
+        "    if output is not None:",
+        *(f"        {line}" for line in if_lines(["torch.is_grad_enabled()", graph], "and", 12)),
+        *_at(16, fused, [args, *layer.numbers, "output"], ")"),
+        "        return output[0]",
+    ]
+
+
 def _choice(node: Node | Several, args: str, wanted: str, special: list[str]) -> list[str]:
     """Return the statements that choose the node."""
     reverse, forward = f"{node.reverse}.apply", f"{node.reverse}.forward"
@@ -185,6 +215,12 @@ def _choice(node: Node | Several, args: str, wanted: str, special: list[str]) ->
         *_call(node, forward, args, 8),
         *eager,
     ]
+
+
+def _kept(node: Node | Several, args: str, wanted: str) -> list[str]:
+    """Return the statements for a value that is there."""
+    fused = _at(12, f"return _{node.cls}Fused.apply(", [*args.split(", "), "output"], ")")
+    return [f"    if {wanted}:", *fused, "    return output[0]"]
 
 
 def _call(node: Node | Several, function: str, args: str, column: int) -> list[str]:

@@ -26,7 +26,15 @@ from fngen.pull import Formula, Pull
 from fngen.several import Several
 
 
-def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function: str, *, lean: bool) -> Layer:
+def build(
+    core: Core,
+    parameters: tuple[str, ...],
+    found: Derivatives,
+    function: str,
+    *,
+    lean: bool,
+    reserved: Iterable[str] = (),
+) -> Layer:
     """Return the layer of a formula and its partial derivatives.
 
     Args:
@@ -35,11 +43,11 @@ def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function:
         found: The derivatives of the core by its own inputs.
         function: The name of the function.
         lean: Whether to keep inputs and outputs only.
+        reserved: Names that the file needs for something else.
     """
     problem = core.problem
-    seconds = [graph for row in found.seconds if row for graph in row]
-    own_nodes = wrapped([problem.value, *found.slopes, *found.tangents, *seconds])
-    aliases = aliases_of(problem, parameters, function, {f"_{op}" for op in own_nodes})
+    own_nodes = wrapped([problem.value, *_graphs(found)])
+    aliases = aliases_of(problem, parameters, function, {*reserved, *(f"_{op}" for op in own_nodes)})
     plan = main_plan(problem, found, function, aliases)
     plan, derivatives = with_own_derivatives(plan, found, problem.inputs, aliases)
     plans = [plan, *derivatives, *(helper_plan(op) for op in own_nodes)]
@@ -52,12 +60,10 @@ def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function:
         if plan.results
         else _node(plans[0], printer, raw, taken, main=True, lean=lean)
     )
-    renamed = {name(old): name(new) for old, new in aliases.items()}
-    arguments = tuple(raw.print(a) for a in legalise(substitute_all(core.arguments, renamed)))
     return Layer(
         main,
         tuple(aliases[x] for x in parameters),
-        arguments,
+        _arguments(core, aliases, raw),
         tuple(helpers),
         tuple(constants),
         tuple(x for x, scalar in zip(main.names.inputs, main.scalars, strict=True) if scalar),
@@ -65,6 +71,18 @@ def build(core: Core, parameters: tuple[str, ...], found: Derivatives, function:
         tuple(replace(c, name=aliases[c.name]) for c in problem.consts),
         _alignment(problem, aliases),
     )
+
+
+def _graphs(found: Derivatives) -> list[Value]:
+    """Return all derivatives that a file may compute."""
+    seconds = [graph for row in found.seconds if row for graph in row]
+    return [*found.slopes, *found.tangents, *seconds]
+
+
+def _arguments(core: Core, aliases: dict[str, str], printer: TorchPrinter) -> tuple[str, ...]:
+    """Return what the function hands to the node."""
+    renamed = {name(old): name(new) for old, new in aliases.items()}
+    return tuple(printer.print(a) for a in legalise(substitute_all(core.arguments, renamed)))
 
 
 def _alignment(problem: Problem, aliases: dict[str, str]) -> Alignment:

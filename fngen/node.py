@@ -12,6 +12,7 @@ from fngen.eager import Eager
 from fngen.lower import Body
 
 if TYPE_CHECKING:
+    from fngen.passes import Kernels
     from fngen.several import Several
 
 
@@ -118,6 +119,8 @@ class Layer:
         alignment: The sizes that the node takes for granted.
         floating: Whether integers become numbers of the default type before anything else: a form that
             was not typed may negate a byte, which would wrap.
+        kernels: The same in C.
+        missing: Why it is not, if that was asked for.
     """
 
     main: Node | Several
@@ -130,6 +133,8 @@ class Layer:
     consts: tuple[Const, ...] = ()
     alignment: Alignment = field(default_factory=Alignment)
     floating: bool = False
+    kernels: Kernels | None = None
+    missing: str = ""
 
     @property
     def inputs(self) -> tuple[str, ...]:

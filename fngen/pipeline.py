@@ -9,6 +9,8 @@ from functools import partial
 from fngen import differentiate, joints, layer, prefix, problem, wirtinger
 from fngen.derivatives import Derivatives
 from fngen.ir import Value
+from fngen.node import Layer
+from fngen.prefix import Core
 from fngen.problem import Problem
 from fngen.render import render
 from fngen.source import Source
@@ -36,11 +38,27 @@ def _generate(spec: Spec) -> Source:
         best, found, claim = stage.finished(core.problem, found, partial(_slopes, core.problem, spec))
         claim = claim and claim.of(dict(zip(best.inputs, core.arguments, strict=True)))
         core = replace(core, problem=best)
-    built = layer.build(core, parsed.inputs, found, name, lean=spec.lean)
+    built = _built(core, parsed.inputs, found, name, spec)
     if stable.value is not parsed.value or core.problem.value is not given:
         built = replace(built, floating=True)
     shown = view(spec, parsed, partials, built, claim)
-    return Source(name, render(shown), spec, tuple(shown.equations))
+    return Source(name, render(shown), spec, tuple(shown.equations), built.missing)
+
+
+def _built(core: Core, inputs: tuple[str, ...], found: Derivatives, name: str, spec: Spec) -> Layer:
+    """Return the layer, with its kernels if these are asked for."""
+    if "c" not in spec.backends:
+        return layer.build(core, inputs, found, name, lean=spec.lean)
+    from fngen import kernel_view, passes  # Of no use to most files, and a part of the time of a run.
+    from fngen.backends.c import NotInC
+
+    built = layer.build(core, inputs, found, name, lean=spec.lean, reserved=kernel_view.GLOBALS)
+    try:
+        if name in kernel_view.MODULES:
+            raise NotInC(f"a file with kernels imports Python's {name}")
+        return replace(built, kernels=passes.build(core.problem, found, built.main))
+    except NotInC as error:
+        return replace(built, missing=error.message)
 
 
 def derivatives(parsed: Problem, spec: Spec) -> Derivatives:

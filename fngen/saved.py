@@ -124,11 +124,11 @@ def keep(node: Node | Several, eager: Eager) -> list[str]:
     lines += [f"{' ' * 8}{line}" for line in keep_numbers(numbers_of(node))]
     lines += tuple_lines([f"{x}.shape" for x in eager.shapes], 8, "ctx.shapes = ") if eager.shapes else []
     pairs = zip(eager.keeps, eager.wanted, strict=True)
-    saved = [_if_wanted(stored(node, x), mask, always) for x, mask in pairs]
+    saved = [if_wanted(stored(node, x), mask, always) for x, mask in pairs]
     return lines + (bracketed("ctx.save_for_backward(", saved, ")", 8) if saved else [])
 
 
-def _if_wanted(x: str, mask: int, always: int) -> str:
+def if_wanted(x: str, mask: int, always: int) -> str:
     """Return ``x``, or None where none of the gradients that need it is wanted."""
     if not mask:
         return "None"  # The tangents alone need it.

@@ -19,12 +19,14 @@ class Source:
         text: The Python source.
         spec: The request that it was made from.
         derivation: Value and derivatives as equations in LaTeX; none if they would be too long to read.
+        missing: Why it has no kernels, if they were asked for.
     """
 
     name: str
     text: str
     spec: Spec
     derivation: tuple[str, ...] = field(default=(), repr=False)
+    missing: str = ""
 
     def write(self, path: str | Path | None = None, *, force: bool = False) -> Path:
         """Write the file, atomically and only if its content changes; return its path.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fngen import docs, precision, recipe
 from fngen.backends.torch import TEMPLATE
@@ -24,6 +25,9 @@ from fngen.several_view import SeveralView, several_view
 from fngen.spec import Spec
 from fngen.stabilise.stage import Claim
 
+if TYPE_CHECKING:
+    from fngen.kernel_view import KernelView
+
 _DEFINED = ("_others", "_spread", "_sum_in_slices", "_sum_of_products", "_sum_to")
 """Functions that a file defines if its statements call them."""
 
@@ -38,7 +42,7 @@ class ModuleView:
     summary: str
     equations: list[str]
     accuracy: list[str]
-    uses_math: bool
+    modules: list[str]
     wide: list[str]
     exports: list[str]
     constants: list[str]
@@ -60,6 +64,8 @@ class ModuleView:
     module_return: list[str]
     example: list[str]
     extra_repr: list[str]
+    kernel: KernelView | None
+    missing: str
 
     @property
     def math(self) -> list[str]:
@@ -73,15 +79,12 @@ def view(
     """Return the view of a layer."""
     main, parameters = layer.main, layer.parameters
     formula = spec.formula
-    bodies = [b for n in (main, *layer.helpers) for b in n.bodies]
-    texts = " ".join(text for body in bodies for text in body.printed.values())
-    constants = [_constant(c) for c in layer.constants]
+    texts, kernel = _texts(layer), _kernel(layer, accurate=spec.accurate)
     equation = "" if problem.results else docs.equation(problem)
     shown_example = None if problem.results else example(problem)
     result = main.result if isinstance(main, Several) else "Tensor"
     equations, accuracy = docs.equations(problem, partials), claimed(claim) if claim else []
     alone = not (accuracy or docs.display(equations))
-    exports = [main.cls, f"{main.cls}Function", *([result] if problem.results else []), main.function]
     return ModuleView(
         template=TEMPLATE,
         first_line=recipe.FIRST_LINE,
@@ -89,10 +92,10 @@ def view(
         summary=docs.summary(problem, main.function, formula, alone=alone),
         equations=equations,
         accuracy=accuracy,
-        uses_math="math." in texts or bool(numbers(layer)),
+        modules=_modules(layer, texts, kernel, wide=not problem.complex),
         wide=[] if problem.complex else precision.table(accurate=spec.accurate),
-        exports=bracketed("__all__ = [", [f'"{x}"' for x in exports], "]", 0),
-        constants=constants,
+        exports=_exports(main),
+        constants=[_constant(c) for c in layer.constants],
         function=main.function,
         main=node_view(main, "", entry(layer)) if isinstance(main, Node) else None,
         several=several_view(main, entry(layer)) if isinstance(main, Several) else None,
@@ -111,7 +114,39 @@ def view(
         module_return=bracketed(f"return {main.function}(", _given(layer), ")", 8),
         example=docs.example_lines(main.cls, len(sizes(layer)), shown_example),
         extra_repr=repr_body(layer, formula),
+        kernel=kernel,
+        missing=layer.missing,
     )
+
+
+def _exports(main: Node | Several) -> list[str]:
+    """Return the statement that says what a file exports."""
+    results = [main.result] if isinstance(main, Several) else []
+    names = [main.cls, f"{main.cls}Function", *results, main.function]
+    return bracketed("__all__ = [", [f'"{x}"' for x in names], "]", 0)
+
+
+def _texts(layer: Layer) -> str:
+    """Return all expressions of a file in Python."""
+    bodies = [b for n in (layer.main, *layer.helpers) for b in n.bodies]
+    texts = [text for body in bodies for text in body.printed.values()]
+    return " ".join([*texts, *(layer.kernels.python if layer.kernels else ())])
+
+
+def _kernel(layer: Layer, *, accurate: bool) -> KernelView | None:
+    """Return the view of a layer's kernels, if it has some."""
+    if layer.kernels is None or isinstance(layer.main, Several):
+        return None
+    from fngen.kernel_view import kernel_view  # Of no use to most files.
+
+    return kernel_view(layer.kernels, layer.main, accurate=accurate)
+
+
+def _modules(layer: Layer, texts: str, kernel: KernelView | None, *, wide: bool) -> list[str]:
+    """Return the modules of the standard library that a file imports."""
+    promotes = wide and (len(layer.parameters) > 1 or isinstance(layer.main, Several))
+    found = ["functools"] * promotes + ["math"] * ("math." in texts or bool(numbers(layer)))
+    return sorted([*found, *(kernel.modules if kernel else ())])
 
 
 def _head(layer: Layer, result: str) -> list[str]:

@@ -34,6 +34,15 @@ def update(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update"))
 
 
+@pytest.fixture(scope="session")
+def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of kernels for this run of the tests."""
+    path = tmp_path_factory.mktemp("kernels", numbered=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FNGEN_CACHE", str(path))
+        yield path
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder."""

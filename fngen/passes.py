@@ -1,0 +1,184 @@
+"""Derivatives to passes over the elements: the value, and all gradients, for kernels in C."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from fngen.backends import c, scalars
+from fngen.backends.c import Helper, NotInC
+from fngen.constants import Constant, hoist_constants
+from fngen.derivatives import COTANGENT, Derivatives
+from fngen.ir import Value, fold, name, names, number, rewrite, substitute_all
+from fngen.lower import MARGIN, Body, Target, lower
+from fngen.naming import free_name
+from fngen.node import Node
+from fngen.printing.c import CPrinter
+from fngen.printing.formula import FormulaPrinter
+from fngen.printing.torch import TorchPrinter
+from fngen.problem import Problem
+from fngen.products import product
+
+_DECLARATION = len("const real  = ;")
+_KEYWORDS = (
+    *("auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum"),
+    *("extern", "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return"),
+    *("short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void"),
+    *("volatile", "while", "asm", "typeof", "unix", "linux"),
+)
+_OF_SOURCE = (
+    *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
+    *("rounded", "run", "spread", "stored", "work"),
+)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A C function of one element.
+
+    Attributes:
+        name: Its name.
+        reads: The arrays that it reads, by name.
+        results: What it works out, by name.
+        numbers: The names of the numbers that it takes, and the text of each in Python.
+        body: The statements.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    results: tuple[str, ...]
+    numbers: dict[str, str]
+    body: Body
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The passes of a layer.
+
+    Attributes:
+        value: That of the value.
+        gradients: That of all gradients.
+        leaves: The node's names of what the gradients read, beside the cotangent.
+        users: For each of them the inputs whose gradients read it, as a bit mask.
+        constants: The irrational numbers by name.
+        library: The functions of C's library that they call.
+        helpers: The functions that the source defines.
+    """
+
+    value: Pass
+    gradients: Pass
+    leaves: tuple[str, ...]
+    users: tuple[int, ...]
+    constants: tuple[Constant, ...]
+    library: tuple[str, ...]
+    helpers: tuple[Helper, ...]
+
+    @property
+    def python(self) -> tuple[str, ...]:
+        """The numbers that Python hands to them."""
+        return (*self.value.numbers.values(), *self.gradients.numbers.values())
+
+
+def build(problem: Problem, found: Derivatives, node: object) -> Kernels:
+    """Return the passes of a formula.
+
+    Raises:
+        NotInC: If it has none.
+    """
+    if not isinstance(node, Node) or problem.reduces or problem.reduction or problem.complex:
+        raise NotInC("kernels are of elementwise formulas of real numbers, with one output")
+    labels = node.names
+    by_output = node.leaves == (labels.output,)
+    slopes: Sequence[Value] = found.slopes
+    if by_output:
+        slopes = substitute_all(slopes, {problem.value: name(f"{labels.output}!")})
+    products = [product(name(COTANGENT), slope) for slope in slopes]
+    roots = c.expand([problem.value, *products, *problem.named])
+    return _Builder(problem, node, roots, by_output).kernels()
+
+
+class _Builder:
+    def __init__(self, problem: Problem, node: Node, roots: Sequence[Value], by_output: bool) -> None:
+        self.problem, self.node = problem, node
+        consts = [x.name for x in problem.consts]
+        self.python = dict(zip([*problem.inputs, *consts], node.names.inputs, strict=False))
+        self.python |= {f"{node.names.output}!": node.names.output, COTANGENT: node.names.cotangent}
+        self.taken = {*_KEYWORDS, *_OF_SOURCE, *c.reserved()}
+        self.numbers: dict[str, str] = {}
+        roots = self.without_numbers(list(roots), consts)
+        self.aliases = {x: self.fresh(self.python[x]) for x in self.python if x not in consts}
+        self.results = [self.fresh(g) for g in node.names.gradients[: len(problem.inputs)]]
+        self.output = node.names.output if by_output else self.fresh(node.names.output)
+        roots = substitute_all(roots, {name(x): name(y) for x, y in self.aliases.items()})
+        roots, constants = hoist_constants(roots, self.taken, FormulaPrinter().print)
+        renamed = {name(k.name): name(self.fresh(f"C{k.name}")) for k in constants}
+        self.constants = [Constant(str(renamed[name(k.name)].datum), k.literal, k.meaning) for k in constants]
+        self.roots = c.legalise(substitute_all(roots, renamed))
+
+    def fresh(self, stem: str) -> str:
+        label = free_name(stem, self.taken)
+        self.taken.add(label)
+        return label
+
+    def without_numbers(self, roots: list[Value], consts: list[str]) -> list[Value]:
+        """Return graphs with a name for all that is made of constants alone: Python works it out."""
+        kinds = fold(
+            roots, lambda n, args: {str(n.datum) in consts} if n.op == "name" else set().union(*args)
+        )
+        largest = {a for n in kinds for a in n.args if kinds[a] == {True} != kinds[n]}
+        images = {}
+        for node in (n for n in kinds if n in largest):
+            label = self.fresh(self.python[str(node.datum)] if node.op == "name" else "k")
+            images[node] = name(label)
+            self.numbers[label] = self.in_python(node)
+        return substitute_all(roots, images)
+
+    def in_python(self, node: Value) -> str:
+        """Return the text of a number that is made of constants."""
+        renamed = {name(x): name(y) for x, y in self.python.items()}
+        (root,) = substitute_all([node], renamed)
+        legal = rewrite([root], lambda n: scalars.scalar(n) if names([n]) else n)[root]
+        (spelled,), constants = hoist_constants([legal], set(self.python.values()), FormulaPrinter().print)
+        literals = {name(k.name): number(Decimal(k.literal)) for k in constants}
+        return TorchPrinter().print(substitute_all([spelled], literals)[0])
+
+    def kernels(self) -> Kernels:
+        """Return all that the source is made of."""
+        count = len(self.problem.inputs)
+        root, products, named = self.roots[0], self.roots[1 : 1 + count], self.roots[1 + count :]
+        cotangent = self.aliases[COTANGENT]
+        back = {y: x for x, y in self.aliases.items()}
+        read = [x for x in names(products) if x in back and x != cotangent]
+        leaves = tuple(self.python[back[x]] for x in read)
+        if not set(leaves) <= set(self.node.leaves):
+            raise NotInC("its gradients read more than its node keeps")
+        users = tuple(sum((x in names([p])) << i for i, p in enumerate(products)) for x in read)
+        labels = dict(zip(named, self.problem.named.values(), strict=True))
+        inputs = [self.aliases[x] for x in self.problem.inputs]
+        forward = self.made("value", inputs, [self.output], [root], labels)
+        backward = self.made("gradients", [cotangent, *read], self.results, products, labels)
+        library, helpers = c.functions(self.roots)
+        return Kernels(
+            forward, backward, leaves, users, tuple(self.constants), tuple(library), tuple(helpers)
+        )
+
+    def made(
+        self,
+        label: str,
+        reads: Sequence[str],
+        results: Sequence[str],
+        roots: Sequence[Value],
+        named: dict[Value, str],
+    ) -> Pass:
+        """Return a pass."""
+        targets = [
+            Target(root, MARGIN - 8 - len(f"out[{i}][i] = ;"), x)
+            for i, (root, x) in enumerate(zip(roots, results, strict=True))
+        ]
+        taken = set(self.taken)
+        wanted = {n: free_name(text, taken) for n, text in named.items() if n.args}
+        body = lower(targets, CPrinter(), taken | {*wanted.values()}, wanted, 8 + _DECLARATION)
+        used = names(roots)
+        numbers = {x: text for x, text in self.numbers.items() if x in used}
+        return Pass(label, tuple(reads), tuple(results), numbers, body)

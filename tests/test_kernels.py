@@ -1,0 +1,273 @@
+"""Kernels in C: the same numbers as the torch way, wherever an element lies and whoever works on it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import Tensor
+
+import fngen
+from benchmarks.measure import saved_bytes
+from tests.kernels import POINTWISE, is_from_kernel, layer, module, source, without_kernels
+from tests.modes_derivatives import DERIVATIVES
+from tests.modes_dispatch import DISPATCH
+from tests.modes_engine import ENGINE
+from tests.modes_memory import MEMORY
+from tests.modes_runtime import RUNTIME
+from tests.modes_shapes import SHAPES
+from tests.modes_table import JUDGES, Table, Test, close, gradients, leaves, like
+from tests.modes_types import TYPED
+from tests.plain import PLAIN, Plain
+
+pytestmark = [
+    pytest.mark.usefixtures("kernel_cache"),
+    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning"),
+    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning"),
+]
+TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+LOOSE = {torch.float64: 1e-13, torch.float32: 4e-6, torch.bfloat16: 2**-7, torch.float16: 2**-9}
+SOME = ("square", "snake")
+"""The layers that go through all modes by default."""
+_TABLE = Table(DERIVATIVES | ENGINE | RUNTIME | DISPATCH | SHAPES | TYPED | MEMORY)
+
+
+def _of(names: tuple[str, ...]) -> dict[str, Plain]:
+    return {name: JUDGES[name] for name in names}
+
+
+@pytest.mark.parametrize(("test", "name", "plain"), [*_TABLE.cells(_of(SOME))])
+def test_mode(test: Test, name: str, plain: Plain) -> None:
+    test(layer(name), plain)
+
+
+REST = tuple(name for name in POINTWISE if name not in SOME)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("test", "name", "plain"), [*_TABLE.cells(_of(REST))])
+def test_mode_of_the_rest(test: Test, name: str, plain: Plain) -> None:
+    test(layer(name), plain)
+
+
+def both(name: str, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return value and gradients by kernels, and by torch."""
+    file, found = module(name), []
+    function = getattr(file, name)
+    result = function(*inputs)
+    assert is_from_kernel(result)
+    found.append([result, *gradients(result, inputs)])
+    with without_kernels(file):
+        result = function(*inputs)
+        assert not is_from_kernel(result)
+        found.append([result, *gradients(result, inputs)])
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("name", POINTWISE)
+def test_the_numbers_are_those_of_torch(name: str, dtype: torch.dtype) -> None:
+    if name == "morse" and dtype in (torch.bfloat16, torch.float16):
+        pytest.skip("its node takes a difference of the inputs, which is one of wider types")
+    plain, tolerance = PLAIN[name], LOOSE[dtype]
+    inputs = leaves(plain, 1000, dtype=dtype)
+    kernel, by_torch = both(name, inputs)
+    want = plain.function(*(x.double() for x in inputs))
+    wanted = [want, *torch.autograd.grad(want, inputs, like(kernel[0]).double())]
+    for got, torch_says, says in zip(kernel, by_torch, wanted, strict=True):
+        # Where terms cancel, an error is one of the largest of them.
+        scale = says.detach().abs().max().item()
+        close(got, torch_says, rtol=tolerance, atol=tolerance * scale)
+        close(got.double(), says.double(), rtol=tolerance, atol=tolerance * scale)
+
+
+SHAPES_OF_TWO = (
+    ((), ()),
+    ((1,), ()),
+    ((), (5,)),
+    ((0,), (0,)),
+    ((0, 3), (3,)),
+    ((5,), (1, 1)),
+    ((40, 70), (70,)),
+    ((40, 70), (40, 1)),
+    ((40, 1), (70,)),
+    ((2, 3, 65), (3, 1)),
+    ((2, 3, 5), (3, 1)),
+    ((2, 1, 3, 40), (4, 1, 40)),
+    ((3, 1, 2, 1, 33), (4, 1, 5, 1)),
+    ((20_000,), ()),
+    ((300, 100), (100,)),
+)
+
+
+@pytest.mark.parametrize("shapes", SHAPES_OF_TWO, ids=str)
+def test_shapes_that_broadcast(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = [
+        (torch.rand(s, generator=generator, dtype=torch.float64) + 0.5).requires_grad_() for s in shapes
+    ]
+    for kernel, by_torch in zip(*both("snake", inputs), strict=True):
+        assert kernel.shape == by_torch.shape
+        close(kernel, by_torch, rtol=1e-12)
+
+
+LAYOUTS = {
+    "contiguous": lambda x: x,
+    "channels last": lambda x: x.to(memory_format=torch.channels_last),
+    "transposed": lambda x: x.transpose(1, 3).contiguous().transpose(1, 3),
+    "gaps": lambda x: x.repeat_interleave(2, -1)[..., ::2],
+    "a part": lambda x: torch.nn.functional.pad(x, (1, 2, 3, 0, 0, 1))[..., :-1, 3:, 1:-2],
+    "expanded": lambda x: x[:, :1, :, :1].expand(x.shape),
+    "a tail": lambda x: torch.cat([x.new_zeros(1), x.flatten()])[1:].view(x.shape),
+}
+
+
+@pytest.mark.parametrize("other", LAYOUTS)
+@pytest.mark.parametrize("one", LAYOUTS)
+def test_layouts_in_memory(one: str, other: str) -> None:
+    base = torch.rand(4, 3, 6, 35, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    inputs = [LAYOUTS[one](base).requires_grad_(), LAYOUTS[other](base + 1).requires_grad_()]
+    for kernel, by_torch in zip(*both("square", inputs), strict=True):
+        close(kernel, by_torch, rtol=1e-12)
+        if "expanded" not in (one, other):
+            assert kernel.stride() == by_torch.stride()
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("name", ["mish", "black_scholes", "planck"])
+def test_a_result_does_not_depend_on_its_place(name: str, dtype: torch.dtype) -> None:
+    inputs = leaves(PLAIN[name], 200, dtype=dtype)
+    function = layer(name).function
+    with torch.no_grad():
+        whole = function(*inputs)
+        parts = [function(*(x[i : i + 1] for x in inputs)) for i in range(200)]
+        assert torch.equal(whole, torch.cat(parts))
+        for start in range(70):
+            assert torch.equal(whole[start:], function(*(x[start:].clone() for x in inputs)))
+
+
+@pytest.mark.parametrize("name", ["mish", "snake", "black_scholes"])
+def test_a_result_does_not_depend_on_threads(name: str) -> None:
+    inputs = leaves(PLAIN[name], 100_003, dtype=torch.float32)
+    inputs[-1] = inputs[-1].detach()[:1].clone().requires_grad_() if len(inputs) > 1 else inputs[-1]
+    found, threads = [], torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            result = layer(name).function(*inputs)
+            found.append([result, *gradients(result, inputs)])
+    finally:
+        torch.set_num_threads(threads)
+    for one, two, three in zip(*found, strict=True):
+        assert torch.equal(one, two)
+        assert torch.equal(one, three)
+
+
+def test_a_sum_over_all_elements_keeps_its_digits() -> None:
+    """One factor for a million: 0.1 added up in float32 would be off in the third digit."""
+    x = torch.full((1_000_003,), 0.1)
+    a = torch.tensor(3.0, requires_grad=True)
+    file = fngen.compile("a*x", name="scaled", inputs=["x", "a"], backend="c")
+    (slope,) = torch.autograd.grad(file.scaled(x, a), a, torch.ones_like(x))
+    assert slope.item() == (1_000_003 * x[0].double()).float().item()
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+def test_it_keeps_no_more_than_the_torch_way(name: str) -> None:
+    inputs = leaves(PLAIN[name], 10_000)
+    file = module(name)
+    kept = saved_bytes(getattr(file, name), inputs)
+    with without_kernels(file):
+        assert kept <= saved_bytes(getattr(file, name), inputs)
+
+
+NOT_PLAIN = {
+    "integers": lambda: torch.arange(5),
+    "meta": lambda: torch.rand(5, device="meta"),
+    "mkldnn": lambda: torch.rand(5).to_mkldnn(),
+    "sparse": lambda: torch.eye(3).to_sparse(),
+    "compressed": lambda: torch.eye(3).to_sparse_csr(),
+    "negated": lambda: torch.imag(torch.rand(5, dtype=torch.complex64).conj()),
+    "zeros without memory": lambda: torch._efficientzerotensor(5),
+    "a subclass": lambda: torch.rand(5).as_subclass(type("Sub", (Tensor,), {})),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize("kind", NOT_PLAIN)
+def test_what_is_not_plain_and_dense_is_left_to_torch(kind: str) -> None:
+    file = module("mish")
+    x = NOT_PLAIN[kind]()
+    assert file._run(file._VALUE, (x,)) is None
+    found = []
+    for way in (nullcontext(), without_kernels(file)):
+        with way:
+            try:
+                found.append(file.mish(x))
+            except (RuntimeError, NotImplementedError) as error:
+                found.append(str(error))
+    one, two = found
+    if isinstance(one, str) or x.is_meta:
+        assert str(one) == str(two)
+    else:
+        close(*(y.to_dense() if y.layout != torch.strided else y for y in (one, two)))
+
+
+def test_a_cotangent_that_is_not_plain_is_left_to_torch() -> None:
+    x = torch.rand(5, dtype=torch.float64, requires_grad=True)
+    y = layer("mish").function(x)
+    assert is_from_kernel(y)
+    rows = torch.autograd.grad(y, x, torch.eye(5, dtype=torch.float64), is_grads_batched=True)[0]
+    (whole,) = torch.autograd.grad(layer("mish").function(x), x, torch.ones_like(y))
+    close(rows.diagonal(), whole)
+    close(rows.sum(), whole.sum())
+
+
+def test_numbers_are_worked_out_by_python() -> None:
+    """Of constants alone, in double precision: float32 would be off."""
+    file = fngen.compile(
+        "where(x > lim, (a + 1)**30*x, sqrt(a)*x)", name="f", consts={"a": 0.1, "lim": 0.5}, backend="c"
+    )
+    x = torch.tensor([0.25, 2.0], dtype=torch.float64, requires_grad=True)
+    result = file.f(x, a=0.3)
+    assert is_from_kernel(result)
+    (slope,) = torch.autograd.grad(result.sum(), x)
+    assert slope.tolist() == [0.3**0.5, 1.3**30]
+    with pytest.raises(ValueError, match="math domain error"):
+        file.f(x, a=-1.0)
+
+
+@pytest.mark.parametrize("name", ["huber", "swiglu"])
+def test_verified(name: str) -> None:
+    report = fngen.verify(source(name))
+    assert report.ok, report
+
+
+def test_what_c_lacks_is_left_to_torch() -> None:
+    made = fngen.generate("j1(x)*x", name="f", backend="c")
+    assert made.missing == "C has no j1"
+    assert "# There are no kernels in C: C has no j1.\n" in made.text
+    assert "_run(" not in made.text
+
+
+def test_names_of_c_are_names_too() -> None:
+    file = fngen.compile(
+        "double*exp + long*real + in**2",
+        name="f",
+        inputs=["double", "exp", "long", "real", "in"],
+        backend="c",
+    )
+    xs = [torch.tensor([float(i)], requires_grad=True) for i in range(2, 7)]
+    result = file.f(*xs)
+    assert is_from_kernel(result)
+    assert result.item() == 2 * 3 + 4 * 5 + 36
+    assert [g.item() for g in torch.autograd.grad(result, xs)] == [3, 2, 5, 4, 12]
+
+
+def test_float32_in_float64_with_accurate() -> None:
+    file = fngen.compile("x*tanh(softplus(x))", name="f", accurate=True, backend="c")
+    x = torch.linspace(-20, 20, 1001)
+    want = x.double() * torch.tanh(torch.nn.functional.softplus(x.double(), threshold=40))
+    assert torch.equal(file.f(x), want.float())
