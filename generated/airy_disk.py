@@ -11,8 +11,9 @@ r"""Elementwise ``(2*j1(r)/r)**2`` with analytic derivatives.
         \operatorname{j1\_over\_x}(r) - \frac{J_1(r)}{r}\right)}{r^2}
 
 At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 1.9 in the value and 2.7 in the derivative by
-``r``.
+rounded once, the largest error in ULP of a normal number is 2.6 in the value, 2.7 in
+the derivative by ``r`` and 2.8 in the second one, beside what rounding an input
+changes: up to 36 there.
 """
 
 from typing import Any
@@ -36,13 +37,12 @@ class _AiryDiskReverse(torch.autograd.Function):
     @staticmethod
     def forward(r: Tensor) -> Tensor:
         dtype, r = _widened(r)
-        mask = torch.abs(r) < 1 / 8
+        mask = torch.abs(r) < 1 / 32
         r_squared = r**2
-        u = r_squared * (-11 * r_squared / 7372800 + 7 / 122880) - 7 / 4608
-        w = r_squared * (r_squared * (r_squared * u + 5 / 192) - 1 / 4) + 1
-        v = torch.where(mask, 1 / 8, r)
-        s = (2 * torch.special.bessel_j1(v) / v) ** 2
-        return torch.where(mask, w, s).to(dtype)
+        u = r_squared * (7 * r_squared / 122880 - 7 / 4608) + 5 / 192
+        v = torch.where(mask, 1 / 32, r)
+        w = (2 * torch.special.bessel_j1(v) / v) ** 2
+        return torch.where(mask, r_squared * (r_squared * u - 1 / 4) + 1, w).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -114,14 +114,14 @@ class _AiryDiskEager(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, r: Tensor) -> Tensor:
         abs_r = torch.abs(r)
-        mask = abs_r < 1 / 8
+        mask = abs_r < 1 / 32
         r_squared = r**2
-        u = (-11 * r_squared).div_(7372800).add_(7 / 122880).mul_(r_squared)
-        u = u.sub_(7 / 4608).mul_(r_squared).add_(5 / 192).mul_(r_squared)
-        v = torch.where(mask, 1 / 8, r)
+        u = (7 * r_squared).div_(122880).sub_(7 / 4608).mul_(r_squared)
+        u = u.add_(5 / 192).mul_(r_squared).sub_(1 / 4).mul_(r_squared).add_(1)
+        v = torch.where(mask, 1 / 32, r)
         v = torch.special.bessel_j1(v).mul_(2).div_(v).pow_(2)
         ctx.save_for_backward(r, abs_r, r_squared)
-        return torch.where(mask, u.sub_(1 / 4).mul_(r_squared).add_(1), v)
+        return torch.where(mask, u, v)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ r"""Elementwise layer ``gelu_tanh`` with analytic derivatives.
     y = \frac{x}{2} \left(1 + \tanh\left(\sqrt{\frac{2}{\pi}} \left(x +
         0.044715 x^3\right)\right)\right)
 
-At 87 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 2.5 in the value and 3.7 in the derivative by
-``x``, beside what rounding an input changes: up to 2.9e+02 there.
+At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP of a normal number is 2.5 in the value, 2.8 in
+the derivative by ``x`` and 3.0 in the second one, beside what rounding an input
+changes: up to 1.1e+03 there.
 """
 
 from typing import Any
@@ -81,7 +82,7 @@ class _GeluTanhEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluTanhReverse.backward(ctx, grad_y)
         x, u, logistic_u = ctx.saved_tensors
-        v = torch.sigmoid(-u).mul_(logistic_u).mul_(_SQRT_2_PI).mul_(x)
+        v = (_SQRT_2_PI * x).mul_(torch.sigmoid(-u).mul_(logistic_u))
         v = (v * x).mul_(x).mul_(26829).div_(100000).add_(2 * v)
         return grad_y * v.add_(logistic_u)
 
@@ -159,7 +160,7 @@ class _GeluTanhDerivativeReverse(torch.autograd.Function):
     def forward(x: Tensor) -> Tensor:
         u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
         logistic_u = torch.sigmoid(u)
-        v = _SQRT_2_PI * (logistic_u * torch.sigmoid(-u)) * x
+        v = _SQRT_2_PI * x * (logistic_u * torch.sigmoid(-u))
         return logistic_u + (26829 * (v * x * x) / 100000 + 2 * v)
 
     @staticmethod
@@ -170,13 +171,14 @@ class _GeluTanhDerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
-        v = torch.sigmoid(u) * torch.sigmoid(-u)
-        x_squared = x**2
-        p = _SQRT_2_PI * v * (0.80487 * x_squared + 2)
-        w = 0.134145 * x_squared + 1
-        s = v - 2 * (v * _SQRT_2_PI * torch.tanh(0.5 * u) * x * w)
-        return grad_y * (p + s * (_2_SQRT_2_PI * w))
+        u = torch.clamp(x, -40, 40)
+        v = 2 * (_SQRT_2_PI * (u + 0.044715 * u**3))
+        w = torch.sigmoid(v) * torch.sigmoid(-v)
+        u_squared = u**2
+        q = _SQRT_2_PI * w * (0.80487 * u_squared + 2)
+        s = 0.134145 * u_squared + 1
+        p = w * (1 - _2_SQRT_2_PI * u * torch.tanh(0.5 * v) * s)
+        return grad_y * (q + p * (_2_SQRT_2_PI * s))
 
 
 class _GeluTanhDerivativeFunction(_GeluTanhDerivativeReverse):
@@ -188,13 +190,14 @@ class _GeluTanhDerivativeFunction(_GeluTanhDerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
-            v = torch.sigmoid(u) * torch.sigmoid(-u)
-            x_squared = x**2
-            p = _SQRT_2_PI * v * (0.80487 * x_squared + 2)
-            w = 0.134145 * x_squared + 1
-            s = v - 2 * (v * _SQRT_2_PI * torch.tanh(0.5 * u) * x * w)
-            return (p + s * (_2_SQRT_2_PI * w)) * x_t
+            u = torch.clamp(x, -40, 40)
+            v = 2 * (_SQRT_2_PI * (u + 0.044715 * u**3))
+            w = torch.sigmoid(v) * torch.sigmoid(-v)
+            u_squared = u**2
+            q = _SQRT_2_PI * w * (0.80487 * u_squared + 2)
+            s = 0.134145 * u_squared + 1
+            p = w * (1 - _2_SQRT_2_PI * u * torch.tanh(0.5 * v) * s)
+            return (q + p * (_2_SQRT_2_PI * s)) * x_t
 
 
 def _gelu_tanh_derivative(x: Tensor) -> Tensor:

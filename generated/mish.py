@@ -11,8 +11,9 @@ r"""Elementwise ``x*tanh(softplus(x))`` with analytic derivatives.
         \sigma(x) \operatorname{sech}(\operatorname{softplus}(x))^2
 
 At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 2e+02 in the value and 2e+02 in the derivative
-by ``x``, beside what rounding an input changes: up to 1.6e+02 there.
+rounded once, the largest error in ULP of a normal number is 1.5 in the value, 2.2 in
+the derivative by ``x`` and 2.9 in the second one, beside what rounding an input
+changes: up to 23 there.
 """
 
 from typing import Any
@@ -36,7 +37,9 @@ class _MishReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
-        return (x * torch.tanh(nn.functional.softplus(x))).to(dtype)
+        u = torch.exp(torch.clamp(x, max=-40) / 2)
+        v = x * torch.tanh(nn.functional.softplus(x))
+        return torch.where(x < -40, u * x * u, v).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -69,17 +72,19 @@ class _MishEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        u = nn.functional.softplus(x).tanh_()
+        u = torch.clamp(x, max=-40).div_(2).exp_()
+        v = nn.functional.softplus(x).tanh_().mul_(x)
         ctx.save_for_backward(x, u)
-        return x * u
+        return torch.where(x < -40, (u * x).mul_(u), v)
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MishReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        v = torch.ops.aten.tanh_backward(nn.functional.silu(x), u).add_(u)
-        return grad_y * v
+        w = nn.functional.softplus(x).tanh_()
+        w = w.addcmul_(nn.functional.silu(x), 1 - w**2)
+        return grad_y * torch.where(x < -40, (1 + x).mul_(u).mul_(u), w)
 
 
 def mish(x: Tensor) -> Tensor:
@@ -98,6 +103,9 @@ def mish(x: Tensor) -> Tensor:
         return handle_torch_function(mish, (x,), x)
     if torch.is_complex(x):
         raise TypeError("complex tensors need a layer made with --complex")
+    # Negated, a byte would wrap.
+    if not x.is_floating_point():
+        x = x.to(torch.get_default_dtype())
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
@@ -150,10 +158,11 @@ class _MishDerivativeReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
+        u = torch.exp(torch.clamp(x, max=-40) / 2)
         softplus_x = nn.functional.softplus(x)
-        u = 2 * softplus_x
-        v = x * torch.sigmoid(x) * (4 * torch.sigmoid(u) * torch.sigmoid(-u))
-        return torch.tanh(softplus_x) + v
+        v = 2 * softplus_x
+        w = x * torch.sigmoid(x) * (4 * torch.sigmoid(v) * torch.sigmoid(-v))
+        return torch.where(x < -40, u * (1 + x) * u, torch.tanh(softplus_x) + w)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -165,10 +174,11 @@ class _MishDerivativeReverse(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         sigmoid_x = torch.sigmoid(x)
         softplus_x = nn.functional.softplus(x)
-        u = 1 / torch.cosh(softplus_x)
-        v = sigmoid_x * u * u
-        w = 2 * (sigmoid_x * sigmoid_x * u * u * torch.tanh(softplus_x) * x)
-        return grad_y * (2 * v + v * torch.sigmoid(-x) * x - w)
+        u = 2 * softplus_x
+        v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
+        w = sigmoid_x * v
+        s = 2 * (sigmoid_x * sigmoid_x * v * torch.tanh(softplus_x) * x)
+        return grad_y * (2 * w + w * torch.sigmoid(-x) * x - s)
 
 
 class _MishDerivativeFunction(_MishDerivativeReverse):
@@ -182,10 +192,11 @@ class _MishDerivativeFunction(_MishDerivativeReverse):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             sigmoid_x = torch.sigmoid(x)
             softplus_x = nn.functional.softplus(x)
-            u = 1 / torch.cosh(softplus_x)
-            v = sigmoid_x * u * u
-            w = 2 * (sigmoid_x * sigmoid_x * u * u * torch.tanh(softplus_x) * x)
-            return (2 * v + v * torch.sigmoid(-x) * x - w) * x_t
+            u = 2 * softplus_x
+            v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
+            w = sigmoid_x * v
+            s = 2 * (sigmoid_x * sigmoid_x * v * torch.tanh(softplus_x) * x)
+            return (2 * w + w * torch.sigmoid(-x) * x - s) * x_t
 
 
 def _mish_derivative(x: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ r"""Elementwise ``x**3/expm1(x)`` with analytic derivatives.
     \frac{\partial y}{\partial x} = \frac{x^2 \left(3 +
         \frac{x}{\operatorname{expm1}(-x)}\right)}{\operatorname{expm1}(x)}
 
-At 87 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 1.8 in the value and 2.2 in the derivative by
-``x``.
+At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP of a normal number is 1.6 in the value, 2.2 in
+the derivative by ``x`` and 6e+12 in the second one, beside what rounding an input
+changes: up to 4.8e+15 there. 1 of the results are inf or nan, and should not be.
 """
 
 from typing import Any
@@ -36,9 +37,12 @@ class _PlanckReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
-        mask = x == 0
-        u = torch.where(mask, 1, x)
-        return torch.where(mask, 0, u / torch.expm1(u) * u * u).to(dtype)
+        mask = torch.abs(x) < 1 / 32
+        u = x * (x * (x * (x * (x * (x / 30240) - 1 / 720)) + 1 / 12) - 1 / 2)
+        v = torch.where(mask, 1 / 32, x)
+        w = 1 / torch.expm1(torch.clamp(v, max=40))
+        s = torch.where(v > 40, torch.exp(-torch.clamp(v, min=40)), w) * v * v
+        return torch.where(mask, (u + 1) * x**2, s * v).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -71,20 +75,26 @@ class _PlanckEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        mask = x == 0
-        u = torch.where(mask, 1, x)
-        v = (u / torch.expm1(u)).mul_(u)
-        ctx.save_for_backward(x, mask, v)
-        return torch.where(mask, 0, u.mul_(v))
+        mask = torch.abs(x) < 1 / 32
+        u = (x / 30240).mul_(x).sub_(1 / 720).mul_(x).mul_(x).add_(1 / 12)
+        u = u.mul_(x).sub_(1 / 2).mul_(x).add_(1).mul_(x**2)
+        v = torch.where(mask, 1 / 32, x)
+        w = torch.clamp(v, max=40).expm1_().reciprocal_()
+        w = torch.where(v > 40, torch.clamp(v, min=40).neg_().exp_(), w).mul_(v)
+        w = w.mul_(v)
+        ctx.save_for_backward(x, mask, w)
+        return torch.where(mask, u, v.mul_(w))
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _PlanckReverse.backward(ctx, grad_y)
-        x, mask, v = ctx.saved_tensors
-        w = torch.where(mask, 1, x)
-        w = grad_y * w.div_((-w).expm1_()).add_(3).mul_(v)
-        return torch.where(mask, 0, w)
+        x, mask, w = ctx.saved_tensors
+        s = (x / 3780).mul_(x).sub_(1 / 120).mul_(x).mul_(x).add_(1 / 3)
+        s = s.mul_(x).sub_(3 / 2).mul_(x).add_(2).mul_(x)
+        p = torch.where(mask, 1 / 32, x)
+        s = torch.where(mask, s, p.div_((-p).expm1_()).add_(3).mul_(w))
+        return grad_y * s
 
 
 def planck(x: Tensor) -> Tensor:
@@ -158,10 +168,12 @@ class _PlanckDerivativeReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        mask = x == 0
-        u = torch.where(mask, 1, x)
-        v = u / torch.expm1(u) * u * (3 + u / torch.expm1(-u))
-        return torch.where(mask, 0, v)
+        mask = torch.abs(x) < 1 / 32
+        u = x * (x * (x * (x * (x * (x / 3780) - 1 / 120)) + 1 / 3) - 3 / 2) + 2
+        v = torch.where(mask, 1 / 32, x)
+        w = 1 / torch.expm1(torch.clamp(v, max=40))
+        s = torch.where(v > 40, torch.exp(-torch.clamp(v, min=40)), w) * v * v
+        return torch.where(mask, u * x, s * (3 + v / torch.expm1(-v)))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -171,11 +183,12 @@ class _PlanckDerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        expm1_neg_x = torch.expm1(-x)
-        u = x / expm1_neg_x
-        expm1_x = torch.expm1(x)
-        v = 6 + 2 * x / expm1_neg_x + u * (1 - x / expm1_x)
-        return grad_y * (x * (v + x * (3 + u) / expm1_neg_x) / expm1_x)
+        u = torch.clamp(x, max=710)
+        expm1_neg_u = torch.expm1(-u)
+        expm1_u = torch.expm1(u)
+        v = 6 + 2 * u / expm1_neg_u + u * (1 - u / expm1_u) / expm1_neg_u
+        w = u * (v + u * (3 + u / expm1_neg_u) / expm1_neg_u) / expm1_u
+        return grad_y * w
 
 
 class _PlanckDerivativeFunction(_PlanckDerivativeReverse):
@@ -187,11 +200,12 @@ class _PlanckDerivativeFunction(_PlanckDerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            expm1_neg_x = torch.expm1(-x)
-            u = x / expm1_neg_x
-            expm1_x = torch.expm1(x)
-            v = 6 + 2 * x / expm1_neg_x + u * (1 - x / expm1_x)
-            return x * (v + x * (3 + u) / expm1_neg_x) / expm1_x * x_t
+            u = torch.clamp(x, max=710)
+            expm1_neg_u = torch.expm1(-u)
+            expm1_u = torch.expm1(u)
+            v = 6 + 2 * u / expm1_neg_u + u * (1 - u / expm1_u) / expm1_neg_u
+            w = u * (v + u * (3 + u / expm1_neg_u) / expm1_neg_u) / expm1_u
+            return w * x_t
 
 
 def _planck_derivative(x: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ r"""Elementwise ``a*sigmoid(a)*b`` with analytic derivatives.
     \frac{\partial y}{\partial a} = b \sigma(a) (1 + a \sigma(-a)), \qquad
     \frac{\partial y}{\partial b} = a \sigma(a)
 
-At 177 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP is 1.4 in the value, 3.4 in the derivative by
-``a`` and 0.9 in the derivative by ``b``.
+At 237 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP of a normal number is 1.4 in the value, 2.5 in
+the derivative by ``a``, 1.3 in the derivative by ``b`` and 3.6 in the second ones,
+beside what rounding an input changes: up to 5.5 there.
 """
 
 import functools
@@ -56,7 +57,8 @@ class _SwigluReverse(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_a = grad_y * _swiglu_derivative_a(a, b)
         if ctx.needs_input_grad[1]:
-            grad_b = grad_y * (a * torch.sigmoid(a))
+            u = torch.exp(torch.clamp(a, max=-40) / 2)
+            grad_b = grad_y * torch.where(a < -40, u * a * u, a * torch.sigmoid(a))
         return grad_a, grad_b
 
 
@@ -70,8 +72,9 @@ class SwigluFunction(_SwigluReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             a, b = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, a, b, a_t, b_t = _widened(a, b, a_t, b_t)
-            u = _swiglu_derivative_a(a, b) * a_t
-            return (u + a * torch.sigmoid(a) * b_t).to(dtype)
+            u = torch.exp(torch.clamp(a, max=-40) / 2)
+            v = torch.where(a < -40, u * a * u, a * torch.sigmoid(a)) * b_t
+            return (_swiglu_derivative_a(a, b) * a_t + v).to(dtype)
 
 
 class _SwigluEager(torch.autograd.Function):
@@ -93,7 +96,8 @@ class _SwigluEager(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_a = torch.ops.aten.silu_backward(grad_y, a).mul_(b)
         if ctx.needs_input_grad[1]:
-            grad_b = grad_y * u
+            grad_b = torch.clamp(a, max=-40).div_(2).exp_()
+            grad_b = grad_y * torch.where(a < -40, (grad_b * a).mul_(grad_b), u)
         return grad_a, grad_b
 
 
@@ -210,13 +214,16 @@ class _SwigluDerivativeAReverse(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = ctx.saved_tensors
         sigmoid_a = torch.sigmoid(a)
+        sigmoid_neg_a = torch.sigmoid(-a)
+        u = a * sigmoid_neg_a
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            sigmoid_neg_a = torch.sigmoid(-a)
-            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
-            grad_a = grad_y * (b * sigmoid_a * sigmoid_neg_a * u)
+            v = b * sigmoid_a * sigmoid_neg_a * (2 + u - a * sigmoid_a)
+            grad_a = grad_y * v
         if ctx.needs_input_grad[1]:
-            grad_b = grad_y * (1 * sigmoid_a + 1 * a * (1 - sigmoid_a) * sigmoid_a)
+            w = torch.exp(torch.clamp(a, max=-40) / 2)
+            s = torch.where(a < -40, w * (1 + a) * w, sigmoid_a * (1 + u))
+            grad_b = grad_y * s
         return grad_a, grad_b
 
 
@@ -231,9 +238,11 @@ class _SwigluDerivativeAFunction(_SwigluDerivativeAReverse):
             a, b = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             sigmoid_a = torch.sigmoid(a)
             sigmoid_neg_a = torch.sigmoid(-a)
-            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
-            v = (1 * sigmoid_a + 1 * a * (1 - sigmoid_a) * sigmoid_a) * b_t
-            return b * sigmoid_a * sigmoid_neg_a * u * a_t + v
+            u = a * sigmoid_neg_a
+            s = b * sigmoid_a * sigmoid_neg_a * (2 + u - a * sigmoid_a) * a_t
+            v = torch.exp(torch.clamp(a, max=-40) / 2)
+            w = torch.where(a < -40, v * (1 + a) * v, sigmoid_a * (1 + u)) * b_t
+            return s + w
 
 
 def _swiglu_derivative_a(a: Tensor, b: Tensor) -> Tensor:
