@@ -112,3 +112,12 @@ def test_constants_and_parameters_are_arguments_of_the_node() -> None:
     assert (
         "_layer_derivative_x" in fngen.generate(text, name="layer", params={"k": 1.5}, consts={"c": 0.5}).text
     )
+
+
+@pytest.mark.parametrize("far", [800.0, -800.0, 1e5, -1e150])
+@pytest.mark.parametrize("text", ["x*(1 + tanh(x + x**3))/2", "x**2*exp(-x**2)"])
+def test_far_out_they_are_nothing(text: str, far: float) -> None:
+    """Where a power overflows beside what has vanished."""
+    x = torch.tensor(far, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(fngen.compile(text, name="layer").layer(x), x, create_graph=True)
+    assert torch.autograd.grad(slope, x)[0].item() == 0.0
