@@ -62,6 +62,7 @@ class Derivatives:
         slopes: The partial derivative by each input; of a formula with reductions inside, the gradient.
         tangents: The tangent of each output of such a formula; others have sums of slopes times tangents.
         seconds: For each slope its derivatives by every input, where it needs a node with those; or None.
+        reasons: Why the value and each slope have the form that they have.
         joints: Of several outputs, where their cotangents meet; each before what it is made of.
     """
 
@@ -69,3 +70,4 @@ class Derivatives:
     tangents: tuple[Value, ...] = ()
     joints: tuple[Joint, ...] = ()
     seconds: tuple[tuple[Value, ...] | None, ...] = ()
+    reasons: tuple[tuple[str, ...], ...] = ()

@@ -57,5 +57,6 @@ def _derivative(plan: Plan, i: int, seconds: Sequence[Value], function: str) -> 
         legal,
         {},
         extents=Extents(inputs),
+        reasons=plan.reasons[1 + i : 2 + i],
         doc=f"The derivative of :func:`{plan.function}` by ``{labels[i]}``, with its own.",
     )

@@ -127,6 +127,7 @@ def _node(
         typings=typings([plan.value], plan.names.inputs),
         again=bool(plan.own),
         doc=plan.doc,
+        reasons=plan.reasons,
     )
 
 

@@ -52,6 +52,7 @@ class Node:
         shapes: The leaves of which only the shape is kept.
         typings: For the one output the tensors that have a say in its type.
         again: Whether its derivatives are nodes themselves, for second ones.
+        reasons: Why the value and each derivative have the form that they have.
         doc: What it is, where it is neither the formula nor a function of torch.
     """
 
@@ -74,6 +75,7 @@ class Node:
     shapes: frozenset[str] = frozenset()
     typings: tuple[frozenset[str], ...] = ()
     again: bool = False
+    reasons: tuple[tuple[str, ...], ...] = ()
     doc: str = ""
 
     @property

@@ -124,7 +124,7 @@ def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
         forward_head=bracketed("def forward(", parameters, ") -> Tensor:", 4),
         forward=forward,
         save=keep(node, eager),
-        result=result,
+        result=_explained(result, node, 0, 8),
         guard=final or node.again or eager.bare or eager.keeps != node.leaves,
         unpack=read(node, eager, node.leaves if node.reduction else ()),
         shared=eager.backward.lines(eager.backward.shared),
@@ -150,8 +150,8 @@ def _heads(node: Node, several: bool) -> dict[str, list[str]]:
 
 
 def _forward(node: Node) -> list[str]:
-    statements = _statements(node, node.forward, rounded=node.eager is not None)
-    return [line[8:] for line in widened_inputs(node)] + statements
+    *lines, last = _statements(node, node.forward, rounded=node.eager is not None)
+    return [*(line[8:] for line in widened_inputs(node)), *lines, _explained(last, node, 0, 8)]
 
 
 def _statements(node: Node, body: Body, *, rounded: bool = False) -> list[str]:
@@ -160,6 +160,16 @@ def _statements(node: Node, body: Body, *, rounded: bool = False) -> list[str]:
     applied = f".{node.reduction}()" * bool(node.reduction) + roundings(node.typings)[0] * rounded
     result = text.inside(ATOM) + applied if applied else text.text
     return [*body.lines(body.shared), *body.lines(body.local[0]), f"return {result}"]
+
+
+def _explained(statement: str, node: Node, place: int, column: int) -> str:
+    """Return the statement of a result with the reason for its form, as far as that fits."""
+    reasons = dict.fromkeys(node.reasons[place]) if place < len(node.reasons) else {}
+    for count in range(len(reasons), 0, -1):
+        line = f"{statement}  # {', '.join(list(reasons)[:count])}"
+        if column + len(line) <= MARGIN:
+            return line
+    return statement
 
 
 def _jvp(node: Node) -> list[str]:
@@ -204,5 +214,7 @@ def _gradients(node: Node, body: Body, several: bool) -> list[tuple[int, list[st
         statement = f"{gradient} = {result}"
         if not several:
             statement = f"return {', '.join('None' if s else result for s in node.scalars)}"
+        if not (node.again and body is node.backward):
+            statement = _explained(statement, node, 1 + i, 12 if several else 8)
         rows.append((i, lines, statement))
     return rows

@@ -50,6 +50,8 @@ class Plan:
     """Its learnable parameters."""
     own: Mapping[int, Value] = field(default_factory=dict)
     """The calls of derivatives that are nodes themselves, by the place of their input."""
+    reasons: tuple[tuple[str, ...], ...] = ()
+    """Why the value and each derivative have the form that they have."""
     doc: str = ""
     """What it is, where it is no function of torch."""
 

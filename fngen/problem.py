@@ -54,6 +54,7 @@ class Problem:
         grads: The declared gradients, by input.
         results: The outputs by name, if there are several; ``value`` is then their sum.
         written: The graph as it was typed, if ``value`` is that of another form.
+        reasons: Why what it has been rewritten to is better.
     """
 
     reading: Reading
@@ -70,6 +71,7 @@ class Problem:
     dropped: Span = NOTHING
     drops: tuple[Span, ...] = ()
     written: Value | None = None
+    reasons: tuple[str, ...] = ()
 
     @cached_property
     def reduces(self) -> bool:

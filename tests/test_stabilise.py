@@ -370,6 +370,18 @@ def test_a_singularity_is_removed_at_any_number(text: str, place: float, value: 
     torch.testing.assert_close(gradient, torch.full_like(y, slope), rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("sqrt(x**2 + y**2)", "return torch.hypot(x, y).to(dtype)  # no overflow"),
+        ("log(1 + exp(x))", "return nn.functional.softplus(x, threshold=40)  # no overflow"),
+        ("x**3 + y", "return (x**3 + y).to(dtype)\n"),
+    ],
+)
+def test_a_form_says_why(text: str, line: str) -> None:
+    assert line in fngen.generate(text, name="layer").text
+
+
 HOSTILE = {
     "many operations": " + ".join(f"exp({i}*x)/(1 + exp({i}*x))" for i in range(1, 300)),
     "deep": "sin(" * 1000 + "x" + ")" * 1000,

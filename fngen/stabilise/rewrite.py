@@ -67,9 +67,14 @@ def _identity(rule: Rule) -> Identity:
 
 
 class Rewriter:
-    """Applies rules until none holds any more: to a node as it stands, then to what its parts have become."""
+    """Applies rules until none holds any more: to a node as it stands, then to what its parts have become.
+
+    Attributes:
+        reasons: Why those that were applied are better.
+    """
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.reasons: dict[str, None] = {}
         self.rules = read(rules)
         self.matcher = Matcher()
         self.by_kind: dict[str, list[Identity]] = {}
@@ -122,23 +127,29 @@ class Rewriter:
     def applied_to(self, node: Value) -> Value:
         """Return a node after all rules that match it."""
         for _ in range(_ROUNDS):
-            after = next(self.steps(node), None)
+            after, reason = next(self.reasoned(node), (None, ""))
             if after is None:
                 break
             node = after
+            self.reasons.setdefault(reason)
         return node
 
     def steps(self, node: Value) -> Iterator[Value]:
         """Yield what each rule makes of a node, or of the root of which it is a power."""
+        yield from (made for made, _ in self.reasoned(node))
+
+    def reasoned(self, node: Value) -> Iterator[tuple[Value, str]]:
+        """Yield the same, and why that is better."""
         if n := half_powers(node):
-            yield from (power(made, number(n)) for made in self.steps(value("sqrt", node.args[0])))
+            root = value("sqrt", node.args[0])
+            yield from ((power(made, number(n)), reason) for made, reason in self.reasoned(root))
         for identity in self.by_kind.get(views.kind(node), ()):
             for match in self.matcher.whole(identity.pattern, node):
                 if identity.given is not None and not is_number(substituted(identity.given, match), 1):
                     continue
                 made = instantiated(identity, match)
                 if made is not node:
-                    yield made
+                    yield made, identity.rule.reason
 
 
 def depths(roots: Sequence[Value]) -> list[int]:

@@ -32,6 +32,8 @@ _IN_VAIN = 33
 _GAIN, _DETOUR = 0.5, 5.0
 """Bits that a step gains if it is to be followed soon, and how much later another one is."""
 Judged = tuple[Value, Score]
+Step = tuple[Value, str]
+"""A form, and why it may be better."""
 
 
 class Search:
@@ -40,12 +42,16 @@ class Search:
     Args:
         judge: Says how good one is; made when the first is judged.
         results: Of how many results.
+
+    Attributes:
+        reasons: Why each of the forms that were tried may be better.
     """
 
     def __init__(self, judge: Callable[[], Judge], results: int = 1) -> None:
         self.make, self.effort = judge, min(EFFORT, _ALTOGETHER // results)
         self.made: Judge | None = None
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
+        self.reasons: dict[Value, tuple[str, ...]] = {}
 
     @property
     def judge(self) -> Judge:
@@ -69,11 +75,12 @@ class Search:
         while queue and left > 0 and len(known) < most:
             _, _, here = heappop(queue)
             clamped = self._saturated(here, output) if known[here].overflows else ()
-            for candidate in islice(chain(clamped, self.neighbours(here)), left):
+            for candidate, reason in islice(chain(clamped, self.neighbours(here)), left):
                 left -= 1
                 if candidate in known or len(known) >= most:
                     continue
                 known[candidate] = score = self.judge(candidate, output)
+                self.reasons[candidate] = (*self.reasons.get(here, ()), reason)
                 if score.calm:
                     most = min(most, len(known) + effort // _AFTERWARDS)
                 elif score.bits <= known[here].bits and tree_size(candidate) <= LONGEST:
@@ -83,28 +90,31 @@ class Search:
                     least, most = score.total, min(effort, len(known) + _IN_VAIN)
         return _winner(start, known)
 
-    def neighbours(self, form: Value) -> Iterator[Value]:
+    def neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of a form, at each place where it can be taken; every variable stays."""
         kept = _carried(form)
         holes = {polynomial: name(f"p{i}!") for i, polynomial in enumerate(polynomials(form))}
         back = {hole: polynomial for polynomial, hole in holes.items()}
-        rearranged = (substitute(made, back) for made in self._neighbours(substitute(form, holes)))
-        yield from (made for made in chain(lightened(form), rearranged) if _carried(made) >= kept)
+        steps = ((substitute(made, back), why) for made, why in self._neighbours(substitute(form, holes)))
+        lighter = ((made, "its limit at 0/0") for made in lightened(form))
+        yield from (step for step in chain(lighter, steps) if _carried(step[0]) >= kept)
 
-    def _saturated(self, form: Value, output: int) -> Iterator[Value]:
+    def _saturated(self, form: Value, output: int) -> Iterator[Step]:
         """Yield a form with an input clamped, where it has become constant before."""
-        yield from (made for made in saturated(form) if not self.judge.spoils(made, form, output))
+        for made in saturated(form):
+            if not self.judge.spoils(made, form, output):
+                yield made, "constant beyond"
 
-    def _neighbours(self, form: Value) -> Iterator[Value]:
+    def _neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of all but the polynomials of guards, which are as good as they get."""
         self.rules.prepare([form])
         for node in postorder([form]):
-            for made in self.rules.steps(node):
+            for made, why in self.rules.reasoned(node):
                 for arranged in (made, *of_product(made)):
-                    yield self.names([substitute(form, {node: arranged})])[0]
-        yield from faint(form)
-        yield from arrangements(form)
-        yield from guarded(form)
+                    yield self.names([substitute(form, {node: arranged})])[0], why
+        yield from ((made, "small only in the end") for made in faint(form))
+        yield from ((made, "in an order that keeps digits") for made in arrangements(form))
+        yield from ((made, "a series near 0/0") for made in guarded(form))
 
 
 def _carried(form: Value) -> frozenset[str]:

@@ -36,13 +36,15 @@ def recognised(problem: Problem) -> Problem:
     """Return a problem with the functions that its parts are, by their names."""
     if problem.complex:
         return problem
-    return replace(problem.rewritten(_rewritten), written=problem.value)
+    rewriter = Rewriter(NAMES)
+    found = problem.rewritten(partial(_rewritten, rewriter))
+    return replace(found, written=problem.value, reasons=tuple(rewriter.reasons))
 
 
 def recognised_again(found: Derivatives) -> Derivatives:
     """Return derivatives with the functions that their parts are, by their names."""
     graphs = [*found.slopes, *found.tangents, *(g for joint in found.joints for g in joint.graphs)]
-    images = iter(_rewritten(graphs))
+    images = iter(_rewritten(Rewriter(NAMES), graphs))
     slopes = tuple(next(images) for _ in found.slopes)
     tangents = tuple(next(images) for _ in found.tangents)
     return replace(
@@ -104,8 +106,11 @@ def finished(
         partial(search.judged, problem.written or problem.value, inputs, numbers), len(wanted)
     )
     found_best = {i: look.best(graphs[i], i) for i in wanted}
+    reasons = tuple(
+        look.reasons.get(pair[0], ()) if (pair := found_best.get(i)) else () for i in range(len(graphs))
+    )
     graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
-    best, claim = replace(found, slopes=tuple(graphs[1:])), None
+    best, claim = replace(found, slopes=tuple(graphs[1:]), reasons=reasons), None
     if (look.made or any(n.op not in _SMOOTH for n in postorder(best.slopes))) and look.judge.complete:
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
@@ -139,10 +144,10 @@ def _in_one_order(graphs: list[Value]) -> list[Value]:
     return [images[graph] for graph in graphs]
 
 
-def _rewritten(graphs: list[Value]) -> list[Value]:
+def _rewritten(rewriter: Rewriter, graphs: list[Value]) -> list[Value]:
     if len(postorder(graphs)) > _LARGEST:
         return graphs
-    after = Rewriter(NAMES)(graphs)
+    after = rewriter(graphs)
     if all(a is b for a, b in zip(after, graphs, strict=True)):
         return graphs
     folded = fold_numbers(after)
