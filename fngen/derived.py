@@ -13,6 +13,9 @@ from fngen.naming import class_name, free_name
 from fngen.plan import Plan, identifiers
 from fngen.planning import labels_of
 
+_LONGEST = 20
+"""Characters of an input in the name of the derivative by it: the head of a class holds two of them."""
+
 
 def with_own_derivatives(
     plan: Plan, found: Derivatives, inputs: Sequence[str], aliases: Mapping[str, str]
@@ -30,16 +33,18 @@ def with_own_derivatives(
     for i, row in enumerate(found.seconds):
         if row is None:
             continue
-        by = f"_{plan.names.inputs[i]}" if len(inputs) > 1 else ""
-        function = free_name(f"_{plan.function}_derivative{by}", taken)
+        by = f"_{plan.names.inputs[i][:_LONGEST]}" if len(inputs) > 1 else ""
+        function = free_name(f"_derivative{by}", taken)
         taken.add(function)
         seconds = substitute_all(row, renamed)
-        plans.append(_derivative(plan, i, seconds, function))
+        plans.append(_derivative(plan, i, seconds, function, found.reasons[1 + i : 2 + i]))
         own[i] = value("own", *map(name, plans[-1].names.inputs), datum=function)
-    return replace(plan, own=own), plans
+    return replace(plan, own=own, reasons=found.reasons), plans
 
 
-def _derivative(plan: Plan, i: int, seconds: Sequence[Value], function: str) -> Plan:
+def _derivative(
+    plan: Plan, i: int, seconds: Sequence[Value], function: str, reasons: tuple[tuple[str, ...], ...]
+) -> Plan:
     """Return the node of the derivative by one input."""
     labels, slope = plan.names.inputs, plan.partials[i]
     used = set(names([slope]))
@@ -57,6 +62,6 @@ def _derivative(plan: Plan, i: int, seconds: Sequence[Value], function: str) -> 
         legal,
         {},
         extents=Extents(inputs),
-        reasons=plan.reasons[1 + i : 2 + i],
-        doc=f"The derivative of :func:`{plan.function}` by ``{labels[i]}``, with its own.",
+        reasons=reasons,
+        doc=f"The derivative by ``{labels[i]}``, with its own.",
     )

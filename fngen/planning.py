@@ -81,9 +81,6 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
         outputs=outputs,
         cotangents=cotangents,
         declared=bool(problem.grads),
-        reasons=((*problem.reasons, *found.reasons[0]), *found.reasons[1:])
-        if found.reasons
-        else (problem.reasons,),
         budget=_budget(problem),
         reduction=problem.reduction,
         complex=problem.complex,

@@ -73,7 +73,7 @@ class _AiryDiskReverse(torch.autograd.Function):
         term_3 = j1_z / torch.where(mask_1, 1, z)
         term_4 = torch.where(mask_1, term_2 + z**12 / 29727129600, term_3)
         term_5 = 8 * j1_z * (_j0(z) - term_4 - j1_z / z) / z_squared
-        return grad_y * torch.where(mask, term_6, term_5)
+        return grad_y * torch.where(mask, term_6, term_5)  # a series near 0/0
 
 
 class AiryDiskFunction(_AiryDiskReverse):
@@ -121,7 +121,7 @@ class _AiryDiskEager(torch.autograd.Function):
         v = torch.where(mask, 1 / 32, r)
         v = torch.special.bessel_j1(v).mul_(2).div_(v).pow_(2)
         ctx.save_for_backward(r, abs_r, r_squared)
-        return torch.where(mask, u, v)
+        return torch.where(mask, u, v)  # a series near 0/0
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class _AiryDiskEager(torch.autograd.Function):
         p = torch.special.bessel_j0(s).sub_(p)
         s = p.sub_(j1_s / s).mul_(8 * j1_s)
         w = torch.where(mask_1, w, s.div_(s_squared))
-        return grad_y * w
+        return grad_y * w  # a series near 0/0
 
 
 def airy_disk(r: Tensor) -> Tensor:

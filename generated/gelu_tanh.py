@@ -51,7 +51,7 @@ class _GeluTanhReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        return grad_y * _gelu_tanh_derivative(x)
+        return grad_y * _derivative(x)
 
 
 class GeluTanhFunction(_GeluTanhReverse):
@@ -64,7 +64,7 @@ class GeluTanhFunction(_GeluTanhReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            return (_gelu_tanh_derivative(x) * x_t).to(dtype)
+            return (_derivative(x) * x_t).to(dtype)
 
 
 class _GeluTanhEager(torch.autograd.Function):
@@ -75,7 +75,7 @@ class _GeluTanhEager(torch.autograd.Function):
         u = (x**3).mul_(0.044715).add_(x).mul_(_SQRT_2_PI).mul_(2)
         logistic_u = torch.sigmoid(u)
         ctx.save_for_backward(x, u, logistic_u)
-        return x * logistic_u
+        return x * logistic_u  # without its cancellation
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class _GeluTanhEager(torch.autograd.Function):
         x, u, logistic_u = ctx.saved_tensors
         v = (_SQRT_2_PI * x).mul_(torch.sigmoid(-u).mul_(logistic_u))
         v = (v * x).mul_(x).mul_(26829).div_(100000).add_(2 * v)
-        return grad_y * v.add_(logistic_u)
+        return grad_y * v.add_(logistic_u)  # in an order that keeps digits
 
 
 def gelu_tanh(x: Tensor) -> Tensor:
@@ -151,8 +151,8 @@ class GeluTanh(nn.Module):
         return "x/2*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x**3)))"
 
 
-class _GeluTanhDerivativeReverse(torch.autograd.Function):
-    """The derivative of :func:`gelu_tanh` by ``x``, with its own."""
+class _DerivativeReverse(torch.autograd.Function):
+    """The derivative by ``x``, with its own."""
 
     generate_vmap_rule = True
 
@@ -181,8 +181,8 @@ class _GeluTanhDerivativeReverse(torch.autograd.Function):
         return grad_y * (q + p * (_2_SQRT_2_PI * s))
 
 
-class _GeluTanhDerivativeFunction(_GeluTanhDerivativeReverse):
-    """Autograd node of :func:`_gelu_tanh_derivative`, with the forward-mode rule."""
+class _DerivativeFunction(_DerivativeReverse):
+    """Autograd node of :func:`_derivative`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, x_t: Tensor) -> Tensor:
@@ -200,7 +200,7 @@ class _GeluTanhDerivativeFunction(_GeluTanhDerivativeReverse):
             return (q + p * (_2_SQRT_2_PI * s)) * x_t
 
 
-def _gelu_tanh_derivative(x: Tensor) -> Tensor:
+def _derivative(x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _GeluTanhDerivativeReverse.apply(x)
-    return _GeluTanhDerivativeFunction.apply(x)
+        return _DerivativeReverse.apply(x)
+    return _DerivativeFunction.apply(x)

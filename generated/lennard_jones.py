@@ -45,7 +45,7 @@ class _LennardJonesReverse(torch.autograd.Function):
     def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
         dtype, epsilon, sigma, r = _widened(epsilon, sigma, r)
         u = (sigma / r) ** 6
-        return (4 * u * epsilon * (u - 1)).to(dtype)
+        return (4 * u * epsilon * (u - 1)).to(dtype)  # in an order that keeps digits
 
     @staticmethod
     def setup_context(
@@ -69,9 +69,9 @@ class _LennardJonesReverse(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_epsilon = grad_y * (4 * u * (u - 1))
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (w * (s - 1))
+            grad_sigma = grad_y * (w * (s - 1))  # in an order that keeps digits
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * (w * sigma / r * (1 - s))
+            grad_r = grad_y * (w * sigma / r * (1 - s))  # in an order that keeps digits
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -104,7 +104,7 @@ class _LennardJonesEager(torch.autograd.Function):
         v = 4 * u
         wanted = ctx.needs_input_grad
         ctx.save_for_backward(epsilon, sigma, r, u, v if wanted[0] else None)
-        return (v * epsilon).mul_(u - 1)
+        return (v * epsilon).mul_(u - 1)  # in an order that keeps digits
 
     @staticmethod
     def backward(
@@ -119,7 +119,7 @@ class _LennardJonesEager(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_epsilon = grad_y * (v * (u - 1))
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (w * (2 * u - 1))
+            grad_sigma = grad_y * (w * (2 * u - 1))  # in an order that keeps digits
         if ctx.needs_input_grad[2]:
             grad_r = grad_y * w.mul_(sigma).div_(r).mul_(1 - 2 * u)
         return grad_epsilon, grad_sigma, grad_r

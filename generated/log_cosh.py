@@ -41,7 +41,7 @@ class _LogCoshReverse(torch.autograd.Function):
         abs_x = torch.abs(x)
         u = torch.log1p(2 * torch.sinh(torch.clamp(x, -1, 1) / 2) ** 2)
         v = abs_x - _LOG_2 + torch.log1p(torch.exp(-2 * abs_x))
-        return torch.where(abs_x < 1, u, v).to(dtype)
+        return torch.where(abs_x < 1, u, v).to(dtype)  # no overflow
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -53,7 +53,7 @@ class _LogCoshReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        return grad_y * _log_cosh_derivative(x)
+        return grad_y * _derivative(x)
 
 
 class LogCoshFunction(_LogCoshReverse):
@@ -66,7 +66,7 @@ class LogCoshFunction(_LogCoshReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            return (_log_cosh_derivative(x) * x_t).to(dtype)
+            return (_derivative(x) * x_t).to(dtype)
 
 
 class _LogCoshEager(torch.autograd.Function):
@@ -78,7 +78,7 @@ class _LogCoshEager(torch.autograd.Function):
         u = torch.clamp(x, -1, 1).div_(2).sinh_().pow_(2).mul_(2).log1p_()
         v = (abs_x - _LOG_2).add_((-2 * abs_x).exp_().log1p_())
         ctx.save_for_backward(x)
-        return torch.where(abs_x < 1, u, v)
+        return torch.where(abs_x < 1, u, v)  # no overflow, without its cancellation
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
@@ -152,8 +152,8 @@ class LogCosh(nn.Module):
         return "abs(x) + log1p(exp(-2*abs(x))) - log(2)"
 
 
-class _LogCoshDerivativeReverse(torch.autograd.Function):
-    """The derivative of :func:`log_cosh` by ``x``, with its own."""
+class _DerivativeReverse(torch.autograd.Function):
+    """The derivative by ``x``, with its own."""
 
     generate_vmap_rule = True
 
@@ -173,8 +173,8 @@ class _LogCoshDerivativeReverse(torch.autograd.Function):
         return grad_y * (4 * torch.sigmoid(u) * torch.sigmoid(-u))
 
 
-class _LogCoshDerivativeFunction(_LogCoshDerivativeReverse):
-    """Autograd node of :func:`_log_cosh_derivative`, with the forward-mode rule."""
+class _DerivativeFunction(_DerivativeReverse):
+    """Autograd node of :func:`_derivative`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, x_t: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class _LogCoshDerivativeFunction(_LogCoshDerivativeReverse):
             return 4 * torch.sigmoid(u) * torch.sigmoid(-u) * x_t
 
 
-def _log_cosh_derivative(x: Tensor) -> Tensor:
+def _derivative(x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _LogCoshDerivativeReverse.apply(x)
-    return _LogCoshDerivativeFunction.apply(x)
+        return _DerivativeReverse.apply(x)
+    return _DerivativeFunction.apply(x)

@@ -39,7 +39,7 @@ class _MishReverse(torch.autograd.Function):
         dtype, x = _widened(x)
         u = torch.exp(torch.clamp(x, max=-40) / 2)
         v = x * torch.tanh(nn.functional.softplus(x))
-        return torch.where(x < -40, u * x * u, v).to(dtype)
+        return torch.where(x < -40, u * x * u, v).to(dtype)  # small only in the end
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -51,7 +51,7 @@ class _MishReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        return grad_y * _mish_derivative(x)
+        return grad_y * _derivative(x)
 
 
 class MishFunction(_MishReverse):
@@ -64,7 +64,7 @@ class MishFunction(_MishReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            return (_mish_derivative(x) * x_t).to(dtype)
+            return (_derivative(x) * x_t).to(dtype)
 
 
 class _MishEager(torch.autograd.Function):
@@ -75,7 +75,7 @@ class _MishEager(torch.autograd.Function):
         u = torch.clamp(x, max=-40).div_(2).exp_()
         v = nn.functional.softplus(x).tanh_().mul_(x)
         ctx.save_for_backward(x, u)
-        return torch.where(x < -40, (u * x).mul_(u), v)
+        return torch.where(x < -40, (u * x).mul_(u), v)  # small only in the end
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
@@ -151,8 +151,8 @@ class Mish(nn.Module):
         return "x*tanh(softplus(x))"
 
 
-class _MishDerivativeReverse(torch.autograd.Function):
-    """The derivative of :func:`mish` by ``x``, with its own."""
+class _DerivativeReverse(torch.autograd.Function):
+    """The derivative by ``x``, with its own."""
 
     generate_vmap_rule = True
 
@@ -181,8 +181,8 @@ class _MishDerivativeReverse(torch.autograd.Function):
         return grad_y * (2 * w + w * torch.sigmoid(-x) * x - s)
 
 
-class _MishDerivativeFunction(_MishDerivativeReverse):
-    """Autograd node of :func:`_mish_derivative`, with the forward-mode rule."""
+class _DerivativeFunction(_DerivativeReverse):
+    """Autograd node of :func:`_derivative`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, x_t: Tensor) -> Tensor:
@@ -199,7 +199,7 @@ class _MishDerivativeFunction(_MishDerivativeReverse):
             return (2 * w + w * torch.sigmoid(-x) * x - s) * x_t
 
 
-def _mish_derivative(x: Tensor) -> Tensor:
+def _derivative(x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _MishDerivativeReverse.apply(x)
-    return _MishDerivativeFunction.apply(x)
+        return _DerivativeReverse.apply(x)
+    return _DerivativeFunction.apply(x)

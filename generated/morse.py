@@ -44,7 +44,7 @@ class _MorseReverse(torch.autograd.Function):
     @staticmethod
     def forward(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
         dtype, u, D, a = _widened(u, D, a)
-        return (D * torch.expm1(-a * u) ** 2).to(dtype)
+        return (D * torch.expm1(-a * u) ** 2).to(dtype)  # exact for a small argument
 
     @staticmethod
     def setup_context(
@@ -62,11 +62,11 @@ class _MorseReverse(torch.autograd.Function):
         u, D, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = grad_y * _morse_derivative_u(u, D, a)
+            grad_u = grad_y * _derivative_u(u, D, a)
         if ctx.needs_input_grad[1]:
-            grad_D = grad_y * _morse_derivative_D(u, a)
+            grad_D = grad_y * _derivative_D(u, a)
         if ctx.needs_input_grad[2]:
-            grad_a = grad_y * _morse_derivative_a(u, D, a)
+            grad_a = grad_y * _derivative_a(u, D, a)
         return grad_u, grad_D, grad_a
 
 
@@ -80,9 +80,8 @@ class MorseFunction(_MorseReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             u, D, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, u, D, a, u_t, D_t, a_t = _widened(u, D, a, u_t, D_t, a_t)
-            v = _morse_derivative_u(u, D, a) * u_t
-            w = v + _morse_derivative_D(u, a) * D_t
-            return (w + _morse_derivative_a(u, D, a) * a_t).to(dtype)
+            v = _derivative_u(u, D, a) * u_t + _derivative_D(u, a) * D_t
+            return (v + _derivative_a(u, D, a) * a_t).to(dtype)
 
 
 class _MorseEager(torch.autograd.Function):
@@ -97,7 +96,7 @@ class _MorseEager(torch.autograd.Function):
         ctx.save_for_backward(
             u, D, a, v, expm1_v, expm1_v_squared if wanted[1] else None
         )
-        return D * expm1_v_squared
+        return D * expm1_v_squared  # exact for a small argument
 
     @staticmethod
     def backward(
@@ -109,11 +108,11 @@ class _MorseEager(torch.autograd.Function):
         w = grad_y * (torch.exp(v).mul_(2).mul_(expm1_v) * D)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = (w * a).neg_()
+            grad_u = (w * a).neg_()  # in an order that keeps digits
         if ctx.needs_input_grad[1]:
             grad_D = grad_y * expm1_v_squared
         if ctx.needs_input_grad[2]:
-            grad_a = w.mul_(u).neg_()
+            grad_a = w.mul_(u).neg_()  # in an order that keeps digits
         return grad_u, grad_D, grad_a
 
 
@@ -226,8 +225,8 @@ class Morse(nn.Module):
         return "D*(1 - exp(-a*(r - r_e)))**2"
 
 
-class _MorseDerivativeUReverse(torch.autograd.Function):
-    """The derivative of :func:`morse` by ``u``, with its own."""
+class _DerivativeUReverse(torch.autograd.Function):
+    """The derivative by ``u``, with its own."""
 
     generate_vmap_rule = True
 
@@ -264,8 +263,8 @@ class _MorseDerivativeUReverse(torch.autograd.Function):
         return grad_u, grad_D, grad_a
 
 
-class _MorseDerivativeUFunction(_MorseDerivativeUReverse):
-    """Autograd node of :func:`_morse_derivative_u`, with the forward-mode rule."""
+class _DerivativeUFunction(_DerivativeUReverse):
+    """Autograd node of :func:`_derivative_u`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, u_t: Tensor, D_t: Tensor, a_t: Tensor) -> Tensor:
@@ -283,14 +282,14 @@ class _MorseDerivativeUFunction(_MorseDerivativeUReverse):
             return q + s * (p * exp_v + p * expm1_v - expm1_v) * a_t
 
 
-def _morse_derivative_u(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
+def _derivative_u(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _MorseDerivativeUReverse.apply(u, D, a)
-    return _MorseDerivativeUFunction.apply(u, D, a)
+        return _DerivativeUReverse.apply(u, D, a)
+    return _DerivativeUFunction.apply(u, D, a)
 
 
-class _MorseDerivativeDReverse(torch.autograd.Function):
-    """The derivative of :func:`morse` by ``D``, with its own."""
+class _DerivativeDReverse(torch.autograd.Function):
+    """The derivative by ``D``, with its own."""
 
     generate_vmap_rule = True
 
@@ -316,8 +315,8 @@ class _MorseDerivativeDReverse(torch.autograd.Function):
         return grad_u, grad_a
 
 
-class _MorseDerivativeDFunction(_MorseDerivativeDReverse):
-    """Autograd node of :func:`_morse_derivative_D`, with the forward-mode rule."""
+class _DerivativeDFunction(_DerivativeDReverse):
+    """Autograd node of :func:`_derivative_D`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, u_t: Tensor, a_t: Tensor) -> Tensor:
@@ -330,14 +329,14 @@ class _MorseDerivativeDFunction(_MorseDerivativeDReverse):
             return -u_t * (w * a) - a_t * (w * u)
 
 
-def _morse_derivative_D(u: Tensor, a: Tensor) -> Tensor:
+def _derivative_D(u: Tensor, a: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _MorseDerivativeDReverse.apply(u, a)
-    return _MorseDerivativeDFunction.apply(u, a)
+        return _DerivativeDReverse.apply(u, a)
+    return _DerivativeDFunction.apply(u, a)
 
 
-class _MorseDerivativeAReverse(torch.autograd.Function):
-    """The derivative of :func:`morse` by ``a``, with its own."""
+class _DerivativeAReverse(torch.autograd.Function):
+    """The derivative by ``a``, with its own."""
 
     generate_vmap_rule = True
 
@@ -374,8 +373,8 @@ class _MorseDerivativeAReverse(torch.autograd.Function):
         return grad_u, grad_D, grad_a
 
 
-class _MorseDerivativeAFunction(_MorseDerivativeAReverse):
-    """Autograd node of :func:`_morse_derivative_a`, with the forward-mode rule."""
+class _DerivativeAFunction(_DerivativeAReverse):
+    """Autograd node of :func:`_derivative_a`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, u_t: Tensor, D_t: Tensor, a_t: Tensor) -> Tensor:
@@ -394,7 +393,7 @@ class _MorseDerivativeAFunction(_MorseDerivativeAReverse):
             return q - D_t * (w * expm1_v * u) + h
 
 
-def _morse_derivative_a(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
+def _derivative_a(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _MorseDerivativeAReverse.apply(u, D, a)
-    return _MorseDerivativeAFunction.apply(u, D, a)
+        return _DerivativeAReverse.apply(u, D, a)
+    return _DerivativeAFunction.apply(u, D, a)

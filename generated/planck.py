@@ -54,7 +54,7 @@ class _PlanckReverse(torch.autograd.Function):
         _, grad_y = _widened(grad_y)
         # Autocast may have changed the output's type.
         x = ctx.saved_tensors[0].to(grad_y.dtype)
-        return grad_y * _planck_derivative(x)
+        return grad_y * _derivative(x)
 
 
 class PlanckFunction(_PlanckReverse):
@@ -67,7 +67,7 @@ class PlanckFunction(_PlanckReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             dtype, x, x_t = _widened(x, x_t)
-            return (_planck_derivative(x) * x_t).to(dtype)
+            return (_derivative(x) * x_t).to(dtype)
 
 
 class _PlanckEager(torch.autograd.Function):
@@ -83,7 +83,7 @@ class _PlanckEager(torch.autograd.Function):
         w = torch.where(v > 40, torch.clamp(v, min=40).neg_().exp_(), w).mul_(v)
         w = w.mul_(v)
         ctx.save_for_backward(x, mask, w)
-        return torch.where(mask, u, v.mul_(w))
+        return torch.where(mask, u, v.mul_(w))  # in an order that keeps digits
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class _PlanckEager(torch.autograd.Function):
         s = s.mul_(x).sub_(3 / 2).mul_(x).add_(2).mul_(x)
         p = torch.where(mask, 1 / 32, x)
         s = torch.where(mask, s, p.div_((-p).expm1_()).add_(3).mul_(w))
-        return grad_y * s
+        return grad_y * s  # in an order that keeps digits, a series near 0/0
 
 
 def planck(x: Tensor) -> Tensor:
@@ -161,8 +161,8 @@ class Planck(nn.Module):
         return "x**3/expm1(x)"
 
 
-class _PlanckDerivativeReverse(torch.autograd.Function):
-    """The derivative of :func:`planck` by ``x``, with its own."""
+class _DerivativeReverse(torch.autograd.Function):
+    """The derivative by ``x``, with its own."""
 
     generate_vmap_rule = True
 
@@ -191,8 +191,8 @@ class _PlanckDerivativeReverse(torch.autograd.Function):
         return grad_y * w
 
 
-class _PlanckDerivativeFunction(_PlanckDerivativeReverse):
-    """Autograd node of :func:`_planck_derivative`, with the forward-mode rule."""
+class _DerivativeFunction(_DerivativeReverse):
+    """Autograd node of :func:`_derivative`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, x_t: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class _PlanckDerivativeFunction(_PlanckDerivativeReverse):
             return w * x_t
 
 
-def _planck_derivative(x: Tensor) -> Tensor:
+def _derivative(x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _PlanckDerivativeReverse.apply(x)
-    return _PlanckDerivativeFunction.apply(x)
+        return _DerivativeReverse.apply(x)
+    return _DerivativeFunction.apply(x)

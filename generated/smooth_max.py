@@ -58,11 +58,11 @@ class _SmoothMaxReverse(torch.autograd.Function):
         k, x, y = (t.to(grad_y_1.dtype) for t in ctx.saved_tensors[:3])
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = grad_y_1 * _smooth_max_derivative_k(k, x, y)
+            grad_k = grad_y_1 * _derivative_k(k, x, y)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y_1 * _smooth_max_derivative_x(k, x, y)
+            grad_x = grad_y_1 * _derivative_x(k, x, y)
         if ctx.needs_input_grad[2]:
-            grad_y = grad_y_1 * _smooth_max_derivative_y(k, x, y)
+            grad_y = grad_y_1 * _derivative_y(k, x, y)
         return grad_k, grad_x, grad_y
 
 
@@ -76,9 +76,8 @@ class SmoothMaxFunction(_SmoothMaxReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, k, x, y, k_t, x_t, y_t = _widened(k, x, y, k_t, x_t, y_t)
-            u = _smooth_max_derivative_k(k, x, y) * k_t
-            v = u + _smooth_max_derivative_x(k, x, y) * x_t
-            return (v + _smooth_max_derivative_y(k, x, y) * y_t).to(dtype)
+            u = _derivative_k(k, x, y) * k_t + _derivative_x(k, x, y) * x_t
+            return (u + _derivative_y(k, x, y) * y_t).to(dtype)
 
 
 class _SmoothMaxEager(torch.autograd.Function):
@@ -214,8 +213,8 @@ class SmoothMax(nn.Module):
         return "logaddexp(k*x, k*y)/k"
 
 
-class _SmoothMaxDerivativeKReverse(torch.autograd.Function):
-    """The derivative of :func:`smooth_max` by ``k``, with its own."""
+class _DerivativeKReverse(torch.autograd.Function):
+    """The derivative by ``k``, with its own."""
 
     generate_vmap_rule = True
 
@@ -260,8 +259,8 @@ class _SmoothMaxDerivativeKReverse(torch.autograd.Function):
         return grad_k, grad_x, grad_y
 
 
-class _SmoothMaxDerivativeKFunction(_SmoothMaxDerivativeKReverse):
-    """Autograd node of :func:`_smooth_max_derivative_k`, with the forward-mode rule."""
+class _DerivativeKFunction(_DerivativeKReverse):
+    """Autograd node of :func:`_derivative_k`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, k_t: Tensor, x_t: Tensor, y_t: Tensor) -> Tensor:
@@ -285,20 +284,20 @@ class _SmoothMaxDerivativeKFunction(_SmoothMaxDerivativeKReverse):
             return term_5 + term_3 * term_4 * h * x_t + term_4 * term_3 * z * y_t
 
 
-def _smooth_max_derivative_k(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def _derivative_k(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _SmoothMaxDerivativeKReverse.apply(k, x, y)
-    return _SmoothMaxDerivativeKFunction.apply(k, x, y)
+        return _DerivativeKReverse.apply(k, x, y)
+    return _DerivativeKFunction.apply(k, x, y)
 
 
-class _SmoothMaxDerivativeXReverse(torch.autograd.Function):
-    """The derivative of :func:`smooth_max` by ``x``, with its own."""
+class _DerivativeXReverse(torch.autograd.Function):
+    """The derivative by ``x``, with its own."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return torch.sigmoid(k * (x - y))
+        return torch.sigmoid(k * (x - y))  # in an order that keeps digits
 
     @staticmethod
     def setup_context(
@@ -328,8 +327,8 @@ class _SmoothMaxDerivativeXReverse(torch.autograd.Function):
         return grad_k, grad_x, grad_y
 
 
-class _SmoothMaxDerivativeXFunction(_SmoothMaxDerivativeXReverse):
-    """Autograd node of :func:`_smooth_max_derivative_x`, with the forward-mode rule."""
+class _DerivativeXFunction(_DerivativeXReverse):
+    """Autograd node of :func:`_derivative_x`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, k_t: Tensor, x_t: Tensor, y_t: Tensor) -> Tensor:
@@ -346,20 +345,20 @@ class _SmoothMaxDerivativeXFunction(_SmoothMaxDerivativeXReverse):
             return q + k * s * p * x_t - y_t * (k * p * s)
 
 
-def _smooth_max_derivative_x(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def _derivative_x(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _SmoothMaxDerivativeXReverse.apply(k, x, y)
-    return _SmoothMaxDerivativeXFunction.apply(k, x, y)
+        return _DerivativeXReverse.apply(k, x, y)
+    return _DerivativeXFunction.apply(k, x, y)
 
 
-class _SmoothMaxDerivativeYReverse(torch.autograd.Function):
-    """The derivative of :func:`smooth_max` by ``y``, with its own."""
+class _DerivativeYReverse(torch.autograd.Function):
+    """The derivative by ``y``, with its own."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return torch.sigmoid(k * (y - x))
+        return torch.sigmoid(k * (y - x))  # in an order that keeps digits
 
     @staticmethod
     def setup_context(
@@ -388,8 +387,8 @@ class _SmoothMaxDerivativeYReverse(torch.autograd.Function):
         return grad_k, grad_x, grad_y
 
 
-class _SmoothMaxDerivativeYFunction(_SmoothMaxDerivativeYReverse):
-    """Autograd node of :func:`_smooth_max_derivative_y`, with the forward-mode rule."""
+class _DerivativeYFunction(_DerivativeYReverse):
+    """Autograd node of :func:`_derivative_y`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, k_t: Tensor, x_t: Tensor, y_t: Tensor) -> Tensor:
@@ -405,7 +404,7 @@ class _SmoothMaxDerivativeYFunction(_SmoothMaxDerivativeYReverse):
             return p - x_t * s + s * y_t
 
 
-def _smooth_max_derivative_y(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def _derivative_y(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _SmoothMaxDerivativeYReverse.apply(k, x, y)
-    return _SmoothMaxDerivativeYFunction.apply(k, x, y)
+        return _DerivativeYReverse.apply(k, x, y)
+    return _DerivativeYFunction.apply(k, x, y)

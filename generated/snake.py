@@ -57,7 +57,7 @@ class _SnakeReverse(torch.autograd.Function):
             u = a * x
             grad_x = grad_y * (1 + 2 * torch.cos(u) * torch.sin(u))
         if ctx.needs_input_grad[1]:
-            grad_a = grad_y * _snake_derivative_a(x, a)
+            grad_a = grad_y * _derivative_a(x, a)
         return grad_x, grad_a
 
 
@@ -73,7 +73,7 @@ class SnakeFunction(_SnakeReverse):
             dtype, x, a, x_t, a_t = _widened(x, a, x_t, a_t)
             u = a * x
             v = (1 + 2 * torch.cos(u) * torch.sin(u)) * x_t
-            return (v + _snake_derivative_a(x, a) * a_t).to(dtype)
+            return (v + _derivative_a(x, a) * a_t).to(dtype)
 
 
 class _SnakeEager(torch.autograd.Function):
@@ -195,8 +195,8 @@ class Snake(nn.Module):
         return "x + sin(a*x)**2/a"
 
 
-class _SnakeDerivativeAReverse(torch.autograd.Function):
-    """The derivative of :func:`snake` by ``a``, with its own."""
+class _DerivativeAReverse(torch.autograd.Function):
+    """The derivative by ``a``, with its own."""
 
     generate_vmap_rule = True
 
@@ -232,8 +232,8 @@ class _SnakeDerivativeAReverse(torch.autograd.Function):
         return grad_x, grad_a
 
 
-class _SnakeDerivativeAFunction(_SnakeDerivativeAReverse):
-    """Autograd node of :func:`_snake_derivative_a`, with the forward-mode rule."""
+class _DerivativeAFunction(_DerivativeAReverse):
+    """Autograd node of :func:`_derivative_a`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, x_t: Tensor, a_t: Tensor) -> Tensor:
@@ -254,7 +254,7 @@ class _SnakeDerivativeAFunction(_SnakeDerivativeAReverse):
             return 2 * x * (cos_u**2 - sin_u**2) * x_t + h
 
 
-def _snake_derivative_a(x: Tensor, a: Tensor) -> Tensor:
+def _derivative_a(x: Tensor, a: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _SnakeDerivativeAReverse.apply(x, a)
-    return _SnakeDerivativeAFunction.apply(x, a)
+        return _DerivativeAReverse.apply(x, a)
+    return _DerivativeAFunction.apply(x, a)

@@ -53,9 +53,9 @@ class _SoftplusReverse(torch.autograd.Function):
         beta, x = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         grad_beta = grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_beta = grad_y * _softplus_derivative_beta(beta, x)
+            grad_beta = grad_y * _derivative_beta(beta, x)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y * _softplus_derivative_x(beta, x)
+            grad_x = grad_y * _derivative_x(beta, x)
         return grad_beta, grad_x
 
 
@@ -69,8 +69,8 @@ class SoftplusFunction(_SoftplusReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             beta, x = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, beta, x, beta_t, x_t = _widened(beta, x, beta_t, x_t)
-            u = _softplus_derivative_beta(beta, x) * beta_t
-            return (u + _softplus_derivative_x(beta, x) * x_t).to(dtype)
+            u = _derivative_beta(beta, x) * beta_t
+            return (u + _derivative_x(beta, x) * x_t).to(dtype)
 
 
 class _SoftplusEager(torch.autograd.Function):
@@ -193,8 +193,8 @@ class Softplus(nn.Module):
         return "softplus(beta*x)/beta"
 
 
-class _SoftplusDerivativeBetaReverse(torch.autograd.Function):
-    """The derivative of :func:`softplus` by ``beta``, with its own."""
+class _DerivativeBetaReverse(torch.autograd.Function):
+    """The derivative by ``beta``, with its own."""
 
     generate_vmap_rule = True
 
@@ -225,11 +225,8 @@ class _SoftplusDerivativeBetaReverse(torch.autograd.Function):
         return grad_beta, grad_x
 
 
-class _SoftplusDerivativeBetaFunction(_SoftplusDerivativeBetaReverse):
-    """Autograd node of :func:`_softplus_derivative_beta`.
-
-    With the forward-mode rule.
-    """
+class _DerivativeBetaFunction(_DerivativeBetaReverse):
+    """Autograd node of :func:`_derivative_beta`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, beta_t: Tensor, x_t: Tensor) -> Tensor:
@@ -246,14 +243,14 @@ class _SoftplusDerivativeBetaFunction(_SoftplusDerivativeBetaReverse):
             return (s - (w - v) / beta) / beta * beta_t + w * sigmoid_neg_u * x_t
 
 
-def _softplus_derivative_beta(beta: Tensor, x: Tensor) -> Tensor:
+def _derivative_beta(beta: Tensor, x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _SoftplusDerivativeBetaReverse.apply(beta, x)
-    return _SoftplusDerivativeBetaFunction.apply(beta, x)
+        return _DerivativeBetaReverse.apply(beta, x)
+    return _DerivativeBetaFunction.apply(beta, x)
 
 
-class _SoftplusDerivativeXReverse(torch.autograd.Function):
-    """The derivative of :func:`softplus` by ``x``, with its own."""
+class _DerivativeXReverse(torch.autograd.Function):
+    """The derivative by ``x``, with its own."""
 
     generate_vmap_rule = True
 
@@ -282,8 +279,8 @@ class _SoftplusDerivativeXReverse(torch.autograd.Function):
         return grad_beta, grad_x
 
 
-class _SoftplusDerivativeXFunction(_SoftplusDerivativeXReverse):
-    """Autograd node of :func:`_softplus_derivative_x`, with the forward-mode rule."""
+class _DerivativeXFunction(_DerivativeXReverse):
+    """Autograd node of :func:`_derivative_x`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, beta_t: Tensor, x_t: Tensor) -> Tensor:
@@ -300,7 +297,7 @@ class _SoftplusDerivativeXFunction(_SoftplusDerivativeXReverse):
             return x * sigmoid_u * sigmoid_neg_u * beta_t + s
 
 
-def _softplus_derivative_x(beta: Tensor, x: Tensor) -> Tensor:
+def _derivative_x(beta: Tensor, x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _SoftplusDerivativeXReverse.apply(beta, x)
-    return _SoftplusDerivativeXFunction.apply(beta, x)
+        return _DerivativeXReverse.apply(beta, x)
+    return _DerivativeXFunction.apply(beta, x)

@@ -55,7 +55,7 @@ class _SwigluReverse(torch.autograd.Function):
         a, b = saved
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_a = grad_y * _swiglu_derivative_a(a, b)
+            grad_a = grad_y * _derivative_a(a, b)
         if ctx.needs_input_grad[1]:
             u = torch.exp(torch.clamp(a, max=-40) / 2)
             grad_b = grad_y * torch.where(a < -40, u * a * u, a * torch.sigmoid(a))
@@ -74,7 +74,7 @@ class SwigluFunction(_SwigluReverse):
             dtype, a, b, a_t, b_t = _widened(a, b, a_t, b_t)
             u = torch.exp(torch.clamp(a, max=-40) / 2)
             v = torch.where(a < -40, u * a * u, a * torch.sigmoid(a)) * b_t
-            return (_swiglu_derivative_a(a, b) * a_t + v).to(dtype)
+            return (_derivative_a(a, b) * a_t + v).to(dtype)
 
 
 class _SwigluEager(torch.autograd.Function):
@@ -196,8 +196,8 @@ class Swiglu(nn.Module):
         return "a*sigmoid(a)*b"
 
 
-class _SwigluDerivativeAReverse(torch.autograd.Function):
-    """The derivative of :func:`swiglu` by ``a``, with its own."""
+class _DerivativeAReverse(torch.autograd.Function):
+    """The derivative by ``a``, with its own."""
 
     generate_vmap_rule = True
 
@@ -227,8 +227,8 @@ class _SwigluDerivativeAReverse(torch.autograd.Function):
         return grad_a, grad_b
 
 
-class _SwigluDerivativeAFunction(_SwigluDerivativeAReverse):
-    """Autograd node of :func:`_swiglu_derivative_a`, with the forward-mode rule."""
+class _DerivativeAFunction(_DerivativeAReverse):
+    """Autograd node of :func:`_derivative_a`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, a_t: Tensor, b_t: Tensor) -> Tensor:
@@ -245,7 +245,7 @@ class _SwigluDerivativeAFunction(_SwigluDerivativeAReverse):
             return s + w
 
 
-def _swiglu_derivative_a(a: Tensor, b: Tensor) -> Tensor:
+def _derivative_a(a: Tensor, b: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _SwigluDerivativeAReverse.apply(a, b)
-    return _SwigluDerivativeAFunction.apply(a, b)
+        return _DerivativeAReverse.apply(a, b)
+    return _DerivativeAFunction.apply(a, b)

@@ -55,9 +55,9 @@ class _SwishReverse(torch.autograd.Function):
         x, beta = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:2])
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_y * _swish_derivative_x(x, beta)
+            grad_x = grad_y * _derivative_x(x, beta)
         if ctx.needs_input_grad[1]:
-            grad_beta = grad_y * _swish_derivative_beta(x, beta)
+            grad_beta = grad_y * _derivative_beta(x, beta)
         return grad_x, grad_beta
 
 
@@ -71,8 +71,8 @@ class SwishFunction(_SwishReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x, beta = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, x, beta, x_t, beta_t = _widened(x, beta, x_t, beta_t)
-            u = _swish_derivative_beta(x, beta) * beta_t
-            return (_swish_derivative_x(x, beta) * x_t + u).to(dtype)
+            u = _derivative_beta(x, beta) * beta_t
+            return (_derivative_x(x, beta) * x_t + u).to(dtype)
 
 
 class _SwishEager(torch.autograd.Function):
@@ -96,7 +96,7 @@ class _SwishEager(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = grad_y * torch.addcmul(sigmoid_u, w, beta)
         if ctx.needs_input_grad[1]:
-            grad_beta = grad_y * w.mul_(x)
+            grad_beta = grad_y * w.mul_(x)  # in an order that keeps digits
         return grad_x, grad_beta
 
 
@@ -201,8 +201,8 @@ class Swish(nn.Module):
         return "x*sigmoid(beta*x)"
 
 
-class _SwishDerivativeXReverse(torch.autograd.Function):
-    """The derivative of :func:`swish` by ``x``, with its own."""
+class _DerivativeXReverse(torch.autograd.Function):
+    """The derivative by ``x``, with its own."""
 
     generate_vmap_rule = True
 
@@ -235,8 +235,8 @@ class _SwishDerivativeXReverse(torch.autograd.Function):
         return grad_x, grad_beta
 
 
-class _SwishDerivativeXFunction(_SwishDerivativeXReverse):
-    """Autograd node of :func:`_swish_derivative_x`, with the forward-mode rule."""
+class _DerivativeXFunction(_DerivativeXReverse):
+    """Autograd node of :func:`_derivative_x`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, x_t: Tensor, beta_t: Tensor) -> Tensor:
@@ -255,14 +255,14 @@ class _SwishDerivativeXFunction(_SwishDerivativeXReverse):
             return p * x_t + q
 
 
-def _swish_derivative_x(x: Tensor, beta: Tensor) -> Tensor:
+def _derivative_x(x: Tensor, beta: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _SwishDerivativeXReverse.apply(x, beta)
-    return _SwishDerivativeXFunction.apply(x, beta)
+        return _DerivativeXReverse.apply(x, beta)
+    return _DerivativeXFunction.apply(x, beta)
 
 
-class _SwishDerivativeBetaReverse(torch.autograd.Function):
-    """The derivative of :func:`swish` by ``beta``, with its own."""
+class _DerivativeBetaReverse(torch.autograd.Function):
+    """The derivative by ``beta``, with its own."""
 
     generate_vmap_rule = True
 
@@ -293,8 +293,8 @@ class _SwishDerivativeBetaReverse(torch.autograd.Function):
         return grad_x, grad_beta
 
 
-class _SwishDerivativeBetaFunction(_SwishDerivativeBetaReverse):
-    """Autograd node of :func:`_swish_derivative_beta`, with the forward-mode rule."""
+class _DerivativeBetaFunction(_DerivativeBetaReverse):
+    """Autograd node of :func:`_derivative_beta`, with the forward-mode rule."""
 
     @staticmethod
     def jvp(ctx: Any, x_t: Tensor, beta_t: Tensor) -> Tensor:
@@ -312,7 +312,7 @@ class _SwishDerivativeBetaFunction(_SwishDerivativeBetaReverse):
             return p + w * x * x * torch.tanh(-u / 2) * beta_t
 
 
-def _swish_derivative_beta(x: Tensor, beta: Tensor) -> Tensor:
+def _derivative_beta(x: Tensor, beta: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
-        return _SwishDerivativeBetaReverse.apply(x, beta)
-    return _SwishDerivativeBetaFunction.apply(x, beta)
+        return _DerivativeBetaReverse.apply(x, beta)
+    return _DerivativeBetaFunction.apply(x, beta)

@@ -110,7 +110,7 @@ def test_constants_and_parameters_are_arguments_of_the_node() -> None:
         atol=0,
     )
     assert (
-        "_layer_derivative_x" in fngen.generate(text, name="layer", params={"k": 1.5}, consts={"c": 0.5}).text
+        "def _derivative_x(" in fngen.generate(text, name="layer", params={"k": 1.5}, consts={"c": 0.5}).text
     )
 
 

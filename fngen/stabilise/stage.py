@@ -92,6 +92,7 @@ def finished(
         differentiate: Gives the derivatives of a graph by each input.
     """
     graphs = [problem.value, *found.slopes]
+    found = replace(found, reasons=(problem.reasons,))
     if problem.complex or problem.results or problem.reduces or len(problem.inputs) > MOST_INPUTS:
         return problem, found, None
     if all(n.op in _CALM for n in postorder(graphs)):
@@ -106,10 +107,10 @@ def finished(
         partial(search.judged, problem.written or problem.value, inputs, numbers), len(wanted)
     )
     found_best = {i: look.best(graphs[i], i) for i in wanted}
-    reasons = tuple(
-        look.reasons.get(pair[0], ()) if (pair := found_best.get(i)) else () for i in range(len(graphs))
-    )
-    graphs = _in_one_order([pair[0] if (pair := found_best.get(i)) else g for i, g in enumerate(graphs)])
+    picked = [pair[0] if (pair := found_best.get(i)) else graph for i, graph in enumerate(graphs)]
+    first, *others = (look.reasons.get(graph, ()) for graph in picked)
+    reasons = ((*problem.reasons, *first), *others)
+    graphs = _in_one_order(picked)
     best, claim = replace(found, slopes=tuple(graphs[1:]), reasons=reasons), None
     if (look.made or any(n.op not in _SMOOTH for n in postorder(best.slopes))) and look.judge.complete:
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
