@@ -10,6 +10,7 @@ from torch import Tensor
 
 import fngen
 from benchmarks.measure import saved_bytes
+from tests.conftest import SCALE
 from tests.kernels import POINTWISE, is_from_kernel, layer, module, source, without_kernels
 from tests.modes_derivatives import DERIVATIVES
 from tests.modes_dispatch import DISPATCH
@@ -44,10 +45,12 @@ def test_mode(test: Test, name: str, plain: Plain) -> None:
 
 
 REST = tuple(name for name in POINTWISE if name not in SOME)
+SHARE = max(1, 7 // SCALE)
+"""One cell of so many is tried of the other layers: no divisor of the modes, so every layer is in several."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("test", "name", "plain"), [*_TABLE.cells(_of(REST))])
+@pytest.mark.parametrize(("test", "name", "plain"), [*_TABLE.cells(_of(REST))][::SHARE])
 def test_mode_of_the_rest(test: Test, name: str, plain: Plain) -> None:
     test(layer(name), plain)
 
