@@ -93,7 +93,17 @@ LAZY: dict[str, Callable[[Tensor], Tensor]] = {
     "negative_imaginary_part": lambda x: x.conj().imag if x.is_complex() else x,
 }
 
-SHAPES.update({f"view_{name}": Mode(partial(view, change)) for name, change in VIEWS.items()})
+ORDER = dict.fromkeys(
+    ("swish", "lennard_jones"),
+    "of inputs that lie in different orders the first decides, and a form that keeps digits has another first",
+)
+REORDERED = ("transposed", "reversed", "channels_last")
+SHAPES.update(
+    {
+        f"view_{name}": Mode(partial(view, change), xfail=ORDER if name in REORDERED else {})
+        for name, change in VIEWS.items()
+    }
+)
 SHAPES.update(
     {f"view_{name}": Mode(partial(view, change), in_complex_numbers) for name, change in LAZY.items()}
 )
