@@ -131,6 +131,8 @@ def _leading(form: Value, u: Value) -> tuple[int, Value]:
         d, rest = views.coefficient(lead)
         alike = found.setdefault(order, {})
         alike[rest] = alike.get(rest, Fraction(0)) + c * d
+    if not found:
+        raise NoSeries
     lowest = min(found)
     total = views.sum_of({t: c for t, c in found[lowest].items() if c})
     if len(terms) > 1 and not _keeps_its_sign(total, u):
