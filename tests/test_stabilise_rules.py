@@ -37,7 +37,6 @@ MOST_UNDECIDED = 0.1
 VANISHING = arb(2) ** -1150
 Point = tuple[float, ...]
 EDGES: dict[str, tuple[Callable[[Point], bool], str]] = {
-    "u**(v - 1)": (lambda p: p[0] == 0, "beside u = 0 a power may have no value, and so no derivative"),
     "sqrt(a) - u": (lambda p: p[0] == 0, "beside a = 0 the root has no value, and so no derivative by u"),
     "sqrt(a) + u": (lambda p: p[0] == 0, "beside a = 0 the root has no value, and so no derivative by u"),
     "u**v - 1": (lambda p: p[0] == 0, "beside u = 0 a power may have no value, and so no derivative"),

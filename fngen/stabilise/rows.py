@@ -195,7 +195,6 @@ FORMS = (
     Rule("1/(C + u**2)", "1/hypot(u, sqrt(C))/hypot(u, sqrt(C))", OVERFLOW, "C > 0"),
     Rule("1/(u**2 + v**2)", "1/hypot(u, v)/hypot(u, v)", OVERFLOW),
     Rule(f"1/where({_BOTH}, 1, u**2 + v**2)", f"1/{_LENGTH}/{_LENGTH}", OVERFLOW),
-    Rule("u**(v - 1)", "where(u == 0, u**(v - 1), u**v/where(u == 0, 1, u))", OVERFLOW),
     Rule("sech(u)**2", "4*full_logistic_pdf(2*u)", OVERFLOW),
     Rule("1/expm1(u)", "bose(u)", EARLY),
     Rule("logistic(u)", "full_logistic(u)", EARLY),
