@@ -89,6 +89,12 @@ def test_formulas_of_the_whole_grammar_agree_with_the_reference(text: str) -> No
     assert report.ok, report
 
 
+@pytest.mark.parametrize("text", ["x + elu(x, x)", "leaky_relu(x, y)", "elu(x, 2)*y"])
+def test_a_number_of_torch_s_may_be_a_variable(text: str) -> None:
+    report = verified(text, True)
+    assert report.ok, report
+
+
 @given(programs(), STABLE)
 @settings(max_examples=60 * SCALE)
 def test_programs_agree_with_the_reference(text: str, stabilise: bool) -> None:

@@ -93,9 +93,21 @@ def _function(op: str) -> Callable[..., Tensor]:
         root: Any = torch
         function: Callable[..., Tensor] = reduce(getattr, row.torch.removeprefix("torch.").split("."), root)
         integers = [p in row.integers for p in row.parameters]
-        return lambda *args: function(*(int(a) if i else a for a, i in zip(args, integers, strict=True)))
-    body, parameters = definition(op), row.parameters
-    return lambda *args: evaluate([body], dict(zip(parameters, args, strict=True)))[body]
+        numbers = [p in row.numbers for p in row.parameters]
+
+        def call(*args: Any) -> Tensor:
+            if any(n and isinstance(a, Tensor) for a, n in zip(args, numbers, strict=True)):
+                return _by_definition(op, *args)  # torch takes a number there.
+            return function(*(int(a) if i else a for a, i in zip(args, integers, strict=True)))
+
+        return call
+    return partial(_by_definition, op)
+
+
+def _by_definition(op: str, *args: Any) -> Tensor:
+    body = definition(op)
+    found: Tensor = evaluate([body], dict(zip(TABLE[op].parameters, args, strict=True)))[body]
+    return found
 
 
 def torch_differentiates(problem: Problem) -> bool:
