@@ -35,12 +35,12 @@ def generate(
     latex: bool = False,
     stabilise: bool = True,
     accurate: bool = False,
+    effort: int = 1,
 ) -> Source:
     """Return the source of a layer.
 
     Args:
-        expr: A formula in fngen's language, declarations among its statements; a SymPy expression; or
-            a Python function, which is called once with values that note what is done to them.
+        expr: A formula in fngen's language, a SymPy expression, or a Python function, which is called once.
         name: Name of file, function and (in CamelCase) class. Default: derived from the formula.
         inputs: The inputs in order. Default: order of first appearance.
         backend: What the file contains.
@@ -54,6 +54,7 @@ def generate(
         latex: The formula is written in LaTeX; ``.spec.formula`` of the result is what was read.
         stabilise: Compute the formula in a form that keeps its digits; without, as it is written.
         accurate: Compute float32 in float64 and round once, as float16 and bfloat16 are in float32 always.
+        effort: How many times as much time digits are worth, of the generator and of the layer: 1 to 100.
 
     Returns:
         The source: ``.text``, ``.name``, ``.write(path)``.
@@ -62,9 +63,8 @@ def generate(
         FormulaError: If the formula cannot be read or differentiated.
         OptionError: If a keyword has a value that it cannot have.
     """
-    choices = (latex, stabilise, accurate)
-    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, *choices)
-    return pipeline.generate(request)
+    how = (lean, complex, params, consts, grads, outputs, latex, stabilise, accurate, effort)
+    return pipeline.generate(spec(expr, name, inputs, backend, *how))
 
 
 def compile(
@@ -82,6 +82,7 @@ def compile(
     latex: bool = False,
     stabilise: bool = True,
     accurate: bool = False,
+    effort: int = 1,
 ) -> ModuleType:
     """Return the module of a layer, imported from memory.
 
@@ -90,9 +91,8 @@ def compile(
     """
     from fngen.load import load
 
-    choices = (latex, stabilise, accurate)
-    request = spec(expr, name, inputs, backend, lean, complex, params, consts, grads, outputs, *choices)
-    return load(pipeline.generate(request))
+    how = (lean, complex, params, consts, grads, outputs, latex, stabilise, accurate, effort)
+    return load(pipeline.generate(spec(expr, name, inputs, backend, *how)))
 
 
 def verify(source: Source | str | Path) -> Report:
@@ -157,6 +157,7 @@ def spec(
     latex: bool = False,
     stabilise: bool = True,
     accurate: bool = False,
+    effort: int = 1,
 ) -> Spec:
     """Return the checked request of these arguments."""
     if latex and not isinstance(expr, str):
@@ -171,5 +172,11 @@ def spec(
         from fngen.from_sympy import formula
 
         expr = formula(expr, complex=complex)
-    given |= {"lean": lean, "complex": complex, "stabilise": stabilise, "accurate": accurate}
+    given |= {
+        "lean": lean,
+        "complex": complex,
+        "stabilise": stabilise,
+        "accurate": accurate,
+        "effort": effort,
+    }
     return Spec.create(expr, backend=backend, **given)

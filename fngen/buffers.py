@@ -8,6 +8,7 @@ from operator import or_
 
 from fngen.backends.scalars import IF_ELSE
 from fngen.backends.torch import IN_PLACE
+from fngen.choices import as_rare, in_slices, rarely, usual, usually
 from fngen.ir import CONDITIONS, CONTRACT, LEAVES, Value, fold, postorder, rebuild, value
 from fngen.lifetimes import Lifetimes
 
@@ -17,7 +18,7 @@ CHEAP = frozenset({"add", "sub", "mul", "div", "neg"})
 """Operators that cost less than the memory of their result, if that lives long."""
 VIEWS = frozenset({"name", "conj", "re", "im", "stop_gradient", IF_ELSE})
 """Operators whose result may share the memory of their argument."""
-ALIASES = VIEWS | {"expand", "squeeze", "sum_to", "total"}
+ALIASES = VIEWS | {"rarely", "expand", "squeeze", "sum_to", "total"}
 """And those of reductions."""
 _WIDENED = 4096
 _MANY = 2_000
@@ -58,7 +59,7 @@ class Buffers:
         self, roots: Sequence[Value], masks: Mapping[Value, int], kept: Collection[Value] = ()
     ) -> None:
         self.roots, self.masks, self.kept = roots, masks, kept
-        self.order = postorder(roots)
+        self.order, self.shared = postorder(roots), set[Value]()
         self.kinds = _kinds(self.order, masks)
         self.users: dict[Value, dict[Value, None]] = {node: {} for node in self.order}
         self.reach = dict.fromkeys(self.order, 0)
@@ -73,7 +74,7 @@ class Buffers:
 
     def owned(self, node: Value, arg: Value) -> bool:
         """Say whether ``node`` may leave its result in the buffer of ``arg``."""
-        if arg.op in LEAVES or arg.op in CONDITIONS or arg in self.kept or arg in self.roots:
+        if arg.op in LEAVES or arg.op in CONDITIONS or arg in (*self.kept, *self.roots) or arg in self.shared:
             return False
         if arg.op in ALIASES or any(user.op in ALIASES for user in self.users[arg]):
             return False  # It is another's, or another's is it.
@@ -82,6 +83,16 @@ class Buffers:
     def is_alike(self, node: Value, arg: Value) -> bool:
         """Say whether an operand has the shape and the type of the result."""
         return self.masks[arg] == self.masks[node] and self.kinds[arg] == self.kinds[node]
+
+    def rare(self, node: Value, args: Sequence[Value]) -> Value:
+        """Return the image of a choice with a rare side."""
+        side = usual(node)
+        if self.owned(node, side):
+            return as_rare(node, args, "rarely_")
+        if node in self.roots or not self.masks[side] or not self.is_alike(node, side):
+            return rebuild(node, args)
+        self.shared.add(node)
+        return as_rare(node, args, "rarely")
 
     def swaps(self, node: Value) -> bool:
         """Say whether the second operand may hold the result of a sum or product."""
@@ -125,20 +136,28 @@ def reuse(
     masks: Mapping[Value, int],
     kept: Collection[Value] = (),
     spared: Collection[Value] = (),
+    *,
+    rare: bool = False,
 ) -> dict[Value, Value]:
     """Return every node's image, ``mul(u, x)`` as ``mul_(u, x)`` where nothing reads ``u`` afterwards.
 
-    For the first arguments see :class:`Buffers`; ``spared`` nodes take a buffer of their own.
+    For the first arguments see :class:`Buffers`; ``spared`` nodes take a buffer of their own. If ``rare``,
+    a choice looks whether an element asks for its rare side.
     """
     buffers = Buffers(roots, masks, kept)
     owned = buffers.owned
+    asked = {n for n in usually(roots) if rarely(n)} - in_slices(buffers.order) if rare else set()
 
     need = buffers_alive(buffers.order)
     images: dict[Value, Value] = {}
     for node in buffers.order:
         args = [images[a] for a in node.args]
         images[node] = rebuild(node, args) if args else node
-        if node in spared or (node.op not in _ARITHMETIC and node.op not in IN_PLACE):
+        if node in spared:
+            continue
+        if node in asked:
+            images[node] = buffers.rare(node, args)
+        if node.op not in _ARITHMETIC and node.op not in IN_PLACE:
             continue
         if buffers.swaps(node) and (need[node.args[1]] > need[node.args[0]] or not owned(node, node.args[0])):
             images[node] = value(f"{node.op}_", args[1], args[0])

@@ -9,6 +9,7 @@ from itertools import islice
 
 from fngen import economy
 from fngen.buffers import ALIASES, CHEAP, distinct, reuse
+from fngen.choices import without_guards
 from fngen.contraction import Contraction
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.functions import TABLE
@@ -129,10 +130,10 @@ def _users(
 
 
 def _without_cuts(formula: Formula) -> tuple[Formula, bool]:
-    """Return a formula without ``stop_gradient``, which says nothing to who differentiates nothing."""
+    """Return a formula without cuts and guards, which say nothing to who differentiates nothing."""
     graphs = formula.graphs
     images = rewrite(graphs, lambda n: n.args[0] if n.op == "stop_gradient" else n)
-    found = [images[g] for g in graphs]
+    found = without_guards([images[g] for g in graphs])
     return (formula, False) if found == graphs else (formula.mapped(iter(found)), True)
 
 
@@ -156,7 +157,7 @@ def _forward(
     masks = formula.extents.depends(roots)
 
     def make(spared: Collection[Value]) -> tuple[Body, dict[Value, Value], set[str]]:
-        images, used = reuse(roots, masks, keep, spared), set(taken)
+        images, used = reuse(roots, masks, keep, spared, rare=len(roots) == 1), set(taken)
         wanted = {images[n]: text for n, text in named.items() if n in images}
         # A name for each of several: what one reads may then be left in the buffer of another.
         stored = {images[n] for n in keep if n.args} | {images[root] for root in roots[1:] and roots}
@@ -195,7 +196,7 @@ class _Backward:
         self.bits |= {str(v.datum): inner[n] for n, v in common.labels.items()}
         held = [*saved.items(), *common.labels.items()]
         self.small = {str(v.datum) for n, v in held if n.op in BOUNDED_FUNCTIONS}
-        self.labels = common.labels
+        self.labels, self.rare = common.labels, len(formula.roots) == 1
         graphs = substitute_all(substitute_all(formula.named, saved), common.labels)
         self.named = dict(zip(graphs, formula.named.values(), strict=True))
 
@@ -215,9 +216,9 @@ class _Backward:
         masks = extents.depends(values, bits)
 
         def make(spared: Collection[Value]) -> tuple[Body, dict[Value, Value], set[str]]:
-            images, used = reuse(values, masks, spared=spared), set(self.taken)
+            images, used = reuse(values, masks, spared=spared, rare=self.rare), set(self.taken)
             if whole := sums.spared(images):
-                images = reuse(values, masks, spared={*spared, *whole})
+                images = reuse(values, masks, spared={*spared, *whole}, rare=self.rare)
             found = [images[v] for v in values]
             # What is read once lives longer with a name than without.
             uses = Counter(a for n in postorder(found) for a in n.args)

@@ -131,29 +131,45 @@ def shared_factors(
         small: Names that stand for numbers of moderate size.
     """
     finite = bounded(roots, {*small, *inputs})
-    spread = [distributed(root, finite) for root in roots] if len(roots) > 1 else roots
+    spread = [distributed(root, finite, [r for r in roots if r is not root]) for root in roots]
     return Products(spread, cotangent, small).shared()
 
 
-def distributed(root: Value, finite: Mapping[Value, bool]) -> Value:
-    """Return ``g*p*(1 + a*b)`` as ``g*p + g*p*a*b``, which may have factors in common with others.
+def distributed(root: Value, finite: Mapping[Value, bool], others: Sequence[Value]) -> Value:
+    """Return ``g*p*(c + a*b)`` as ``g*p*c + g*p*a*b``, which may have factors in common with others.
 
-    Not if ``p`` might overflow: of an infinite number the sum has no value.
+    Not if ``p`` or ``c`` might overflow: of an infinite number the sum has no value. Unless ``c`` is 1,
+    others have to have a part of ``a*b``.
     """
+    top, found = _top_product(root)
+    for factor in found if others else ():
+        if factor.op not in ("add", "sub") or factor.args[1].op != "mul":
+            continue
+        first, term = factor.args
+        rest, parts = [f for f in found if f is not factor], factors(term, _products_in(term))
+        one = unit_sum(factor) is term
+        if not all(finite[f] for f in (*rest, first)) or not (one or _has_part(others, parts)):
+            continue
+        # In this order the second product shares no node with the first: all its factors are seen.
+        both = value(
+            factor.op, product_of([*rest, *([] if one else [first])]), product_of([*parts[::-1], *rest])
+        )
+        return substitute(root, {top: both})
+    return root
+
+
+def _top_product(root: Value) -> tuple[Value, list[Value]]:
+    """Return the product that a graph is, up to its sign and what it is divided by, and its factors."""
     top = root
     while top.op in ("neg", "div"):
         top = top.args[0]
-    found = factors(top, _products_in(top)) if top.op == "mul" else []
-    for factor in found:
-        term = unit_sum(factor)
-        if term is not None and term.op == "mul":
-            rest = [f for f in found if f is not factor]
-            if not all(finite[f] for f in rest):
-                continue
-            # In this order the second product shares no node with the first: all its factors are seen.
-            both = product_of([*factors(term, _products_in(term)), *rest])
-            return substitute(root, {top: value(factor.op, product_of(rest), both)})
-    return root
+    return top, factors(top, _products_in(top)) if top.op == "mul" else []
+
+
+def _has_part(roots: Sequence[Value], parts: Sequence[Value]) -> bool:
+    """Say whether other products have a factor that takes work, of some."""
+    known = {f for root in roots for f in _top_product(root)[1] if f.args}
+    return any(part in known for part in parts)
 
 
 def inner_products(roots: Sequence[Value]) -> set[Value]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from fngen.choices import operands, usually
 from fngen.cost import weight
 from fngen.extents import Extents
 from fngen.functions import TABLE
@@ -46,7 +47,7 @@ def kept(
         allowed: The budget.
     """
     masks = extents.depends([*roots, *slopes])
-    forward = [n for n in postorder(roots) if masks[n]]
+    forward = [n for n in usually(roots) if masks[n]]
     chosen = {*_frontier(slopes, set(forward)), *map(name, leaves)}
     order = {n: i for i, n in enumerate(forward)}
     while True:
@@ -57,7 +58,7 @@ def kept(
         if not evicted:
             break
         chosen -= set(evicted)
-        chosen |= {a for n in evicted for a in n.args if masks[a]}
+        chosen |= {a for n in evicted for a in operands(n) if masks[a]}
     needed = {*_frontier(slopes, chosen), *map(name, leaves)}
     return [n for n in forward if n in chosen & needed]
 
@@ -70,7 +71,7 @@ def _again(node: Value, chosen: Collection[Value]) -> int:
         if n not in seen and (n is node or n not in chosen):
             seen.add(n)
             total += weight(n)
-            stack.extend(n.args)
+            stack.extend(operands(n))
     return total
 
 
@@ -87,7 +88,7 @@ def _frontier(slopes: Sequence[Value], forward: Collection[Value]) -> set[Value]
         if node in forward:
             found.add(node)
         else:
-            stack.extend(node.args)
+            stack.extend(operands(node))
     return found
 
 

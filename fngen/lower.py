@@ -7,13 +7,14 @@ statement passes the margin, which also reads better.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count
 
 from fngen.ir import CONDITIONS, SLICED, Let, Value, inside, postorder
 from fngen.lifetimes import Lifetimes
 from fngen.naming import free_name
 from fngen.printing.infix import Printer, Text
+from fngen.rare import RareSides, nested
 
 MARGIN = 88
 STEMS = ("u", "v", "w", "s", "p", "q", "h", "z")
@@ -33,16 +34,27 @@ class Target:
 
 @dataclass(frozen=True)
 class Body:
-    """Statements for all targets, statements for one target each, and the targets' texts."""
+    """Statements for all targets, statements for one target each, and the targets' texts.
+
+    Attributes:
+        shared: The statements for all targets.
+        local: Those for one target each.
+        texts: The targets.
+        printed: The text of each node.
+        rare: The nodes that serve the rare side of a choice alone, and that choice.
+        openings: The lines before what stands under its condition.
+    """
 
     shared: tuple[Let, ...]
     local: tuple[tuple[Let, ...], ...]
     texts: tuple[Text, ...]
     printed: Mapping[Value, str]
+    rare: Mapping[Value, Value] = field(default_factory=dict)
+    openings: Mapping[Value, list[str]] = field(default_factory=dict)
 
     def lines(self, lets: Sequence[Let]) -> list[str]:
         """Return one assignment a line."""
-        return [f"{let.name} = {self.printed[let.value]}" for let in lets]
+        return nested(lets, self.printed, self.rare, self.openings)
 
 
 def lower(
@@ -99,7 +111,8 @@ class _Lowering:
         sums = [n for n in self.order if n.op == SLICED]
         self.inside = {n for s in sums for n in inside(s)}
         self.sliced = {n for s in sums for n in s.args[2:] if n.args}
-        self.kept = {*kept, *self.sliced}
+        self.rare = RareSides(self.order, {*kept, *(t.value for t in targets)})
+        self.kept = {*kept, *self.sliced, *self.rare.named}
         self.texts: dict[Value, Text] = {}
         self.printed: dict[Value, str] = {}
         self.names: dict[Value, str] = {}
@@ -117,13 +130,17 @@ class _Lowering:
         roots = [t.value for t in self.targets]
         self.lifetimes = Lifetimes(self.order, roots, self.reached, named, self.kept, self.is_repeated)
         self.kept = set(named)
+        for choice in self.rare.choices:
+            if choice.op == "rarely_":  # It has the name of its usual side.
+                self.lifetimes.reads[choice.args[0]] = self.lifetimes.reads[choice]
         return self.body()
 
     def fits(self, body: Body) -> bool:
         """Say whether every statement is within the line."""
         lets = [let for group in (body.shared, *body.local) for let in group if let.value.op != SLICED]
         results = zip(body.texts, self.targets, strict=True)
-        return all(len(f"{let.name} = {body.printed[let.value]}") <= self.margin for let in lets) and all(
+        sizes = [len(f"{x.name} = {body.printed[x.value]}") + 4 * self.rare.depth(x.value) for x in lets]
+        return all(size <= self.margin for size in sizes) and all(
             self.is_within(target, text) and text.text != target.name for text, target in results
         )
 
@@ -134,7 +151,7 @@ class _Lowering:
     def body(self) -> Body:
         for node in self.order:
             named = self.margin - len(f"{self.wanted[node]} = ") if node in self.wanted else self.room
-            self.print(node, min(named, self.room))
+            self.print(node, min(named, self.room) - 4 * self.rare.depth(node))
             several = self.uses[node] > 1 and not self.is_repeated(node)
             wanted = node in self.wanted or node in self.kept or several
             if node.args and wanted and node not in self.inside:
@@ -146,10 +163,11 @@ class _Lowering:
                 if not self.is_within(target, self.texts[target.value]):
                     self.name(target.value)
             texts.append(self.texts[target.value])
-        lets = [(self.reached[n], Let(self.names[n], n)) for n in self.order if n in self.names]
+        lets = [(self.reached[n], Let(self.names[n], n)) for n in self.rare.usual_first() if n in self.names]
         local = tuple(tuple(let for mask, let in lets if mask == 1 << i) for i in range(len(self.targets)))
         shared = tuple(let for mask, let in lets if mask & (mask - 1))
-        return Body(shared, local, tuple(texts), self.printed)
+        openings = self.rare.openings(self.names, self.texts)
+        return Body(shared, local, tuple(texts), self.printed, self.rare.only, openings)
 
     def is_repeated(self, node: Value) -> bool:
         """Say whether each of several targets works a node out for itself."""
@@ -193,12 +211,14 @@ class _Lowering:
     def name(self, node: Value) -> None:
         """Give a node a name: from here on it prints as that."""
         label = self.wanted.get(node) or self.free(node)
+        if node.op == "rarely_":
+            label = self.names[node.args[0]]
         self.taken.add(label)
         self.names[node] = label
         self.texts[node] = Text(label, negative=f"-{label}")
 
     def free(self, node: Value) -> str:
-        described = self.describe(node)
+        described = "" if node in self.rare.usual else self.describe(node)
         label = free_name(described, self.taken)
         if described and len(label) <= min(_LONGEST_NAME, self.margin - len(" = ") - len(self.printed[node])):
             return label

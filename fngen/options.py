@@ -14,6 +14,7 @@ import click
 from fngen.declared import without_comments
 from fngen.errors import FngenError, VerificationError
 from fngen.naming import IDENTIFIER
+from fngen.spec import MOST_EFFORT
 from fngen.suggest import closest
 
 
@@ -82,6 +83,13 @@ def request_options(verb: Callable[..., Any]) -> Callable[..., Any]:
             "--stabilise/--no-stabilise",
             default=True,
             help="Compute the formula in a form that keeps its digits, or as it is written.",
+        ),
+        click.option(
+            "--effort",
+            type=click.IntRange(1, MOST_EFFORT),
+            default=1,
+            metavar="N",
+            help="How many times as much time digits are worth.",
         ),
         click.option("--accurate", is_flag=True, help="Compute float32 in float64 and round once."),
         click.option("--lean", is_flag=True, help="Keep inputs and outputs only for the backward."),

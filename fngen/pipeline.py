@@ -35,7 +35,8 @@ def _generate(spec: Spec) -> Source:
     partials = found.slopes if core.problem is stable else derivatives(stable, spec).slopes
     claim = None
     if spec.stabilise:
-        best, found, claim = stage.finished(core.problem, found, partial(_slopes, core.problem, spec))
+        slopes = partial(_slopes, core.problem, spec)
+        best, found, claim = stage.finished(core.problem, found, slopes, spec.effort)
         claim = claim and claim.of(dict(zip(best.inputs, core.arguments, strict=True)))
         core = replace(core, problem=best)
     built = _built(core, parsed.inputs, found, name, spec)

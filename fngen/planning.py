@@ -33,6 +33,8 @@ _LONGEST = 20
 """Characters of a name in that of its gradient."""
 
 _OF_FILE = (
+    "_any_above",
+    "_any_below",
     "_as_tensors",
     "_number",
     "_others",

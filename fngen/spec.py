@@ -15,6 +15,7 @@ from fngen.language.transcript import Transcript
 from fngen.naming import IDENTIFIER, check_layer_name
 
 BACKENDS = ("torch", "c")
+MOST_EFFORT = 100
 Declarations = Mapping[str, object] | Iterable[str]
 """``{"beta": 1.0}``, or ``["beta=1.0"]``."""
 
@@ -36,6 +37,7 @@ class Spec:
         outputs: The assigned names that come back, or None for those that are not used.
         stabilise: Whether it is computed in a form that keeps its digits, which need not be the written one.
         accurate: Whether float32 is computed in float64, as narrower types are in float32.
+        effort: How many times as much time digits are worth, of the generator and of the layer.
         transcripts: What was typed in place of plain text, for errors to mark. No part of the request.
     """
 
@@ -51,6 +53,7 @@ class Spec:
     outputs: tuple[str, ...] | None = None
     stabilise: bool = True
     accurate: bool = False
+    effort: int = 1
     transcripts: tuple[Transcript, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
@@ -70,10 +73,9 @@ class Spec:
         latex: bool = False,
         stabilise: bool = True,
         accurate: bool = False,
+        effort: int = 1,
     ) -> Spec:
-        """Return the checked request; what it says overrides what the formula's text declares.
-
-        ``latex`` says what the formula is written in; the request holds it in plain text.
+        """Return the checked request in plain text; what it says overrides what the formula's text declares.
 
         Raises:
             OptionError: If an option has a value that it cannot have.
@@ -96,6 +98,7 @@ class Spec:
             None if outputs is None else _names(outputs, "output"),
             bool(stabilise),
             bool(accurate),
+            _effort(effort),
             tuple(t for t in (written, *slopes.values()) if t.text != t.typed),
         )
 
@@ -120,6 +123,18 @@ class Spec:
                 message = f"{label!r} is a {seen[label]} and also listed as {role}"
                 raise OptionError(message, hint, option=role)
             seen[label] = role
+
+
+def _effort(effort: object) -> int:
+    """Return how much digits are worth."""
+    try:
+        times = int(str(effort))
+    except ValueError:
+        times = 0
+    if not 1 <= times <= MOST_EFFORT:
+        hint = "1 is the default: digits must not cost much time."
+        raise OptionError(f"effort takes an int from 1 to {MOST_EFFORT}, not {effort}", hint, option="effort")
+    return times
 
 
 T = TypeVar("T", Param, Const)

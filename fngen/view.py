@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fngen import docs, precision, recipe
@@ -28,7 +29,7 @@ from fngen.stabilise.stage import Claim
 if TYPE_CHECKING:
     from fngen.kernel_view import KernelView
 
-_DEFINED = ("_others", "_spread", "_sum_in_slices", "_sum_of_products", "_sum_to")
+_DEFINED = ("_any_above", "_any_below", "_others", "_spread", "_sum_in_slices", "_sum_of_products", "_sum_to")
 """Functions that a file defines if its statements call them."""
 
 
@@ -129,7 +130,7 @@ def _exports(main: Node | Several) -> list[str]:
 def _texts(layer: Layer) -> str:
     """Return all expressions of a file in Python."""
     bodies = [b for n in (layer.main, *layer.helpers) for b in n.bodies]
-    texts = [text for body in bodies for text in body.printed.values()]
+    texts = [text for body in bodies for text in (*body.printed.values(), *chain(*body.openings.values()))]
     return " ".join([*texts, *(layer.kernels.python if layer.kernels else ())])
 
 

@@ -114,47 +114,40 @@ class _AiryDiskEager(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, r: Tensor) -> Tensor:
         abs_r = torch.abs(r)
-        mask = abs_r < 1 / 32
         r_squared = r**2
         u = (7 * r_squared).div_(122880).sub_(7 / 4608).mul_(r_squared)
         u = u.add_(5 / 192).mul_(r_squared).sub_(1 / 4).mul_(r_squared).add_(1)
-        v = torch.where(mask, 1 / 32, r)
-        v = torch.special.bessel_j1(v).mul_(2).div_(v).pow_(2)
-        ctx.save_for_backward(r, abs_r, r_squared)
-        return torch.where(mask, u, v)  # a series near 0/0
+        j1_r = torch.special.bessel_j1(r)
+        ctx.save_for_backward(r, abs_r, j1_r)
+        return torch.where(abs_r < 1 / 32, u, (2 * j1_r).div_(r).pow_(2))
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _AiryDiskReverse.backward(ctx, grad_y)
-        r, abs_r, r_squared = ctx.saved_tensors
-        mask_1 = abs_r < 2
-        w = (8.870560445250297e-24 * r_squared).sub_(1.908699902702133e-21)
-        w = w.mul_(r_squared).add_(3.5629064850439815e-19).mul_(r_squared)
-        w = w.sub_(5.70635102644644e-17).mul_(r_squared)
-        w = w.add_(7.740789218483868e-15).mul_(r_squared)
-        w = w.sub_(8.75815008719889e-13).mul_(r_squared)
-        w = w.add_(8.112812712352656e-11).mul_(r_squared)
-        w = w.sub_(6.01302589268491e-09).mul_(r_squared)
-        w = w.add_(143 / 412876800).mul_(r_squared).sub_(11 / 737280)
-        w = w.mul_(r_squared).add_(7 / 15360).mul_(r_squared)
-        w = w.sub_(7 / 768).mul_(r_squared).add_(5 / 48)
-        w = w.mul_(r_squared).sub_(1 / 2).mul_(r)
-        s = torch.where(mask_1, 2, r)
-        mask_2 = torch.abs(s) < 1 / 2
-        s_squared = s**2
-        p = (3.363930569334215e-11 * s_squared).sub_(1 / 176947200)
-        p = p.mul_(s_squared).add_(1 / 1474560)
-        p = p.mul_(s_squared).sub_(1 / 18432).mul_(s_squared)
-        p = p.add_(1 / 384).mul_(s_squared).sub_(1 / 16)
-        p = p.mul_(s_squared).add_(1 / 2)
-        j1_s = torch.special.bessel_j1(s)
-        q = j1_s / torch.where(mask_2, 1, s)
-        p = torch.where(mask_2, p, q)
-        p = torch.special.bessel_j0(s).sub_(p)
-        s = p.sub_(j1_s / s).mul_(8 * j1_s)
-        w = torch.where(mask_1, w, s.div_(s_squared))
-        return grad_y * w  # a series near 0/0
+        r, abs_r, j1_r = ctx.saved_tensors
+        r_squared_1 = r**2
+        v = 8.870560445250297e-24 * r_squared_1
+        v = v.sub_(1.908699902702133e-21).mul_(r_squared_1)
+        v = v.add_(3.5629064850439815e-19).mul_(r_squared_1)
+        v = v.sub_(5.70635102644644e-17).mul_(r_squared_1)
+        v = v.add_(7.740789218483868e-15).mul_(r_squared_1)
+        v = v.sub_(8.75815008719889e-13).mul_(r_squared_1)
+        v = v.add_(8.112812712352656e-11).mul_(r_squared_1)
+        v = v.sub_(6.01302589268491e-09).mul_(r_squared_1)
+        v = v.add_(143 / 412876800).mul_(r_squared_1).sub_(11 / 737280)
+        v = v.mul_(r_squared_1).add_(7 / 15360).mul_(r_squared_1)
+        v = v.sub_(7 / 768).mul_(r_squared_1).add_(5 / 48)
+        v = v.mul_(r_squared_1).sub_(1 / 2).mul_(r)
+        w = (3.363930569334215e-11 * r_squared_1).sub_(1 / 176947200)
+        w = w.mul_(r_squared_1).add_(1 / 1474560).mul_(r_squared_1)
+        w = w.sub_(1 / 18432).mul_(r_squared_1).add_(1 / 384)
+        w = w.mul_(r_squared_1).sub_(1 / 16).mul_(r_squared_1)
+        s = j1_r / r
+        w = torch.where(abs_r < 1 / 2, w.add_(1 / 2), s)
+        w = torch.special.bessel_j0(r).sub_(w).sub_(s)
+        w = w.mul_(8 * j1_r).div_(r_squared_1)
+        return grad_y * torch.where(abs_r < 2, v, w)  # a series near 0/0
 
 
 def airy_disk(r: Tensor) -> Tensor:

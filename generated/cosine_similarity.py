@@ -105,14 +105,14 @@ class _CosineSimilarityEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        u = torch.sum(x * y, dim=-1, keepdim=True)
         norm_x = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         norm_y = torch.linalg.vector_norm(y, dim=-1, keepdim=True)
-        u = norm_x * norm_y
-        v = torch.clamp(u, min=eps)
-        w = torch.sum(x * y, dim=-1, keepdim=True).div_(v)
+        v = norm_x * norm_y
+        w = torch.clamp(v, min=eps)
         ctx.numbers = (eps,)
-        ctx.save_for_backward(x, y, norm_x, norm_y, u, v, w)
-        return w.squeeze(-1).clone()
+        ctx.save_for_backward(x, y, u, norm_x, norm_y, v, w)
+        return (u / w).squeeze(-1).clone()
 
     @staticmethod
     def backward(
@@ -120,18 +120,25 @@ class _CosineSimilarityEager(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _CosineSimilarityReverse.backward(ctx, grad_y_1)
-        x, y, norm_x, norm_y, u, v, w = ctx.saved_tensors
+        x, y, u, norm_x, norm_y, v, w = ctx.saved_tensors
         (eps,) = ctx.numbers
         grad_y_1 = grad_y_1.unsqueeze(-1)
-        mask = u < eps
-        s = torch.where(u == eps, torch.full_like(norm_x, 1 / 2), 1) * w
+        mask = v < eps
+        s = torch.where(v == eps, torch.full_like(norm_x, 1 / 2), 1)
+        s = s * (u / v)
         grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_x = (s * norm_y).div_(torch.where(norm_x == 0, 1, norm_x))
-            grad_x = (y - x * torch.where(mask, 0, grad_x)) * (grad_y_1 / v)
+            grad_x = norm_x
+            if _any_below(torch.abs(norm_x), 0):
+                grad_x = torch.where(norm_x == 0, 1, norm_x)
+            p = y - x * torch.where(mask, 0, (s * norm_y).div_(grad_x))
+            grad_x = p * (grad_y_1 / w)
         if ctx.needs_input_grad[1]:
-            grad_y = s.mul_(norm_x).div_(torch.where(norm_y == 0, 1, norm_y))
-            grad_y = (x - y * torch.where(mask, 0, grad_y)) * (grad_y_1 / v)
+            grad_y = norm_y
+            if _any_below(torch.abs(norm_y), 0):
+                grad_y = torch.where(norm_y == 0, 1, norm_y)
+            s = x - y * torch.where(mask, 0, s.mul_(norm_x).div_(grad_y))
+            grad_y = s * (grad_y_1 / w)
         return grad_x, grad_y, None
 
 
@@ -191,6 +198,13 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
     dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
     wide = _WIDE.get(dtype, dtype)
     return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
+def _any_below(x: Tensor, bound: float) -> bool:
+    """Is an element of ``x`` below ``bound``? Or may one be: to wait for a GPU takes longer."""
+    if not x.is_cpu or not x.numel() or torch._C._len_torch_dispatch_stack():
+        return True
+    return not bool(x.amin() > bound)  # So that a nan is both.
 
 
 def _number(x: Any, name: str) -> float:

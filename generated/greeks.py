@@ -108,7 +108,7 @@ class _GreeksReverse(torch.autograd.Function):
         u = r + sigma**2 / 2
         v = sigma * sqrt_T
         d1 = (torch.log(S / K) + u * T) / v
-        d1_squared = d1**2
+        w = torch.exp(-(d1**2) / 2)
         grad_S = None
         grad_K = None
         grad_r = None
@@ -118,7 +118,6 @@ class _GreeksReverse(torch.autograd.Function):
         grad_shared = None
         grad_shared_1 = None
         if grad_vega is not None:
-            w = torch.exp(-d1_squared / 2)
             s = _1_SQRT_2_PI * S
             if wanted[0]:
                 grad_S = grad_vega * (_1_SQRT_2_PI * sqrt_T * w)
@@ -126,26 +125,25 @@ class _GreeksReverse(torch.autograd.Function):
                 grad_shared_1 = grad_vega * (s * w)
             grad_d1 = -grad_vega * (s * sqrt_T * d1 * w)
         if grad_call is not None:
-            w = d1 - v
-            s = torch.erfc(w / _MINUS_SQRT_2) / 2
-            p = torch.exp(-r * T)
-            q = grad_call * (_1_SQRT_2_PI * K * p * torch.exp(-(w**2) / 2))
+            s = d1 - v
+            p = torch.erfc(s / _MINUS_SQRT_2) / 2
+            q = torch.exp(-r * T)
+            h = grad_call * (_1_SQRT_2_PI * K * q * torch.exp(-(s**2) / 2))
             if wanted[0]:
-                h = torch.erfc(d1 / _MINUS_SQRT_2) / 2
-                grad_S = _plus(grad_S, grad_call * h)
+                z = torch.erfc(d1 / _MINUS_SQRT_2) / 2
+                grad_S = _plus(grad_S, grad_call * z)
             grad_delta = _plus(grad_delta, grad_call * S)
             if wanted[1]:
-                grad_K = -grad_call * (s * p)
+                grad_K = -grad_call * (p * q)
             if wanted[2]:
-                grad_r = grad_call * (K * T * s * p)
+                grad_r = grad_call * (K * T * p * q)
             if wanted[4]:
-                grad_T = grad_call * (K * r * s * p)
-            grad_d1 = _plus(grad_d1, -q)
+                grad_T = grad_call * (K * r * p * q)
+            grad_d1 = _plus(grad_d1, -h)
             if wanted[3] or wanted[4]:
-                grad_shared = q
+                grad_shared = h
         if grad_delta is not None:
-            w = _1_SQRT_2_PI * torch.exp(-d1_squared / 2)
-            grad_d1 = _plus(grad_d1, grad_delta * w)
+            grad_d1 = _plus(grad_d1, grad_delta * (_1_SQRT_2_PI * w))
         if grad_d1 is not None:
             if wanted[0]:
                 grad_S = _plus(grad_S, grad_d1 / (S * v))
@@ -196,35 +194,34 @@ class GreeksFunction(_GreeksReverse):
             sqrt_T = torch.sqrt(T)
             w = sigma * sqrt_T
             d1 = v / w
-            d1_squared = d1**2
-            s = _1_SQRT_2_PI * torch.exp(-d1_squared / 2)
-            z = S * sigma * sqrt_T
-            term_2 = K * sigma * sqrt_T
-            term_3 = T / w
-            term_5 = (T - v / sigma_squared) / sqrt_T
-            term_7 = (u - v / (2 * T)) / w
+            s = torch.exp(-(d1**2) / 2)
+            p = _1_SQRT_2_PI * s
+            term_1 = S * sigma * sqrt_T
+            term_3 = K * sigma * sqrt_T
+            term_4 = T / w
+            term_6 = (T - v / sigma_squared) / sqrt_T
+            term_8 = (u - v / (2 * T)) / w
             delta = torch.erfc(d1 / _MINUS_SQRT_2) / 2
-            p = torch.exp(-r * T)
+            q = torch.exp(-r * T)
             d2 = d1 - w
-            q = _1_SQRT_2_PI * K * p * torch.exp(-(d2**2) / 2)
-            h = S * s - q
-            term_1 = torch.erfc(d2 / _MINUS_SQRT_2) / 2
-            term_4 = (delta + h / z) * S_t + (-term_1 * p - h / term_2) * K_t
-            term_6 = term_4 + (K * T * term_1 * p + h * term_3) * r_t
-            term_15 = term_6 + (q * sqrt_T + h * term_5) * sigma_t
-            term_8 = K * r * term_1 * p + q * (sigma / (2 * sqrt_T)) + h * term_7
-            term_16 = term_8 * T_t
+            h = _1_SQRT_2_PI * K * q * torch.exp(-(d2**2) / 2)
+            z = S * p - h
+            term_2 = torch.erfc(d2 / _MINUS_SQRT_2) / 2
+            term_5 = (delta + z / term_1) * S_t + (-term_2 * q - z / term_3) * K_t
+            term_7 = term_5 + (K * T * term_2 * q + z * term_4) * r_t
+            term_15 = term_7 + (h * sqrt_T + z * term_6) * sigma_t
+            term_9 = K * r * term_2 * q + h * (sigma / (2 * sqrt_T)) + z * term_8
+            term_16 = term_9 * T_t
             term_17 = term_15 + term_16
-            term_9 = s / z * S_t - K_t * (s / term_2) + s * term_3 * r_t
-            term_18 = term_9 + s * term_5 * sigma_t
-            term_19 = s * term_7 * T_t
+            term_10 = p / term_1 * S_t - K_t * (p / term_3) + p * term_4 * r_t
+            term_18 = term_10 + p * term_6 * sigma_t
+            term_19 = p * term_8 * T_t
             term_20 = term_18 + term_19
-            term_10 = torch.exp(-d1_squared / 2)
-            term_11 = _1_SQRT_2_PI * S * d1 * sqrt_T * term_10
-            term_12 = (_1_SQRT_2_PI * sqrt_T * term_10 - term_11 / z) * S_t
-            term_13 = term_12 + term_11 / term_2 * K_t - r_t * (term_11 * term_3)
-            term_21 = term_13 - sigma_t * (term_11 * term_5)
-            term_14 = (_1_2_SQRT_2_PI * S * term_10 / sqrt_T - term_11 * term_7) * T_t
+            term_11 = _1_SQRT_2_PI * S * d1 * sqrt_T * s
+            term_12 = (_1_SQRT_2_PI * sqrt_T * s - term_11 / term_1) * S_t
+            term_13 = term_12 + term_11 / term_3 * K_t - r_t * (term_11 * term_4)
+            term_21 = term_13 - sigma_t * (term_11 * term_6)
+            term_14 = (_1_2_SQRT_2_PI * S * s / sqrt_T - term_11 * term_8) * T_t
             term_22 = term_21 + term_14
             return term_17.to(dtype), term_20.to(dtype), term_22.to(dtype)
 
@@ -245,8 +242,7 @@ class _GreeksEager(torch.autograd.Function):
         d2 = d1 - v
         s = (d2 / _MINUS_SQRT_2).erfc_().div_(2)
         call = (S * delta).sub_(K * w * s)
-        d1_squared = d1**2
-        p = (-d1_squared).div_(2).exp_()
+        p = (d1**2).div_(2).neg_().exp_()
         vega = (S * sqrt_T * p).div_(_SQRT_2_PI)
         ctx.set_materialize_grads(False)  # An output without a gradient costs nothing.
         wanted = ctx.needs_input_grad
@@ -264,7 +260,6 @@ class _GreeksEager(torch.autograd.Function):
             w,
             d2,
             s,
-            d1_squared,
             p,
         )
         return call, delta, vega
@@ -278,23 +273,7 @@ class _GreeksEager(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GreeksReverse.backward(ctx, grad_call, grad_delta, grad_vega)
-        (
-            S,
-            K,
-            r,
-            sigma,
-            T,
-            u,
-            sqrt_T,
-            v,
-            d1,
-            delta,
-            w,
-            d2,
-            s,
-            d1_squared,
-            p,
-        ) = ctx.saved_tensors
+        S, K, r, sigma, T, u, sqrt_T, v, d1, delta, w, d2, s, p = ctx.saved_tensors
         # What is read no more is deleted: its memory is free, if the graph's is.
         ctx.maybe_clear_saved_tensors()
         wanted = ctx.needs_input_grad
@@ -315,7 +294,7 @@ class _GreeksEager(torch.autograd.Function):
                 grad_shared_1 = q.mul_(_1_SQRT_2_PI * S)
             grad_d1 = h.mul_(_1_SQRT_2_PI * S).mul_(d1).neg_()
             del q, h
-        del p, grad_vega
+        del grad_vega
         if grad_call is not None:
             z = grad_call * w
             term_1 = z * s
@@ -337,10 +316,10 @@ class _GreeksEager(torch.autograd.Function):
             del z, term_1, term_2, term_3
         del r, delta, w, d2, s, grad_call
         if grad_delta is not None:
-            term_4 = (d1_squared / 2).neg_().exp_().mul_(_1_SQRT_2_PI)
-            grad_d1 = _plus(grad_d1, grad_delta * term_4, own_a=True)
+            term_4 = _1_SQRT_2_PI * grad_delta
+            grad_d1 = _plus(grad_d1, term_4.mul_(p), own_a=True)
             del term_4
-        del d1_squared, grad_delta
+        del p, grad_delta
         if grad_d1 is not None:
             if wanted[0]:
                 grad_S = _plus(grad_S, grad_d1 / (S * v), own_a=True)

@@ -62,16 +62,14 @@ class _LennardJonesReverse(torch.autograd.Function):
         # Autocast may have changed the output's type.
         epsilon, sigma, r = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         u = (sigma / r) ** 6
-        v = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
-        w = v * epsilon / r
-        s = 2 * u
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
             grad_epsilon = grad_y * (4 * u * (u - 1))
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (w * (s - 1))  # in an order that keeps digits
+            grad_sigma = grad_y * _derivative_sigma(epsilon, sigma, r)
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * (w * sigma / r * (1 - s))  # in an order that keeps digits
+            v = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
+            grad_r = grad_y * (v * epsilon / r * sigma / r * (1 - 2 * u))
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -88,11 +86,10 @@ class LennardJonesFunction(_LennardJonesReverse):
             args = _widened(epsilon, sigma, r, epsilon_t, sigma_t, r_t)
             dtype, epsilon, sigma, r, epsilon_t, sigma_t, r_t = args
             u = (sigma / r) ** 6
-            v = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
-            w = v * epsilon / r
-            s = 2 * u
-            p = 4 * u * (u - 1) * epsilon_t + w * (s - 1) * sigma_t
-            return (p + w * sigma / r * (1 - s) * r_t).to(dtype)
+            v = _derivative_sigma(epsilon, sigma, r) * sigma_t
+            w = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
+            s = w * epsilon / r * sigma / r * (1 - 2 * u) * r_t
+            return (4 * u * (u - 1) * epsilon_t + v + s).to(dtype)
 
 
 class _LennardJonesEager(torch.autograd.Function):
@@ -225,3 +222,64 @@ class LennardJones(nn.Module):
 
     def extra_repr(self) -> str:
         return "4*epsilon*((sigma/r)**12 - (sigma/r)**6)"
+
+
+class _DerivativeSigmaReverse(torch.autograd.Function):
+    """The derivative by ``sigma``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+        u = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
+        return u * epsilon / r * (2 * (sigma / r) ** 6 - 1)
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        epsilon, sigma, r = ctx.saved_tensors
+        u = sigma / r
+        v = u**6
+        w = 4 * v
+        grad_epsilon = grad_sigma = grad_r = None
+        if ctx.needs_input_grad[0]:
+            grad_epsilon = grad_y * ((1 * w + 1 * (v - 1) * 4) * (6 * u**5) / r)
+        if ctx.needs_input_grad[1]:
+            grad_sigma = grad_y * (u**4 * (24 * epsilon / r * (22 * v - 5) / r))
+        if ctx.needs_input_grad[2]:
+            s = u**2 * (144 * epsilon) / r * sigma / r * sigma / r * sigma / r
+            grad_r = grad_y * (s * (1 - w) / r)
+        return grad_epsilon, grad_sigma, grad_r
+
+
+class _DerivativeSigmaFunction(_DerivativeSigmaReverse):
+    """Autograd node of :func:`_derivative_sigma`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, epsilon_t: Tensor, sigma_t: Tensor, r_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            epsilon, sigma, r = primals
+            u = sigma / r
+            v = u**6
+            w = 4 * v
+            s = (1 * w + 1 * (v - 1) * 4) * (6 * u**5) / r * epsilon_t
+            q = s + u**4 * (24 * epsilon / r * (22 * v - 5) / r) * sigma_t
+            p = u**2 * (144 * epsilon) / r * sigma / r * sigma / r * sigma / r
+            return q + p * (1 - w) / r * r_t
+
+
+def _derivative_sigma(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _DerivativeSigmaReverse.apply(epsilon, sigma, r)
+    return _DerivativeSigmaFunction.apply(epsilon, sigma, r)

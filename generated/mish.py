@@ -72,19 +72,24 @@ class _MishEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        u = torch.clamp(x, max=-40).div_(2).exp_()
-        v = nn.functional.softplus(x).tanh_().mul_(x)
+        u = nn.functional.softplus(x).tanh_()
+        v = x * u
+        if _any_below(x, -40):
+            w = (x / 2).exp_()
+            v = torch.where(x < -40, (w * x).mul_(w), v)
         ctx.save_for_backward(x, u)
-        return torch.where(x < -40, (u * x).mul_(u), v)  # small only in the end
+        return v  # small only in the end
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MishReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        w = nn.functional.softplus(x).tanh_()
-        w = w.addcmul_(nn.functional.silu(x), 1 - w**2)
-        return grad_y * torch.where(x < -40, (1 + x).mul_(u).mul_(u), w)
+        s = torch.ops.aten.tanh_backward(nn.functional.silu(x), u).add_(u)
+        if _any_below(x, -40):
+            p = (x / 2).exp_()
+            s = torch.where(x < -40, (1 + x).mul_(p).mul_(p), s)
+        return grad_y * s  # small only in the end
 
 
 def mish(x: Tensor) -> Tensor:
@@ -128,6 +133,13 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
     if dtype not in _WIDE or torch._C._is_any_autocast_enabled():
         return None, *args
     return dtype, *(t.to(_WIDE[dtype]) for t in args)
+
+
+def _any_below(x: Tensor, bound: float) -> bool:
+    """Is an element of ``x`` below ``bound``? Or may one be: to wait for a GPU takes longer."""
+    if not x.is_cpu or not x.numel() or torch._C._len_torch_dispatch_stack():
+        return True
+    return not bool(x.amin() > bound)  # So that a nan is both.
 
 
 class Mish(nn.Module):

@@ -250,16 +250,15 @@ class _DerivativeUReverse(torch.autograd.Function):
         v = -a * u
         exp_v = torch.exp(v)
         w = 2 * exp_v
-        s = w * D
         expm1_v = torch.expm1(v)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = grad_y * (s * a * a * (exp_v + expm1_v))
+            grad_u = grad_y * (w * D * a * a * (exp_v + expm1_v))
         if ctx.needs_input_grad[1]:
             grad_D = -grad_y * (w * expm1_v * a)
         if ctx.needs_input_grad[2]:
-            p = a * u
-            grad_a = grad_y * (s * (p * exp_v + p * expm1_v - expm1_v))
+            s = exp_v * expm1_v * D
+            grad_a = grad_y * (w * exp_v * D * u * a + 2 * (s * u * a) - 2 * s)
         return grad_u, grad_D, grad_a
 
 
@@ -275,11 +274,11 @@ class _DerivativeUFunction(_DerivativeUReverse):
             v = -a * u
             exp_v = torch.exp(v)
             w = 2 * exp_v
-            s = w * D
             expm1_v = torch.expm1(v)
-            q = s * a * a * (exp_v + expm1_v) * u_t - D_t * (w * expm1_v * a)
-            p = a * u
-            return q + s * (p * exp_v + p * expm1_v - expm1_v) * a_t
+            s = w * D * a * a * (exp_v + expm1_v) * u_t
+            p = exp_v * expm1_v * D
+            q = (w * exp_v * D * u * a + 2 * (p * u * a) - 2 * p) * a_t
+            return s - D_t * (w * expm1_v * a) + q
 
 
 def _derivative_u(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
@@ -360,16 +359,15 @@ class _DerivativeAReverse(torch.autograd.Function):
         v = -a * u
         exp_v = torch.exp(v)
         w = 2 * exp_v
-        s = w * D
         expm1_v = torch.expm1(v)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            p = a * u
-            grad_u = grad_y * (s * (p * exp_v + p * expm1_v - expm1_v))
+            s = exp_v * expm1_v * D
+            grad_u = grad_y * (w * exp_v * D * u * a + 2 * (s * u * a) - 2 * s)
         if ctx.needs_input_grad[1]:
             grad_D = -grad_y * (w * expm1_v * u)
         if ctx.needs_input_grad[2]:
-            grad_a = grad_y * (s * u * u * (exp_v + expm1_v))
+            grad_a = grad_y * (w * D * u * u * (exp_v + expm1_v))
         return grad_u, grad_D, grad_a
 
 
@@ -385,12 +383,11 @@ class _DerivativeAFunction(_DerivativeAReverse):
             v = -a * u
             exp_v = torch.exp(v)
             w = 2 * exp_v
-            s = w * D
-            p = a * u
             expm1_v = torch.expm1(v)
-            q = s * (p * exp_v + p * expm1_v - expm1_v) * u_t
-            h = s * u * u * (exp_v + expm1_v) * a_t
-            return q - D_t * (w * expm1_v * u) + h
+            s = exp_v * expm1_v * D
+            p = (w * exp_v * D * u * a + 2 * (s * u * a) - 2 * s) * u_t
+            q = w * D * u * u * (exp_v + expm1_v) * a_t
+            return p - D_t * (w * expm1_v * u) + q
 
 
 def _derivative_a(u: Tensor, D: Tensor, a: Tensor) -> Tensor:

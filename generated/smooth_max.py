@@ -113,7 +113,12 @@ class _SmoothMaxEager(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_x = grad_y_1 * (k * (x - y)).sigmoid_()
         if ctx.needs_input_grad[2]:
-            grad_y = grad_y_1 * (k * (y - x)).sigmoid_()
+            grad_y = k * (y - x)
+            s = torch.sigmoid(grad_y)
+            if _any_below(grad_y, -40):
+                p = (grad_y / 2).exp_()
+                s = torch.where(grad_y < -40, p.mul_(p), s)
+            grad_y = grad_y_1 * s  # in an order that keeps digits
         return grad_k, grad_x, grad_y
 
 
@@ -166,6 +171,13 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
     dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
     wide = _WIDE.get(dtype, dtype)
     return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
+def _any_below(x: Tensor, bound: float) -> bool:
+    """Is an element of ``x`` below ``bound``? Or may one be: to wait for a GPU takes longer."""
+    if not x.is_cpu or not x.numel() or torch._C._len_torch_dispatch_stack():
+        return True
+    return not bool(x.amin() > bound)  # So that a nan is both.
 
 
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
@@ -358,7 +370,9 @@ class _DerivativeYReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return torch.sigmoid(k * (y - x))  # in an order that keeps digits
+        u = k * (y - x)
+        v = torch.exp(torch.clamp(u, max=-40) / 2)
+        return torch.where(u < -40, v * v, torch.sigmoid(u))
 
     @staticmethod
     def setup_context(

@@ -91,7 +91,7 @@ class _SnakeEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SnakeReverse.backward(ctx, grad_y)
         x, a, u, sin_u = ctx.saved_tensors
-        v = (2 * sin_u).mul_(torch.cos(u))
+        v = (sin_u * torch.cos(u)).mul_(2)
         grad_x = grad_a = None
         if ctx.needs_input_grad[0]:
             grad_x = torch.addcmul(grad_y, grad_y, v)
@@ -222,13 +222,12 @@ class _DerivativeAReverse(torch.autograd.Function):
             grad_x = grad_y * (2 * x * (cos_u**2 - sin_u**2))
         if ctx.needs_input_grad[1]:
             v = sin_u / a
-            s = -1 * ((2 * (sin_u * cos_u * x) - v * sin_u) / a / a)
+            p = -1 * ((2 * (sin_u * cos_u * x) - v * sin_u) / a / a)
             w = 1 / a
-            p = w * 2 * x
-            neg_w = -w
-            q = (neg_w * v + neg_w * sin_u / a + p * cos_u) * cos_u
-            h = s + w * sin_u * (v / a) + (p * sin_u * -sin_u + q) * x
-            grad_a = grad_y * h
+            s = w * sin_u
+            q = w * 2 * x
+            h = (q * sin_u * -sin_u + (-w * v + -s / a + q * cos_u) * cos_u) * x
+            grad_a = grad_y * (p + s * (v / a) + h)
         return grad_x, grad_a
 
 
@@ -244,14 +243,14 @@ class _DerivativeAFunction(_DerivativeAReverse):
             u = a * x
             cos_u = torch.cos(u)
             sin_u = torch.sin(u)
+            z = 2 * x * (cos_u**2 - sin_u**2) * x_t
             v = sin_u / a
-            s = -1 * ((2 * (sin_u * cos_u * x) - v * sin_u) / a / a)
+            p = -1 * ((2 * (sin_u * cos_u * x) - v * sin_u) / a / a)
             w = 1 / a
-            p = w * 2 * x
-            neg_w = -w
-            q = (neg_w * v + neg_w * sin_u / a + p * cos_u) * cos_u
-            h = (s + w * sin_u * (v / a) + (p * sin_u * -sin_u + q) * x) * a_t
-            return 2 * x * (cos_u**2 - sin_u**2) * x_t + h
+            s = w * sin_u
+            q = w * 2 * x
+            h = (q * sin_u * -sin_u + (-w * v + -s / a + q * cos_u) * cos_u) * x
+            return z + (p + s * (v / a) + h) * a_t
 
 
 def _derivative_a(x: Tensor, a: Tensor) -> Tensor:

@@ -299,7 +299,7 @@ def test_no_form_that_is_tried_has_another_value(text: str) -> None:
     root = read_formula(text)
     if root is None or tree_size(root) > 60:
         return
-    for form, _ in islice(Search(_nobody).neighbours(root), 40):
+    for form, _ in islice(Search(_nobody, {}).neighbours(root), 40):
         assert not differences(root, form, (2.0**-54, 2.0**-40)), dump(form)
 
 

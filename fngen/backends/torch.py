@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from fractions import Fraction
 
-from fngen.algebra import fold_numbers, mul, neg
+from fngen.algebra import exact, fold_numbers, mul, neg
 from fngen.backends.scalars import IF_ELSE, scalar
 from fngen.functions import TABLE
 from fngen.ir import (
@@ -48,6 +48,7 @@ IN_PLACE = frozenset(
     }
 )
 """The functions that torch also has as a method in place, under the same name and a ``_``."""
+_SIGNED = frozenset({"mul", "div"})
 _MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
@@ -62,7 +63,22 @@ def legalise(roots: Iterable[Value], numbers: Collection[str] = (), *, complex: 
     roots = list(roots)
     smooth = rewrite(roots, _without_cosh)
     images = rewrite([smooth[root] for root in roots], _Legaliser(numbers, complex).legal)
-    return [images[smooth[root]] for root in roots]
+    return _signs_outside([images[smooth[root]] for root in roots])
+
+
+def _signs_outside(roots: list[Value]) -> list[Value]:
+    """Return graphs with ``-(x/y)`` for ``(-x)/y``, and likewise of products, where ``x/y`` is there too."""
+    known = {n for n in postorder(roots) if n.op in _SIGNED}
+
+    def rule(node: Value) -> Value:
+        if node.op in _SIGNED and any(a.op == "neg" for a in node.args):
+            positive = value(node.op, *(a.args[0] if a.op == "neg" else a for a in node.args))
+            if positive in known:
+                return neg(positive) if sum(a.op == "neg" for a in node.args) == 1 else positive
+        return node
+
+    images = rewrite(roots, rule)
+    return [images[root] for root in roots]
 
 
 def _without_cosh(node: Value) -> Value:
@@ -99,6 +115,11 @@ class _Legaliser:
             return getattr(self, f"legal_{node.op}")(*node.args)  # type: ignore[no-any-return]
         if node.op in COMPARISONS and node.args[0] is node.args[1]:
             return self.legal_tautology(node)
+        if node.op in _MIRRORED and node.args[0].op == "neg" and is_number(node.args[1]):
+            return value(_MIRRORED[node.op], node.args[0].args[0], number(-exact(node.args[1])))
+        if node.op in ("neg", "abs") and node.args[0].op == "neg":
+            (inner,) = node.args[0].args
+            return inner if node.op == "neg" else value("abs", inner)
         if node.op in _MIRRORED and self.variable(node.args[0]) is None:
             # A number on the left: 0 == x is a bool to a type checker, and 0 < x reads badly.
             return value(_MIRRORED[node.op], *reversed(node.args))

@@ -69,7 +69,7 @@ ROWS = (
         derivative=("tanh(x)",),
         parity=1,
         note="log(cosh(x))",
-        definition="where(abs(x) < 1, log1p(2*sinh(clamp(x, -1, 1)/2)**2), abs(x) - log(2) + log1p(exp(-2*abs(x))))",
+        definition="where(abs(x) < 40, log1p(2*sinh(clamp(x, -40, 40)/2)**2), abs(x) - log(2))",
     ),
     F(
         "bose",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from fngen.choices import RARELY
 from fngen.contraction import TOTAL
 from fngen.functions import TABLE
 from fngen.ir import CONTRACT, SLICED, Over, Value, is_number
@@ -42,6 +43,10 @@ class TorchPrinter(infix.Printer):
             return Text(f"_sum_in_slices(lambda {slices}: {body.text}, {_arguments(node, rest)})")
         if node.op == TOTAL:
             return Text(f"_sum_to({_arguments(node, args)})")
+        if node.op in RARELY:
+            usual, condition, rare = args
+            sides = (rare, usual) if node.datum == "true" else (usual, rare)
+            return self.print_where(node, condition, *sides)
         if not node.op.endswith("_"):
             return super().visit(node, args)
         buffer, *rest = args

@@ -126,6 +126,8 @@ def _said(formula: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if options.get(key):
             pairs = (text.partition("=") for text in options[key])
             said[key] = {name.strip(): _value(value.strip(), key) for name, _, value in pairs}
+    if options.get("effort", 1) != 1:
+        said["effort"] = options["effort"]
     if options.get("backend", "torch") != "torch":
         said["backend"] = options["backend"].split(",")
     return said | {key: said for key, said in _FLAGS.items() if options.get(key, not said) is said}

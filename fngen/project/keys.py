@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fngen.spec import BACKENDS
+from fngen.spec import BACKENDS, MOST_EFFORT
 from fngen.suggest import closest
 
 Schema = Mapping[str, Any]
@@ -23,6 +23,7 @@ class Key:
 
 
 _TEXT: Schema = {"type": "string"}
+_EFFORT: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_EFFORT}
 _FLAG: Schema = {"type": "boolean"}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 _LIST: Schema = {"anyOf": [_TEXT, _TEXTS]}
@@ -51,6 +52,12 @@ _OF_ALL = (
         "true or false",
         _FLAG,
         "Compute the formula in a form that keeps its digits; false: as it is written.",
+    ),
+    Key(
+        "effort",
+        f"a whole number from 1 to {MOST_EFFORT}",
+        _EFFORT,
+        "How many times as much time digits are worth.",
     ),
     Key("accurate", "true or false", _FLAG, "Compute float32 in float64 and round once."),
     Key("complex", "true or false", _FLAG, "The inputs are complex tensors."),
@@ -150,6 +157,8 @@ def fits(value: Any, wanted: Schema) -> bool:
     if isinstance(value, str):
         shortest: int = wanted.get("minLength", 0)
         return wanted["type"] == "string" and len(value) >= shortest
+    if wanted["type"] == "integer":
+        return isinstance(value, int) and bool(wanted["minimum"] <= value <= wanted["maximum"])
     return wanted["type"] == "number" and isinstance(value, int | float)
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from fngen.algebra import ONE, add, exact, fold_numbers, mul, where
+from fngen.choices import rarely
 from fngen.ir import (
     ARITHMETIC,
     CONDITIONS,
@@ -29,18 +30,23 @@ _LEAST = 1e-200
 _DIGITS = 2.0**-56
 _RADII = (Fraction(1, 32), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(2))
 _MOST_TERMS = 20
+LIMIT = "its limit at 0/0"
 _HOLE, _DISTANCE = name("u!"), name("distance!")
 
 
-def guarded(form: Value) -> Iterator[Value]:
-    """Yield a form with a part that depends on one thing alone guarded where that is 0, or a number."""
+def guarded(form: Value) -> Iterator[tuple[Value, str]]:
+    """Yield a form with a part that depends on one thing guarded where that is 0 or a number, and how."""
     for part, u in _parts_of_one(form):
         for made in _guards(substitute(part, {u: _HOLE})):
-            yield substitute(form, {part: substitute(made, {_HOLE: u})})
+            yield substitute(form, {part: substitute(made, {_HOLE: u})}), _how(made)
     for part, x in _parts_of_one(form):
         for distance, _, place in (d for d in distances(part) if d[1] is x):
             for made in _guards(substitute(part, {x: _HOLE}), place):
-                yield substitute(form, {part: substitute(made, {_HOLE: x, _DISTANCE: distance})})
+                yield substitute(form, {part: substitute(made, {_HOLE: x, _DISTANCE: distance})}), _how(made)
+
+
+def _how(guard: Value) -> str:
+    return LIMIT if guard.args[0].op == "eq" else "a series near 0/0"
 
 
 def polynomials(form: Value) -> list[Value]:
@@ -92,7 +98,8 @@ def _guards(inside: Value, place: Fraction = Fraction(0)) -> tuple[Value, ...]:
 def _parts_of_one(form: Value) -> Iterator[tuple[Value, Value]]:
     """Yield the largest parts of a form that are a function of one of its nodes, and that node."""
     order = [n for n in postorder([form]) if n.op not in CONDITIONS]
-    guarded = {n for c in order if c.op == "where" for n in postorder([c.args[0]])}
+    chosen = [n for n in order if n.op == "where" and (n.args[0].op == "eq" or not rarely(n))]
+    guarded = {n for c in chosen for n in postorder([c.args[0]])}
     guarded |= {n for n in order if n.op == "where" and n.args[1].op == "number"}  # Never 0.
     inner = {a for n in order if n.op not in ("add", "sub", "mul", "neg") for a in n.args}
     for u in (n for n in order if n not in guarded and (n.op == "name" or (n in inner and names([n])))):

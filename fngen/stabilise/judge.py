@@ -18,7 +18,7 @@ from fngen.backends.torch import legalise
 from fngen.ir import Value, name, number, substitute
 from fngen.stabilise.places import nearby
 from fngen.stabilise.simulate import Simulation
-from fngen.stabilise.work import work
+from fngen.stabilise.work import Budget
 
 FORMAT = FORMATS["float64"]
 _POINTS = {1: 120, 2: 150, 3: 150}
@@ -27,14 +27,14 @@ _MODERATE = 60
 """How many more of sizes where functions change."""
 _PATIENCE = 250_000_000
 """Bits of operations that exact results may take: a second or two, of special functions more."""
-_NO_NUMBER = 60.0
-"""Bits that a wrong nan or infinity counts."""
+_NO_DIGIT, _NO_NUMBER = 55.0, 60.0
+"""Bits that a number without a right digit has lost at most, and what a wrong nan or infinity counts."""
 _CALM = 3.0
 """Errors in ulp up to which a result is as good as any."""
-_CHEAP, _DEAR = 0.1, 0.3
-"""Bits that so much work must gain, all points together: up to a form's budget, and beyond it."""
-_BUDGET = 2.0, 4.0
-"""The work that a value may take, and a derivative, in that of the formula as it was typed."""
+_SERIOUS, _MORE = 10.0, 4.0
+"""Bits beyond which a loss counts so much more."""
+_CHEAP, _DEAR = 1.0, 45.0
+"""Bits that the time of plain autograd must gain, all points together: as part of it, and in addition."""
 _LEAST_GAIN = 2.0
 """Bits that a change of form must gain, all points together."""
 _USUAL = 2.0**-30, 2.0**11
@@ -92,16 +92,19 @@ class Judge:
         root: The formula as it was typed.
         inputs: Its variables.
         numbers: The value of each constant among its names.
+        effort: How many times as much time digits are worth.
 
     Attributes:
         complete: Whether all points were looked at; of what takes too long nothing can be said.
     """
 
-    def __init__(self, root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction]) -> None:
-        self.inputs = tuple(inputs)
+    def __init__(
+        self, root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction], effort: int = 1
+    ) -> None:
+        self.inputs, self.effort = tuple(inputs), effort
         self.numbers = {name(x): number(c) for x, c in numbers.items()}
         typed = self._with_numbers(root)
-        self.typed = work(*legalise([typed]))
+        self.budget = Budget(legalise([typed])[0], self.inputs)
         self.exact = Exact(typed, inputs)
         self.points: list[Point] = []
         self.rows: list[list[Pair | Outcome]] = []
@@ -131,6 +134,11 @@ class Judge:
     def twice(self) -> bool:
         """Look at second derivatives too, and say whether that was done at all points."""
         return all(self.patient and self.row(i, 1 + len(self.inputs)) for i in range(len(self.points)))
+
+    def choose(self, form: Value, output: int) -> None:
+        """Note that a result has this form, unless another is chosen."""
+        (legal,) = legalise([self._with_numbers(form)])
+        self.budget.choose(legal, output)
 
     def _with_numbers(self, form: Value) -> Value:
         """Return a form with each constant at its default."""
@@ -179,14 +187,14 @@ class Judge:
         assert isinstance(exact, tuple)
         found = error(computed, exact, FORMAT)
         if found.nonfinite:
-            return _NO_NUMBER, 0.0, 0.0, True
+            return _weighed(_NO_NUMBER), 0.0, 0.0, True
         rest = found.ulp / self.allowance(i, output) if found.ulp > _CALM else found.ulp
         return _bits(rest) + _FORGIVEN * (_bits(found.ulp) - _bits(rest)), found.ulp, rest, False
 
     def _work(self, form: Value, output: int) -> float:
         """Return the work of evaluating a form, as bits."""
-        passes, budget = work(form), self.typed * _BUDGET[output > 0]
-        return _CHEAP * passes + (_DEAR - _CHEAP) * max(passes - budget, 0)
+        time, over = self.budget.of(form, output)
+        return (_CHEAP * time + _DEAR * over) / self.effort
 
     def allowance(self, i: int, output: int) -> float:
         """Return how many ulp a result changes if each input is rounded, and 1."""
@@ -239,4 +247,9 @@ def _is_usual(x: float) -> bool:
 
 
 def _bits(ulp: float) -> float:
-    return 0.0 if ulp <= _CALM else min(math.log2(ulp / _CALM), _NO_NUMBER - 1)
+    return 0.0 if ulp <= _CALM else _weighed(min(math.log2(ulp / _CALM), _NO_DIGIT))
+
+
+def _weighed(bits: float) -> float:
+    """Return bits as they count."""
+    return bits + _MORE * max(bits - _SERIOUS, 0)

@@ -197,6 +197,8 @@ FORMS = (
     Rule(f"1/where({_BOTH}, 1, u**2 + v**2)", f"1/{_LENGTH}/{_LENGTH}", OVERFLOW),
     Rule("sech(u)**2", "4*full_logistic_pdf(2*u)", OVERFLOW),
     Rule("1/expm1(u)", "bose(u)", EARLY),
+    Rule("u/expm1(u)", "where(u > 60, u*exp(-Max(u, 60)), u/expm1(Min(u, 60)))", EARLY),
+    Rule("u/expm1(-u)", "where(u < -60, u*exp(Min(u, -60)), u/expm1(-Max(u, -60)))", EARLY),
     Rule("logistic(u)", "full_logistic(u)", EARLY),
     Rule("sigmoid(u)", "full_logistic(u)", EARLY),
     Rule("logistic_pdf(u)", "full_logistic_pdf(u)", EARLY),

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from fngen.ir import Value, fold, name, postorder, substitute, tree_size
 from fngen.stabilise.arrangements import arrangements, of_product
 from fngen.stabilise.faint import faint
-from fngen.stabilise.guards import guarded, lightened, polynomials
+from fngen.stabilise.guards import LIMIT, guarded, lightened, polynomials
 from fngen.stabilise.judge import Judge, Score
 from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import FORMS, NAMES
@@ -41,14 +41,16 @@ class Search:
 
     Args:
         judge: Says how good one is; made when the first is judged.
-        results: Of how many results.
+        given: The value and the derivatives as they are, by their places among the results.
+        effort: How many times as many forms are tried.
 
     Attributes:
         reasons: Why each of the forms that were tried may be better.
     """
 
-    def __init__(self, judge: Callable[[], Judge], results: int = 1) -> None:
-        self.make, self.effort = judge, min(EFFORT, _ALTOGETHER // results)
+    def __init__(self, judge: Callable[[], Judge], given: Mapping[int, Value], effort: int = 1) -> None:
+        self.make, self.given, self.times = judge, given, effort
+        self.effort = effort * min(EFFORT, _ALTOGETHER // max(len(given), 1))
         self.made: Judge | None = None
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
         self.reasons: dict[Value, tuple[str, ...]] = {}
@@ -58,7 +60,18 @@ class Search:
         """What says how good a form is."""
         if self.made is None:
             self.made = self.make()
+            for output, form in self.given.items():
+                self.made.choose(form, output)
         return self.made
+
+    def all_best(self) -> dict[int, Judged | None]:
+        """Return the best form of each given result, in the time that all may take together."""
+        found: dict[int, Judged | None] = {}
+        for output, form in self.given.items():
+            found[output] = best = self.best(form, output)
+            if best is not None:
+                self.judge.choose(best[0], output)
+        return found
 
     def best(self, form: Value, output: int, effort: int | None = None) -> Judged | None:
         """Return the best form that was found of so many and its score; None where there is no other."""
@@ -71,7 +84,7 @@ class Search:
         known: dict[Value, Score] = dict([start])
         queue = [(start[1].total, 0, form)]
         left, least = _LOOKED_AT * effort, start[1].total
-        most = 1 if start[1].calm else min(effort, _IN_VAIN)
+        most = 1 if start[1].calm else min(effort, _IN_VAIN * self.times)
         while queue and left > 0 and len(known) < most:
             _, _, here = heappop(queue)
             clamped = self._saturated(here, output) if known[here].overflows else ()
@@ -87,7 +100,7 @@ class Search:
                     gains = known[here].bits - score.bits > _GAIN
                     heappush(queue, (score.total + (0 if gains else _DETOUR), len(known), candidate))
                 if least - score.total > _GAIN and not score.calm:
-                    least, most = score.total, min(effort, len(known) + _IN_VAIN)
+                    least, most = score.total, min(effort, len(known) + _IN_VAIN * self.times)
         return _winner(start, known)
 
     def neighbours(self, form: Value) -> Iterator[Step]:
@@ -96,7 +109,7 @@ class Search:
         holes = {polynomial: name(f"p{i}!") for i, polynomial in enumerate(polynomials(form))}
         back = {hole: polynomial for polynomial, hole in holes.items()}
         steps = ((substitute(made, back), why) for made, why in self._neighbours(substitute(form, holes)))
-        lighter = ((made, "its limit at 0/0") for made in lightened(form))
+        lighter = ((made, LIMIT) for made in lightened(form))
         yield from (step for step in chain(lighter, steps) if _carried(step[0]) >= kept)
 
     def _saturated(self, form: Value, output: int) -> Iterator[Step]:
@@ -114,7 +127,7 @@ class Search:
                     yield self.names([substitute(form, {node: arranged})])[0], why
         yield from ((made, "small only in the end") for made in faint(form))
         yield from ((made, "in an order that keeps digits") for made in arrangements(form))
-        yield from ((made, "a series near 0/0") for made in guarded(form))
+        yield from guarded(form)
 
 
 def _carried(form: Value) -> frozenset[str]:
@@ -135,9 +148,9 @@ def _carried(form: Value) -> frozenset[str]:
     return fold([form], visit)[form]
 
 
-def judged(root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction]) -> Judge:
+def judged(root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction], effort: int) -> Judge:
     """Return the judge of a formula."""
-    return Judge(root, inputs, numbers)
+    return Judge(root, inputs, numbers, effort)
 
 
 def _winner(start: Judged, known: dict[Value, Score]) -> Judged:

@@ -48,7 +48,7 @@ class Seconds:
         self.given, self.differentiate = given, differentiate
         short = (i for i, slope in enumerate(slopes) if tree_size(slope) <= LONGEST)
         self.autograd = {i: self._of_autograd(i, slopes[i]) for i in short}
-        self.effort = min(EFFORT, _ALTOGETHER // (count(len(inputs), 2) - count(len(inputs), 1)))
+        self.effort = look.times * min(EFFORT, _ALTOGETHER // (count(len(inputs), 2) - count(len(inputs), 1)))
         self.known: dict[int, Judged] = {}
         self.owned: list[int] = []
 

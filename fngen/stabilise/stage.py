@@ -80,7 +80,7 @@ class Claim:
 
 
 def finished(
-    problem: Problem, found: Derivatives, differentiate: Callable[[Value], Sequence[Value]]
+    problem: Problem, found: Derivatives, differentiate: Callable[[Value], Sequence[Value]], effort: int = 1
 ) -> tuple[Problem, Derivatives, Claim | None]:
     """Return a problem and its derivatives in the best forms that were found, and what these are worth.
 
@@ -90,6 +90,7 @@ def finished(
         problem: The problem.
         found: Its derivatives.
         differentiate: Gives the derivatives of a graph by each input.
+        effort: How many times as much time digits are worth: to look for forms, and to evaluate them.
     """
     graphs = [problem.value, *found.slopes]
     found = replace(found, reasons=(problem.reasons,))
@@ -103,10 +104,9 @@ def finished(
     inputs = tuple(problem.inputs)
     declared = {1 + problem.inputs.index(x) for x, _ in problem.grads}
     wanted = [i for i in range(len(graphs)) if i not in declared]
-    look = search.Search(
-        partial(search.judged, problem.written or problem.value, inputs, numbers), len(wanted)
-    )
-    found_best = {i: look.best(graphs[i], i) for i in wanted}
+    judge = partial(search.judged, problem.written or problem.value, inputs, numbers, effort)
+    look = search.Search(judge, {i: graphs[i] for i in wanted}, effort)
+    found_best = look.all_best()
     picked = [pair[0] if (pair := found_best.get(i)) else graph for i, graph in enumerate(graphs)]
     first, *others = (look.reasons.get(graph, ()) for graph in picked)
     reasons = ((*problem.reasons, *first), *others)

@@ -1,29 +1,79 @@
-"""How long a graph takes, in the time of an addition: of large tensors, on a CPU."""
+"""How long forms take, in the time of an addition: of large tensors, on a CPU."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fngen.algebra import exact
-from fngen.ir import LEAVES, Value, is_number, postorder
+from fngen.choices import rarely, usual, without_guards
+from fngen.ir import LEAVES, Value, is_number, postorder, rewrite, value
+from fngen.stabilise.autograd import autograd
 
 _PASSES = {
-    **dict.fromkeys(("exp", "log", "log2", "log10", "sqrt", "rsqrt", "sin", "cos", "tanh", "erf"), 1),
-    **dict.fromkeys(("abs", "neg", "sign", "round", "floor", "ceil", "maximum", "minimum"), 1),
-    **dict.fromkeys(("add", "sub", "mul", "div", "clamp", "clamp_min", "clamp_max", "erfc"), 1),
-    **dict.fromkeys(("sigmoid", "logistic", "stop_gradient", "full_like"), 1),
-    **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"), 1),
-    **dict.fromkeys(("where", "expm1", "log1p", "exp2", "tan", "atan", "asin", "acos", "silu"), 3),
-    **dict.fromkeys(("hypot", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "softplus"), 5),
-    **dict.fromkeys(("log1pexp", "logaddexp", "logsigmoid", "lgamma", "digamma"), 5),
-    "pow": 7,
+    **dict.fromkeys(("add", "sub", "mul", "div", "neg", "abs", "sign", "round", "floor", "ceil", "trunc"), 1),
+    **dict.fromkeys(("maximum", "minimum", "clamp", "clamp_min", "clamp_max", "exp2"), 1),
+    **dict.fromkeys(("stop_gradient", "full_like", "and", "or", "not", "asked"), 1),
+    **dict.fromkeys(("sigmoid", "logistic", "silu", "gelu", "sqrt", "rsqrt", "lt", "le", "gt", "ge"), 2),
+    **dict.fromkeys(("eq", "ne", "log1p"), 3),
+    **dict.fromkeys(("exp", "log", "log2", "log10", "expm1", "hypot", "where"), 5),
+    **dict.fromkeys(("sinh", "cosh", "atanh", "logit"), 6),
+    **dict.fromkeys(("sin", "cos", "erf", "atan2", "softplus", "log1pexp", "logsigmoid", "logaddexp"), 7),
+    **dict.fromkeys(("tan", "erfc", "asin", "acos", "erfinv", "pow"), 10),
+    **dict.fromkeys(("tanh", "atan", "xlogy"), 15),
+    "lgamma": 30,
 }
-"""Measured once; ``where`` takes one pass if nearly all go one way, seven if nobody can tell."""
-_SPECIAL = 25
+"""Measured once, in and out of the cache; ``where`` takes three times as long if nobody can tell."""
+_SPECIAL = 80
 _MULTIPLIED_OUT = (2, 3, 0.5, -0.5, -1, -2)
 
 
-def work(root: Value) -> int:
-    """Return the time that it takes to evaluate each node of a graph once."""
-    return sum(map(_of_node, postorder([root])))
+class Budget:
+    """The time that value and gradient may take together: that of plain autograd.
+
+    Args:
+        typed: The formula as it was typed, legalised.
+        inputs: Its variables.
+    """
+
+    def __init__(self, typed: Value, inputs: tuple[str, ...]) -> None:
+        root = _usual(typed)
+        backward = map(_usual, autograd(typed, inputs))
+        self.whole = max(_work([root]) + _work(backward, root), 1)
+        self.value, self.parts = root, dict[int, int]()
+
+    def choose(self, form: Value, output: int) -> None:
+        """Note that this is the form of the value, 0, or of the derivative by an input, unless another is."""
+        usual = _usual(form)
+        self.parts[output] = self._part(usual, output)
+        if output == 0:
+            self.value = usual
+
+    def of(self, form: Value, output: int) -> tuple[float, float]:
+        """Return the time that a form takes, and by how much all take too long, in that of plain autograd."""
+        time = self._part(_usual(form), output)
+        others = sum(t for i, t in self.parts.items() if i != output)
+        over = time + others - self.whole if output in self.parts else 0
+        return time / self.whole, max(over, 0) / self.whole
+
+    def _part(self, usual: Value, output: int) -> int:
+        """Return the time that a form takes, where what the value is made of is at hand for a derivative."""
+        return _work([usual], self.value) if output else _work([usual])
+
+
+def _usual(root: Value) -> Value:
+    """Return what is worked out where no number is a rare one: of a choice for those a question remains."""
+    (bare,) = without_guards([root])
+
+    def rule(node: Value) -> Value:
+        return value("asked", usual(node), node.args[0].args[0]) if rarely(node) else node
+
+    return rewrite([bare], rule)[bare]
+
+
+def _work(roots: Iterable[Value], known: Value | None = None) -> int:
+    """Return the time that each node of some graphs takes once, but for those of a known one."""
+    done = set(postorder([known])) if known else set[Value]()
+    return sum(_of_node(node) for node in postorder(roots) if node not in done)
 
 
 def _of_node(node: Value) -> int:

@@ -1,0 +1,117 @@
+"""Choices among plain tensors: what nobody differentiates, and what ordinary numbers do not ask for.
+
+``torch.where`` takes the time of both sides, whoever asks. Where one side is for numbers that are rarely
+there, such as ``u < -40``, a body without derivatives looks first whether one of them is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from fngen.algebra import exact
+from fngen.ir import (
+    SLICED,
+    Value,
+    inside,
+    is_number,
+    number,
+    postorder,
+    rebuild,
+    rewrite,
+    substitute,
+    value,
+)
+
+RARELY = frozenset({"rarely", "rarely_"})
+"""The usual side, the condition, and the rare side; the datum says for which outcome that is.
+With a ``_`` the buffer of the usual side is free for the result, without it is another's too."""
+_LARGE, _SMALL = Fraction(10), Fraction(1, 1000)
+BELOW, ABOVE = frozenset({"lt", "le"}), frozenset({"gt", "ge"})
+
+
+def without_guards(graphs: Sequence[Value]) -> list[Value]:
+    """Return graphs in which no choice keeps a side finite where that is not taken.
+
+    That is for derivatives: a cotangent of 0 times an infinite slope is no number.
+    """
+    chosen = Counter(node.args[0] for node in postorder(graphs) if node.op == "where")
+    images = rewrite(graphs, lambda node: _unguarded(node, chosen) if node.op == "where" else node)
+    return [images[graph] for graph in graphs]
+
+
+def _unguarded(node: Value, chosen: Mapping[Value, int]) -> Value:
+    condition, *sides = node.args
+    found = [condition]
+    for place, side in enumerate(sides):
+        known = _within(condition, taken=place == 0)
+        if chosen[condition] > 1:
+            asked = [n for n in postorder([side]) if n.op == "where" and n.args[0] is condition]
+            known |= {n: n.args[1 + place] for n in asked}
+        found.append(substitute(side, known) if known else side)
+    return rebuild(node, found)
+
+
+def _within(condition: Value, *, taken: bool) -> dict[Value, Value]:
+    """Return the clamped values that are the values themselves where a condition holds, or does not."""
+    if condition.op not in BELOW | ABOVE:
+        return {}
+    x, bound = condition.args
+    below = (condition.op in BELOW) == taken
+    found = {value("clamp_max" if below else "clamp_min", x, bound): x}
+    if x.op == "abs" and below and is_number(bound):
+        (y,) = x.args
+        found[value("clamp", y, number(-exact(bound)), bound)] = y
+    return found
+
+
+def rarely(node: Value) -> str:
+    """Return the outcome of the condition of a choice that is rare; nothing where that is not known."""
+    if node.op != "where" or node.args[0].op not in BELOW | ABOVE | {"eq"}:
+        return ""
+    condition = node.args[0]
+    if not is_number(condition.args[1]):
+        return ""
+    x, bound = condition.args
+    if condition.op == "eq":
+        return "true"
+    limit, below = exact(bound), condition.op in BELOW
+    if limit <= -_LARGE or (x.op == "abs" and 0 < limit <= _SMALL):
+        return "true" if below else "false"
+    if limit >= _LARGE:
+        return "false" if below else "true"
+    return ""
+
+
+def usual(node: Value) -> Value:
+    """Return the side of a choice that is usual."""
+    return node.args[2 if rarely(node) == "true" else 1]
+
+
+def operands(node: Value) -> tuple[Value, ...]:
+    """Return the arguments of a node that are usually worked out."""
+    return (usual(node), node.args[0].args[0]) if rarely(node) else node.args
+
+
+def usually(roots: Iterable[Value]) -> list[Value]:
+    """Return the nodes of some graphs that are usually worked out, arguments first."""
+    order = postorder(roots := list(roots))
+    needed = set(roots)
+    for node in reversed(order):
+        if node in needed:
+            needed.update(operands(node))
+    return [node for node in order if node in needed]
+
+
+def as_rare(node: Value, args: Sequence[Value], op: str) -> Value:
+    """Return a choice of other arguments as one whose result may be in the buffer of its usual side."""
+    condition, yes, no = args
+    outcome = rarely(node)
+    sides = (no, condition, yes) if outcome == "true" else (yes, condition, no)
+    return value(op, *sides, datum=outcome)
+
+
+def in_slices(order: Iterable[Value]) -> set[Value]:
+    """Return the nodes that are worked out slice by slice."""
+    return {n for s in order if s.op == SLICED for n in inside(s)}

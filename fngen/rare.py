@@ -1,0 +1,107 @@
+"""What a body works out for the rare side of a choice alone, and how it asks whether to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from fngen.choices import BELOW, RARELY
+from fngen.ir import LEAVES, Let, Value, is_number
+from fngen.printing.infix import ATOM, Text
+
+
+class RareSides:
+    """The rare sides of the choices in a body.
+
+    Args:
+        order: The nodes, arguments first.
+        needed: Those that are needed whatever is chosen.
+
+    Attributes:
+        choices: The choices.
+        usual: Their usual sides whose names they take over.
+        named: What has a name for their sake.
+        only: The nodes that serve one rare side alone, and its choice.
+    """
+
+    def __init__(self, order: Sequence[Value], needed: Collection[Value]) -> None:
+        self.order = order
+        self.choices = [n for n in order if n.op in RARELY]
+        self.usual = {n.args[0] for n in self.choices if n.op == "rarely_"}
+        asked, sides = {_asked(n) for n in self.choices}, {n.args[0] for n in self.choices}
+        self.named = {*self.choices, *(n for n in asked | sides if n.args)}
+        self.only = self._only({*needed, *asked}) if self.choices else {}
+
+    def _only(self, needed: Collection[Value]) -> dict[Value, Value]:
+        users: dict[Value, list[Value]] = {node: [] for node in self.order}
+        for node in self.order:
+            for arg in node.args:
+                users[arg].append(node)
+        found: dict[Value, Value] = {}
+        for node in reversed(self.order):
+            owners = {_owner(node, user, found) for user in users[node]}
+            owner = owners.pop() if len(owners) == 1 else None
+            if owner is not None and node.op not in LEAVES and node not in needed:
+                found[node] = owner
+        return found
+
+    def usual_first(self) -> Sequence[Value]:
+        """Return the nodes as they are computed: those for a rare side right before the choice."""
+        if not self.choices:
+            return self.order
+        groups: dict[Value | None, list[Value]] = {}
+        for node in self.order:
+            groups.setdefault(self.only.get(node), []).append(node)
+        return [n for node in groups[None] for n in (*groups.get(node, ()), node)]
+
+    def depth(self, node: Value) -> int:
+        """Return under how many conditions a node is computed."""
+        return int(node.op in RARELY or node in self.only)
+
+    def openings(self, names: Mapping[Value, str], texts: Mapping[Value, Text]) -> dict[Value, list[str]]:
+        """Return the lines before the statements for the rare side of each choice."""
+        return {node: _opening(node, names, texts) for node in self.choices}
+
+
+def nested(
+    lets: Sequence[Let],
+    printed: Mapping[Value, str],
+    only: Mapping[Value, Value],
+    openings: Mapping[Value, list[str]],
+) -> list[str]:
+    """Return one assignment a line; what only a rare side needs stands with it under an ``if``."""
+    lines: list[str] = []
+    waiting: list[str] = []
+    for let in lets:
+        statement = f"{let.name} = {printed[let.value]}"
+        if let.value in only:
+            waiting.append(f"    {statement}")
+        elif let.value in openings:
+            lines += [*openings[let.value], *waiting, f"    {statement}"]
+            waiting = []
+        else:
+            lines.append(statement)
+    return lines
+
+
+def _owner(node: Value, user: Value, found: Mapping[Value, Value]) -> Value | None:
+    """Return the choice whose rare side alone a node serves where another reads it; None if there is none."""
+    rare = user.op in RARELY and node is not user.args[0]
+    return user if rare else found.get(user)
+
+
+def _asked(choice: Value) -> Value:
+    """Return what is compared."""
+    return choice.args[1].args[0]
+
+
+def _opening(choice: Value, names: Mapping[Value, str], texts: Mapping[Value, Text]) -> list[str]:
+    usual, condition = choice.args[:2]
+    x, bound = (texts[a] for a in condition.args)
+    if condition.op == "eq":
+        distance = x.text if is_number(condition.args[1], 0) else f"{x.text} - {bound.inside(ATOM)}"
+        question = f"if _any_below(torch.abs({distance}), 0):"
+    else:
+        below = (condition.op in BELOW) == (choice.datum == "true")
+        question = f"if _any_{'below' if below else 'above'}({x.text}, {bound.text}):"
+    start = [] if choice.op == "rarely_" else [f"{names[choice]} = {texts[usual].text}"]
+    return [*start, question]

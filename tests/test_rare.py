@@ -1,0 +1,116 @@
+"""Choices that ordinary numbers do not make: worked out where an element asks, and as right as ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+
+import fngen
+from tests.plain import DEVICE
+
+GATED = {
+    "mish": "x*tanh(softplus(x))",
+    "planck": "x**3/(exp(x) - 1)",
+    "log_cosh": "log(cosh(x))",
+    "typed": "where(x < -20, exp(x), x**2)",
+    "the other side": "where(x > -20, x**2, exp(x))",
+    "two": "where(x > 30, 1/x, x*x)*where(x < -30, x, sin(x))",
+    "of what is saved": "x*where(x*x > 100, 1, x*x)",
+    "one in another": "where(x < -20, where(x < -30, x, exp(x)), x**2)",
+}
+ORDINARY = [-1.5, 0.25, 2.0, 3.5]
+RARE = [-800.0, -35.0, -25.0, 0.0, 45.0, 800.0]
+layers = pytest.mark.parametrize("name", GATED)
+
+
+@cache
+def layer(name: str) -> Callable[[Tensor], Tensor]:
+    """Return the layer of a formula."""
+    return fngen.compile(GATED[name], name="f").f  # type: ignore[no-any-return]
+
+
+def results(name: str, numbers: list[float]) -> Tensor:
+    """Return value and derivative at some numbers, computed together."""
+    x = torch.tensor(numbers, dtype=torch.float64, device=DEVICE, requires_grad=True)
+    y = layer(name)(x)
+    return torch.stack([y.detach(), *torch.autograd.grad(y.sum(), x)])
+
+
+@layers
+def test_an_element_has_its_value_whatever_stands_beside_it(name: str) -> None:
+    numbers = ORDINARY + RARE
+    alone = torch.cat([results(name, [x]) for x in numbers], 1)
+    torch.testing.assert_close(results(name, numbers), alone, rtol=1e-15, atol=0)
+    torch.testing.assert_close(results(name, ORDINARY), alone[:, : len(ORDINARY)], rtol=1e-15, atol=0)
+
+
+@layers
+def test_with_a_graph_as_without(name: str) -> None:
+    """The node for plain tensors against the one that torch.compile and vmap trace, which always chooses."""
+    x = torch.tensor(ORDINARY + RARE, dtype=torch.float64, device=DEVICE)
+    traced = torch.func.vmap(layer(name))(x)
+    torch.testing.assert_close(layer(name)(x.requires_grad_()).detach(), traced, rtol=1e-15, atol=0)
+
+
+@layers
+def test_ordinary_numbers_do_not_choose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if DEVICE != "cpu":
+        pytest.skip("to look at what is on another device takes longer than to choose")
+    chosen = []
+    where = torch.where
+
+    def counted(*args: Any) -> Tensor:
+        chosen.append(args)
+        return where(*args)
+
+    results(name, ORDINARY)
+    monkeypatch.setattr(torch, "where", counted)
+    results(name, ORDINARY)
+    assert not chosen
+    results(name, ORDINARY + RARE)
+    assert chosen
+
+
+@layers
+def test_a_nan_hides_nothing(name: str) -> None:
+    with_nan = results(name, [float("nan"), *RARE])
+    assert with_nan[:, 0].isnan().all()
+    torch.testing.assert_close(with_nan[:, 1:], results(name, RARE), rtol=0, atol=0)
+
+
+@layers
+def test_of_no_elements_and_of_one_number(name: str) -> None:
+    assert results(name, []).shape == (2, 0)
+    x = torch.tensor(-800.0, dtype=torch.float64, device=DEVICE, requires_grad=True)
+    assert layer(name)(x).item() == results(name, [-800.0])[0].item()
+
+
+@layers
+def test_who_traces_numbers_sees_both_sides(name: str) -> None:
+    x = torch.tensor(ORDINARY, dtype=torch.float64, device=DEVICE, requires_grad=True)
+
+    def gradient(x: Tensor) -> Tensor:
+        return torch.autograd.grad(layer(name)(x).sum(), x)[0]
+
+    traced = make_fx(gradient)(x)
+    rare = torch.tensor(RARE[: len(ORDINARY)], dtype=torch.float64, device=DEVICE, requires_grad=True)
+    torch.testing.assert_close(traced(rare), gradient(rare), rtol=1e-15, atol=0)
+    with FakeTensorMode() as mode:
+        assert layer(name)(mode.from_tensor(x)).shape == x.shape
+
+
+def test_several_rare_inputs_of_different_shapes() -> None:
+    f = fngen.compile("x*sigmoid(beta*x)", name="f").f
+    x = torch.tensor([[1.0], [-3.0], [50.0]], dtype=torch.float64, requires_grad=True)
+    beta = torch.tensor([1.0, -20.0], dtype=torch.float64, requires_grad=True)
+    found = [y.sum() for y in (f(x, beta), x * torch.sigmoid(beta * x))]
+    got, want = (torch.autograd.grad(y, (x, beta)) for y in found)
+    torch.testing.assert_close(found[0], found[1], rtol=1e-14, atol=0)
+    torch.testing.assert_close(got, want, rtol=1e-13, atol=1e-300)
