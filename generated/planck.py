@@ -39,8 +39,8 @@ class _PlanckReverse(torch.autograd.Function):
         dtype, x = _widened(x)
         mask = x == 0
         u = torch.where(mask, 1, x)
-        v = u / torch.expm1(torch.clamp(u, max=40))
-        w = torch.where(u > 40, u * torch.exp(-torch.clamp(u, min=40)), v) * u
+        v = u / torch.expm1(torch.clamp(u, max=60))
+        w = torch.where(u > 60, u * torch.exp(-torch.clamp(u, min=60)), v) * u
         return torch.where(mask, 0, w * u).to(dtype)  # not 0 too early
 
     @staticmethod
@@ -75,8 +75,8 @@ class _PlanckEager(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         u = x / torch.expm1(x)
-        if _any_above(x, 40):
-            u = torch.where(x > 40, (-x).exp_().mul_(x), u)
+        if _any_above(x, 60):
+            u = torch.where(x > 60, (-x).exp_().mul_(x), u)
         v = (u * x).mul_(x)
         if _any_below(torch.abs(x), 0):
             v = torch.where(x == 0, 0, v)
@@ -181,8 +181,8 @@ class _DerivativeReverse(torch.autograd.Function):
     def forward(x: Tensor) -> Tensor:
         mask = x == 0
         u = torch.where(mask, 1, x)
-        v = u / torch.expm1(torch.clamp(u, max=40))
-        w = torch.where(u > 40, u * torch.exp(-torch.clamp(u, min=40)), v)
+        v = u / torch.expm1(torch.clamp(u, max=60))
+        w = torch.where(u > 60, u * torch.exp(-torch.clamp(u, min=60)), v)
         return torch.where(mask, 0, w * (3 + u / torch.expm1(-u)) * u)
 
     @staticmethod
@@ -193,8 +193,8 @@ class _DerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        u = x / torch.expm1(torch.clamp(x, max=40))
-        v = torch.where(x > 40, x * torch.exp(-torch.clamp(x, min=40)), u)
+        u = x / torch.expm1(torch.clamp(x, max=60))
+        v = torch.where(x > 60, x * torch.exp(-torch.clamp(x, min=60)), u)
         expm1_neg_x = torch.expm1(-x)
         w = v / expm1_neg_x * x
         s = 6 * v + 2 * w + w * (1 - x / torch.expm1(x))
@@ -210,8 +210,8 @@ class _DerivativeFunction(_DerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            u = x / torch.expm1(torch.clamp(x, max=40))
-            v = torch.where(x > 40, x * torch.exp(-torch.clamp(x, min=40)), u)
+            u = x / torch.expm1(torch.clamp(x, max=60))
+            v = torch.where(x > 60, x * torch.exp(-torch.clamp(x, min=60)), u)
             expm1_neg_x = torch.expm1(-x)
             w = v / expm1_neg_x * x
             s = 6 * v + 2 * w + w * (1 - x / torch.expm1(x))
