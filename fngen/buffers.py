@@ -84,10 +84,14 @@ class Buffers:
         """Say whether an operand has the shape and the type of the result."""
         return self.masks[arg] == self.masks[node] and self.kinds[arg] == self.kinds[node]
 
+    def asked(self) -> set[Value]:
+        """Return the choices that look whether an element asks for their rare side."""
+        return {n for n in usually(self.roots) if rarely(n)} - in_slices(self.order)
+
     def rare(self, node: Value, args: Sequence[Value]) -> Value:
         """Return the image of a choice with a rare side."""
         side = usual(node)
-        if self.owned(node, side):
+        if len(self.users[side]) == 1 and self.owned(node, side):
             return as_rare(node, args, "rarely_")
         if node in self.roots or not self.masks[side] or not self.is_alike(node, side):
             return rebuild(node, args)
@@ -146,7 +150,7 @@ def reuse(
     """
     buffers = Buffers(roots, masks, kept)
     owned = buffers.owned
-    asked = {n for n in usually(roots) if rarely(n)} - in_slices(buffers.order) if rare else set()
+    asked = buffers.asked() if rare else set()
 
     need = buffers_alive(buffers.order)
     images: dict[Value, Value] = {}
@@ -169,6 +173,17 @@ def reuse(
             one = node.args[0].op == "number" and node.args[0].datum == 1
             images[node] = inverse if one else value("mul_", inverse, args[0])
     return images
+
+
+def asking(root: Value, masks: Mapping[Value, int]) -> dict[Value, Value]:
+    """Return the image of every node of a graph that overwrites nothing, its choices as in :func:`reuse`."""
+    buffers = Buffers([root], masks)
+    asked = buffers.asked()
+
+    def rule(node: Value, args: list[Value]) -> Value:
+        return buffers.rare(node, args) if node in asked else rebuild(node, args) if args else node
+
+    return fold([root], rule)
 
 
 def buffers_alive(order: Sequence[Value]) -> dict[Value, int]:

@@ -10,10 +10,11 @@ from fngen import eager, several, wirtinger
 from fngen.algebra import ZERO, sum_of
 from fngen.alignment import Alignment, alignment
 from fngen.backends.torch import legalise, wrapped
+from fngen.buffers import asking
 from fngen.derivatives import Derivatives
 from fngen.derived import with_own_derivatives
 from fngen.ir import Value, is_number, name, names, postorder, substitute_all, value
-from fngen.lower import MARGIN, Target, lower
+from fngen.lower import MARGIN, Body, Target, lower
 from fngen.node import Layer, Node
 from fngen.plan import Plan, hoist, identifiers
 from fngen.planning import aliases_of, helper_plan, main_plan
@@ -102,7 +103,7 @@ def _node(
     rounds = main and not plan.complex
     rounded = room - (len("().to(dtype)") if rounds else 0)
     slopes, named = plan.slopes, plan.named
-    forward = lower([Target(plan.value, rounded)], TorchPrinter(integers=True), set(taken), named, 8)
+    forward = _value(plan, rounded, set(taken), asks=rounds)
     backward = lower(_gradients(plan, plan.differentiable), printer, set(taken), named, 12)
     tangent = plan.tangent or _tangent(plan, plan.differentiable)
     jvp = lower([Target(tangent, rounded - 4)], printer, set(taken), named, 12)
@@ -129,6 +130,14 @@ def _node(
         doc=plan.doc,
         reasons=plan.reasons,
     )
+
+
+def _value(plan: Plan, room: int, taken: set[str], *, asks: bool) -> Body:
+    """Return the statements of the value; if it ``asks``, a rare side only where an element wants it."""
+    images = asking(plan.value, plan.extents.depends([plan.value])) if asks else {}
+    root = images.get(plan.value, plan.value)
+    named = {images.get(node, node): text for node, text in plan.named.items()}
+    return lower([Target(root, room)], TorchPrinter(integers=True), taken, named, 8)
 
 
 def _formula(

@@ -38,9 +38,11 @@ class _LogCoshReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
-        abs_x = torch.abs(x)
         u = torch.log1p(2 * torch.sinh(torch.clamp(x, -40, 40) / 2) ** 2)
-        return torch.where(abs_x < 40, u, abs_x - _LOG_2).to(dtype)  # no overflow
+        abs_x = torch.abs(x)
+        if _any_above(abs_x, 40):
+            u = torch.where(abs_x < 40, u, abs_x - _LOG_2)
+        return u.to(dtype)  # no overflow, without its cancellation
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -132,10 +134,14 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
 
 
 def _any_above(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` above ``bound``? Or may one be: to wait for a GPU takes longer."""
-    if not x.is_cpu or not x.numel() or torch._C._len_torch_dispatch_stack():
+    """Is an element of ``x`` above ``bound``, or is that not to be asked here?"""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return True
-    return not bool(x.amax() < bound)  # So that a nan is both.
+    if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
+        return True
+    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
+        return True  # For the answer of a GPU one would have to wait.
+    return not bool(x.amax() < bound)  # A nan is above, too.
 
 
 class LogCosh(nn.Module):

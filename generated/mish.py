@@ -37,9 +37,11 @@ class _MishReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
-        u = torch.exp(torch.clamp(x, max=-40) / 2)
-        v = x * torch.tanh(nn.functional.softplus(x))
-        return torch.where(x < -40, u * x * u, v).to(dtype)  # small only in the end
+        u = x * torch.tanh(nn.functional.softplus(x))
+        if _any_below(x, -40):
+            v = torch.exp(torch.clamp(x, max=-40) / 2)
+            u = torch.where(x < -40, v * x * v, u)
+        return u.to(dtype)  # small only in the end
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -136,10 +138,14 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
 
 
 def _any_below(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` below ``bound``? Or may one be: to wait for a GPU takes longer."""
-    if not x.is_cpu or not x.numel() or torch._C._len_torch_dispatch_stack():
+    """Is an element of ``x`` below ``bound``, or is that not to be asked here?"""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return True
-    return not bool(x.amin() > bound)  # So that a nan is both.
+    if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
+        return True
+    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
+        return True  # For the answer of a GPU one would have to wait.
+    return not bool(x.amin() > bound)  # A nan is below, too.
 
 
 class Mish(nn.Module):

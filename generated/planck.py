@@ -38,10 +38,16 @@ class _PlanckReverse(torch.autograd.Function):
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
         mask = x == 0
-        u = torch.where(mask, 1, x)
+        u = x
+        if _any_below(torch.abs(x), 0):
+            u = torch.where(mask, 1, x)
         v = u / torch.expm1(torch.clamp(u, max=60))
-        w = torch.where(u > 60, u * torch.exp(-torch.clamp(u, min=60)), v) * u
-        return torch.where(mask, 0, w * u).to(dtype)  # not 0 too early
+        if _any_above(u, 60):
+            v = torch.where(u > 60, u * torch.exp(-torch.clamp(u, min=60)), v)
+        w = v * u * u
+        if _any_below(torch.abs(x), 0):
+            w = torch.where(mask, 0, w)
+        return w.to(dtype)  # not 0 too early, its limit at 0/0
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -138,17 +144,25 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
 
 
 def _any_below(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` below ``bound``? Or may one be: to wait for a GPU takes longer."""
-    if not x.is_cpu or not x.numel() or torch._C._len_torch_dispatch_stack():
+    """Is an element of ``x`` below ``bound``, or is that not to be asked here?"""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return True
-    return not bool(x.amin() > bound)  # So that a nan is both.
+    if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
+        return True
+    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
+        return True  # For the answer of a GPU one would have to wait.
+    return not bool(x.amin() > bound)  # A nan is below, too.
 
 
 def _any_above(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` above ``bound``? Or may one be: to wait for a GPU takes longer."""
-    if not x.is_cpu or not x.numel() or torch._C._len_torch_dispatch_stack():
+    """Is an element of ``x`` above ``bound``, or is that not to be asked here?"""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return True
-    return not bool(x.amax() < bound)  # So that a nan is both.
+    if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
+        return True
+    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
+        return True  # For the answer of a GPU one would have to wait.
+    return not bool(x.amax() < bound)  # A nan is above, too.
 
 
 class Planck(nn.Module):

@@ -174,10 +174,14 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
 
 
 def _any_below(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` below ``bound``? Or may one be: to wait for a GPU takes longer."""
-    if not x.is_cpu or not x.numel() or torch._C._len_torch_dispatch_stack():
+    """Is an element of ``x`` below ``bound``, or is that not to be asked here?"""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return True
-    return not bool(x.amin() > bound)  # So that a nan is both.
+    if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
+        return True
+    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
+        return True  # For the answer of a GPU one would have to wait.
+    return not bool(x.amin() > bound)  # A nan is below, too.
 
 
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
