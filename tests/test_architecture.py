@@ -24,7 +24,7 @@ HOMES = {
         "terms",
         "from_sympy",
         "api",
-        "stabilise.arrangements",
+        "stabilise.one_fraction",
     },
     "torch": {
         "measurement.computed",

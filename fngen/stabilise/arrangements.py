@@ -6,17 +6,11 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 
-import sympy
-
-from fngen.algebra import ONE, add, div, exact, mul, power
-from fngen.arrange import to_value
+from fngen.algebra import ONE, add, div, mul, power
 from fngen.ir import (
     CONDITIONS,
     Value,
-    fold,
     is_number,
-    name,
-    names,
     number,
     postorder,
     substitute,
@@ -24,16 +18,16 @@ from fngen.ir import (
     value,
 )
 from fngen.stabilise import views
-from fngen.symbolic import factored, to_sympy
+from fngen.stabilise.one_fraction import ARITHMETIC, LONGEST, one_fraction
 
-_LONGEST, _MOST_UNKNOWNS, _HIGHEST, _HIGHEST_DEGREE = 80, 5, 8, 8
-"""The size of a form that is made one fraction: SymPy takes long over many nodes, unknowns, high powers.
-A Taylor polynomial is none."""
-_FEW, _MOST_FACTORS, _LONGEST_NUMBER = 2, 16, 2000
+_MOST_FACTORS = 16
+_LONGEST_NUMBER = 2000
+"""Of a number as Taylor polynomials do not have: one of these is no fraction."""
 _COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 _SIGNED = frozenset({"expm1", "tanh", "sinh", "asinh", "atan", "log1p", "erf"})
 """Functions that have the sign of their argument."""
-_ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "number"})
+_Product = tuple[Fraction, views.Factors]
+"""A number times powers."""
 
 
 def arrangements(form: Value) -> Iterator[Value]:
@@ -158,7 +152,7 @@ def _one_by_one(node: Value, n: Fraction, sign: int) -> list[Value]:
 
 
 def _plain(pair: tuple[Value, Fraction]) -> bool:
-    return pair[0].op == "name" or pair[0].op in _ARITHMETIC
+    return pair[0].op == "name" or pair[0].op in ARITHMETIC
 
 
 def _of_sum(node: Value) -> Iterator[Value]:
@@ -167,8 +161,8 @@ def _of_sum(node: Value) -> Iterator[Value]:
         yield from _least_power_first(node)
         yield from _collected(node)
     parts = postorder([node])
-    if tree_size(node) <= _LONGEST and any(n.op == "div" for n in parts) and not any(map(_is_long, parts)):
-        yield from _one_fraction(node)
+    if tree_size(node) <= LONGEST and any(n.op == "div" for n in parts) and not any(map(_is_long, parts)):
+        yield from one_fraction(node)
 
 
 def _is_long(node: Value) -> bool:
@@ -198,7 +192,7 @@ def _least_power_first(node: Value) -> Iterator[Value]:
 
 def _collected(node: Value) -> Iterator[Value]:
     """Yield a sum with an exponential in front of all that it multiplies: ``exp(x)*(1 - 1/x) + 1/x``."""
-    products = [(d * c, found) for d, c, found in _terms(node)]
+    products = list(_multiplied_out([(d * c, found) for d, c, found in _terms(node)]))
     for u in dict.fromkeys(f.args[0] for _, found in products for f, n in found.items() if f.op == "exp"):
         both = {value("exp", u): Fraction(0), value("expm1", u): Fraction(-1)}
         inside, rest = list[tuple[Fraction, Value]](), list[tuple[Fraction, Value]]()
@@ -212,55 +206,23 @@ def _collected(node: Value) -> Iterator[Value]:
             yield add(mul(value("exp", u), _sum(inside)), _sum(rest))
 
 
-def _one_fraction(node: Value) -> Iterator[Value]:
-    """Yield a graph as one fraction, in terms of the functions in it."""
-    leaves: dict[Value, Value] = {}
-    for n in postorder([node]):
-        if n.op not in _ARITHMETIC or (n.op == "pow" and n.args[1].op != "number"):
-            leaves.setdefault(n, name(f"_{len(leaves):04}"))
-    written = substitute(node, _without_expm1(node, leaves))
-    powers = [n.args[1] for n in postorder([written]) if n.op == "pow"]
-    if len(names([written])) > _MOST_UNKNOWNS or any(abs(exact(n)) > _HIGHEST for n in powers):
-        return
-    if max(_degrees(written)) > _HIGHEST_DEGREE:
-        return
-    symbols = {str(hole.datum): sympy.Symbol(str(hole.datum)) for hole in leaves.values()}
-    extra = {x: sympy.Symbol(x) for x in names([written]) if x not in symbols}
-    expr = sympy.together(to_sympy(written, symbols | extra))
-    over, under = expr.as_numer_denom()
-    known = {symbol: name(text) for text, symbol in (symbols | extra).items()}
-    back = {hole: n for n, hole in leaves.items()}
-    flat = sympy.expand(over)
-    forms = {sympy.factor_terms(flat)}
-    if len(flat.free_symbols) <= _FEW and len(flat.args) <= _LONGEST // 8:
-        forms.add(sympy.factor(flat))
-    for top in sorted(forms, key=str):
-        sides = (to_value(factored(side), known, decimals=False) for side in (top, under))
-        yield substitute(div(*sides), back)
+def _multiplied_out(products: Iterable[tuple[Fraction, views.Factors]]) -> Iterator[_Product]:
+    """Yield products with one more for each term of a sum with an exponential that is a factor."""
+    stack = list(products)[::-1]
+    while stack:
+        c, found = stack.pop()
+        inner = next((f for f, n in found.items() if n == 1 and views.is_sum(f) and _grows(f)), None)
+        if inner is None or len(stack) > _MOST_FACTORS:
+            yield c, found
+            continue
+        rest = {f: n for f, n in found.items() if f is not inner}
+        stack += [(c * d * e, _nonzero(_times(rest, more))) for d, e, more in _terms(inner)][::-1]
 
 
-def _degrees(root: Value) -> tuple[int, int]:
-    """Return the degrees of the two sides of a fraction, before anything cancels."""
-
-    def visit(node: Value, args: list[tuple[int, int]]) -> tuple[int, int]:
-        if not args:
-            return int(node.op == "name"), 0
-        (a, b), (c, d) = args[0], args[-1]
-        if node.op in ("add", "sub"):
-            return max(a + d, c + b), b + d
-        if node.op == "pow":
-            n = int(exact(node.args[1]))
-            return (a * n, b * n) if n > 0 else (b * -n, a * -n)
-        return {"neg": (a, b), "mul": (a + c, b + d), "div": (a + d, b + c)}[node.op]
-
-    return fold([root], visit)[root]
+def _grows(node: Value) -> bool:
+    """Say whether there is an exponential in a sum."""
+    return any(n.op in ("exp", "expm1") for n in postorder([node]))
 
 
-def _without_expm1(node: Value, leaves: dict[Value, Value]) -> dict[Value, Value]:
-    """Return images in which ``expm1(u)`` is ``exp(u) - 1``, if there is ``exp(u)`` too."""
-    images = dict(leaves)
-    for n in leaves:
-        partner = value("exp", *n.args) if n.op == "expm1" else None
-        if partner in leaves:
-            images[n] = add(leaves[partner], number(-1))
-    return images
+def _nonzero(found: views.Factors) -> views.Factors:
+    return {f: n for f, n in found.items() if n}
