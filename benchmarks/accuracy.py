@@ -25,8 +25,8 @@ import torch
 from benchmarks import accuracy_tables as tables
 from benchmarks.accuracy_cases import FNGEN, PLAIN, Case, cases
 from benchmarks.accuracy_cells import Cell, cell
-from benchmarks.measure import interleaved
 from fngen.accuracy import FORMATS, Exact, Outcome, sample
+from fngen.timing.clock import interleaved
 
 HEAD = """\
 # Accuracy

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 import fngen
-from benchmarks.measure import interleaved, ratio
+from fngen.timing.clock import interleaved, ratio
 
 Function = Callable[..., Tensor]
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import fngen
-from benchmarks.measure import interleaved, peak_bytes, ratio
+from fngen.timing.clock import interleaved, peak_bytes, ratio
 
 Function = Callable[..., Tensor]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  As everybody calls it.
 
 import fngen
-from benchmarks.measure import interleaved, peak_bytes, ratio
+from fngen.timing.clock import interleaved, peak_bytes, ratio
 
 Function = Callable[..., Tensor]
 

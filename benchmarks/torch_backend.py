@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.measure import interleaved, peak_bytes, ratio, saved_bytes
 from benchmarks.tutorial import tutorial
+from fngen.timing.clock import interleaved, peak_bytes, ratio, saved_bytes
 from tests.gallery import GALLERY
 from tests.plain import DEVICE, PLAIN, joined
 

@@ -6,21 +6,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fngen.api import compile, generate, measure, verify
+    from fngen.api import bench, compile, generate, measure, verify
     from fngen.errors import FngenError, FormulaError
     from fngen.measurement.errors import Errors
     from fngen.measurement.report import Accuracy
     from fngen.source import Source
+    from fngen.timing.report import Bench
     from fngen.verification.report import Check, Report
 
 __all__ = [
     "Accuracy",
+    "Bench",
     "Check",
     "Errors",
     "FngenError",
     "FormulaError",
     "Report",
     "Source",
+    "bench",
     "compile",
     "generate",
     "measure",
@@ -29,6 +32,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "bench": "fngen.api",
     "compile": "fngen.api",
     "generate": "fngen.api",
     "measure": "fngen.api",
@@ -36,6 +40,7 @@ _HOMES = {
     "FngenError": "fngen.errors",
     "FormulaError": "fngen.errors",
     "Accuracy": "fngen.measurement.report",
+    "Bench": "fngen.timing.report",
     "Errors": "fngen.measurement.errors",
     "Source": "fngen.source",
     "Check": "fngen.verification.report",

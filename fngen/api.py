@@ -12,11 +12,13 @@ from fngen.errors import OptionError
 from fngen.installed import require_torch
 from fngen.source import Source
 from fngen.spec import Declarations, Spec
+from fngen.timing.request import SECONDS, SIZES, THREADS, Request
 
 if TYPE_CHECKING:
     from sympy import Expr
 
     from fngen.measurement.report import Accuracy
+    from fngen.timing.report import Bench
     from fngen.verification.report import Report
 
 
@@ -141,6 +143,42 @@ def measure(
     require_torch()
     wanted = checked_dtypes(dtypes), checked_points(points)
     return test(*opened(source), *wanted)
+
+
+def bench(
+    source: Source | str | Path,
+    *,
+    sizes: Iterable[int] = SIZES,
+    threads: Iterable[int] = THREADS,
+    dtype: str = "float32",
+    seconds: float = SECONDS,
+    compiled: bool = False,
+) -> Bench:
+    """Time a layer on this machine beside plain autograd of its formula: both in one process, interleaved.
+
+    Args:
+        source: What :func:`generate` returned, or the path of an emitted file.
+        sizes: Numbers of elements.
+        threads: Numbers of threads.
+        dtype: The type of the tensors: ``float32``, ``float64``, ``float16`` or ``bfloat16``.
+        seconds: How long each cell is measured; seven rounds at least.
+        compiled: Time ``torch.compile`` of the plain formula too.
+
+    Returns:
+        The report: ``.cells`` with medians in µs and their ratios to plain autograd's, ``.memory``, a table
+        as its text, ``.to_dict()`` and ``.plot(path)``, which draws an SVG or PNG.
+
+    Raises:
+        FileError: If the file cannot be read or imported, or is not one of fngen's.
+        OptionError: If a keyword has a value that it cannot have.
+        VerificationError: If there is no point at which the formula is finite, or no torch.
+    """
+    request = Request.create(sizes, threads, dtype, seconds, compiled=compiled)
+    require_torch()
+    from fngen.timing.run import bench as run
+    from fngen.verification.subject import opened
+
+    return run(*opened(source), request)
 
 
 def spec(

@@ -27,6 +27,7 @@ from fngen.options import (
 )
 from fngen.project.command import PROJECT_VERBS
 from fngen.shipped import cmake_modules
+from fngen.timing.command import bench
 
 STAGES = ("parse", "derivatives", "ir", "source")
 
@@ -61,7 +62,7 @@ def main() -> None:
     """Write a PyTorch layer for a formula: `fngen "x1**3 + x2**2" --name square`."""
 
 
-for _verb in PROJECT_VERBS:
+for _verb in (*PROJECT_VERBS, bench):
     main.add_command(_verb)
 
 
@@ -192,7 +193,7 @@ def _to_measure(
     from fngen.measurement.request import POINTS, checked_dtypes, checked_points
 
     if plot is not None:
-        from fngen.measurement.picture import check as drawable
+        from fngen.measurement.canvas import check as drawable
 
         drawable(plot)
         if len(layers) != 1:

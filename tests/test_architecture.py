@@ -27,6 +27,10 @@ HOMES = {
         "stabilise.one_fraction",
     },
     "torch": {
+        "timing.clock",
+        "timing.draws",
+        "timing.run",
+        "timing.ways",
         "measurement.computed",
         "measurement.measure",
         "verification.arguments",
@@ -56,13 +60,13 @@ HOMES = {
         "stabilise.laurent",
         "stabilise.simulate",
     },
-    "click": {"cli", "options", "project.command", "notebook"},
+    "click": {"cli", "options", "project.command", "timing.command", "notebook"},
     "tomlkit": {"project.edit"},
     "filelock": {"project.folder"},
     "watchfiles": {"project.watch"},
     "hatchling": {"integrations.hatch"},
     "setuptools": {"integrations.setuptools"},
-    "matplotlib": {"measurement.picture"},
+    "matplotlib": {"measurement.canvas", "measurement.picture", "timing.picture"},
     "IPython": {"notebook"},
     "pygments": {"display"},
     "pytest": {"integrations.pytest"},
@@ -112,7 +116,13 @@ def test_stages_do_not_know_their_successors(name: str) -> None:
     used = {i.removeprefix("fngen.") for i in imports(MODULES[name]) if i.startswith("fngen.")}
     if name in STAGES:
         assert used & STAGES <= BEFORE[name]
-    assert not used & {"pipeline", "cli", "api"} or name in ("cli", "__init__", "__main__", "notebook")
+    assert not used & {"pipeline", "cli", "api"} or name in (
+        "cli",
+        "timing.command",
+        "__init__",
+        "__main__",
+        "notebook",
+    )
 
 
 def test_only_the_loader_runs_text() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import fngen
-from benchmarks.measure import saved_bytes
+from fngen.timing.clock import saved_bytes
 from tests.conftest import SCALE
 from tests.kernels import POINTWISE, is_from_kernel, layer, module, source, without_kernels
 from tests.modes_derivatives import DERIVATIVES

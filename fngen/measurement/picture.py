@@ -2,85 +2,29 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from fngen.errors import FileError, FngenError, OptionError
+from fngen.errors import FngenError
+from fngen.measurement import canvas
 from fngen.measurement.bands import Band, bands
 from fngen.measurement.errors import FNGEN, PLAIN
 from fngen.measurement.panels import GREY, LIMITS, STYLES, WRONG
 from fngen.measurement.report import Accuracy
-from fngen.write import write_if_changed
 
-SUFFIXES = (".svg", ".png")
-_STYLE: dict[str, Any] = {
-    "svg.hashsalt": "fngen",
-    "svg.fonttype": "path",
-    "path.simplify": False,
-    "font.family": "DejaVu Sans",
-    "font.size": 7.5,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 8,
-    "axes.titlepad": 3,
-    "axes.labelsize": 7.5,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "mathtext.default": "regular",
-}
 _LETTERS, _SMALL, _LINES = 10.5, 16.5, 3
 """Letters in an inch, of the title and below it; lines of the title."""
 _LINE, _FOOT = 0.19, 0.35
 _NAMES = {FNGEN: "fngen", PLAIN: "plain autograd"}
 
 
-def check(path: Path) -> None:
-    """Refuse a picture that cannot be made, whatever is in it.
-
-    Raises:
-        OptionError: If the file has a wrong ending.
-        FngenError: If matplotlib is missing.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"{path} is no picture", "Give a file that ends in .svg or .png.", option="plot")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        hint = "Install it with `pip install matplotlib`."
-        raise FngenError("a picture needs the package matplotlib", hint) from None
-
-
 def draw(report: Accuracy, path: Path) -> Path:
     """Draw a report into a file; return its path."""
-    check(path)
+    canvas.check(path)
     if not report.errors:
         raise FngenError(f"there is nothing to draw of {report.name!r}", str(report))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_if_changed(path, _drawn(report, path.suffix.lower()[1:]))
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror}", path=str(path)) from None
-    return path
-
-
-def _drawn(report: Accuracy, kind: str) -> bytes:
-    import matplotlib
-
-    # Nothing in the file depends on the time, or on a version.
-    metadata = (
-        {"Title": report.formula, "Creator": None, "Date": None} if kind == "svg" else {"Software": None}
-    )
-    file = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
-        _figure(report).savefig(file, format=kind, dpi=200, metadata=metadata)
-    return file.getvalue()
+    return canvas.saved(path, lambda: _figure(report), report.formula)
 
 
 def _figure(report: Accuracy) -> Any:

@@ -6,7 +6,7 @@ import gc
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -28,7 +28,7 @@ class Ratio:
 
 
 @contextmanager
-def _no_gc():
+def _no_gc() -> Iterator[None]:
     gc.collect()
     gc.disable()
     try:
@@ -38,7 +38,7 @@ def _no_gc():
 
 
 @contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """Drop what the profiler's C++ prints on standard error."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -57,7 +57,7 @@ def interleaved(steps: dict[str, Callable[[], object]], seconds: float) -> dict[
     """
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
-    finish = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    finish: Callable[[], object] = torch.cuda.synchronize if torch.cuda.is_available() else int
     for name in order:
         _warm(steps[name])
     with _no_gc():
