@@ -47,8 +47,9 @@ def kept(
         allowed: The budget.
     """
     masks = extents.depends([*roots, *slopes])
-    forward = [n for n in usually(roots) if masks[n]]
-    chosen = {*_frontier(slopes, set(forward)), *map(name, leaves)}
+    forward = [n for n in postorder(roots) if masks[n]]
+    worth = {n for n in usually(roots) if masks[n]}
+    chosen = {*_frontier(slopes, worth), *map(name, leaves)}
     order = {n: i for i, n in enumerate(forward)}
     while True:
         # Inputs cannot go, and the dearest to compute again should not.

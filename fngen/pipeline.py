@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 
 from fngen import differentiate, joints, layer, prefix, problem, wirtinger
 from fngen.derivatives import Derivatives
@@ -19,8 +19,9 @@ from fngen.stabilise import stage
 from fngen.view import view
 
 
+@lru_cache(maxsize=64)
 def generate(spec: Spec) -> Source:
-    """Return the source of a differentiable torch layer."""
+    """Return the source of a differentiable torch layer; the last ones are remembered."""
     with spec.as_typed():
         return _generate(spec)
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from fngen.functions import REAL as TABLE
 from fngen.stabilise.rows import FORMS, NAMES
 
+STABLE = st.sampled_from([False, False, True])
+"""Whether to look for a form that keeps its digits, which takes a second: of one in three."""
 VARIABLES = ("x", "y", "z", "beta", "lambda", "x_1")
 UNARY = sorted(n for n, row in TABLE.items() if len(row.parameters) == 1 and not row.integers)
 BINARY = sorted(n for n, row in TABLE.items() if len(row.parameters) == 2 and not row.integers)
