@@ -141,7 +141,7 @@ def _any_above(x: Tensor, bound: float) -> bool:
         return True
     if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
         return True  # For the answer of a GPU one would have to wait.
-    return not bool(x.amax() < bound)  # A nan is above, too.
+    return not x.amax().item() < bound  # A nan is above, too.
 
 
 class LogCosh(nn.Module):

@@ -151,7 +151,7 @@ def _any_below(x: Tensor, bound: float) -> bool:
         return True
     if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
         return True  # For the answer of a GPU one would have to wait.
-    return not bool(x.amin() > bound)  # A nan is below, too.
+    return not x.amin().item() > bound  # A nan is below, too.
 
 
 def _any_above(x: Tensor, bound: float) -> bool:
@@ -162,7 +162,7 @@ def _any_above(x: Tensor, bound: float) -> bool:
         return True
     if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
         return True  # For the answer of a GPU one would have to wait.
-    return not bool(x.amax() < bound)  # A nan is above, too.
+    return not x.amax().item() < bound  # A nan is above, too.
 
 
 class Planck(nn.Module):
