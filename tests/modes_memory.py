@@ -67,7 +67,7 @@ def compare(dtype: torch.dtype, scalars: bool, alone: bool, layer: Layer, plain:
 
 _BOTH = "what several gradients are made of is kept, whichever of them is wanted"
 _ALONE = {"morse": _BOTH, "rms_norm": _BOTH, "lennard_jones": _BOTH}
-_ALONE_OF_SCALARS = {"morse": _BOTH, "lennard_jones": _BOTH, "black_scholes": _BOTH, "greeks": _BOTH}
+_ALONE_OF_SCALARS = {"morse": _BOTH, "lennard_jones": _BOTH, "black_scholes": _BOTH}
 _BY_TORCH = dict.fromkeys(
     ("cross_entropy", "rms_norm", "layer_norm", "cosine_similarity"),
     "of inputs that differ where it reduces torch derives the formula itself, here in float32",

@@ -94,7 +94,7 @@ LAZY: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 ORDER = dict.fromkeys(
-    ("swish", "lennard_jones"),
+    ("lennard_jones",),
     "of inputs that lie in different orders the first decides, and a form that keeps digits has another first",
 )
 REORDERED = ("transposed", "reversed", "channels_last")

@@ -27,7 +27,7 @@ def declaration() -> str:
     for name, (formula, options) in entries.items():
         said = {key: _plain(value) for key, value in options.items() if value}
         layers[name] = {"formula": formula, **said}
-    return many_layers(12) + tomlkit.dumps({"layers": layers}).removeprefix("[layers]\n")
+    return many_layers(6) + tomlkit.dumps({"layers": layers}).removeprefix("[layers]\n")
 
 
 def _plain(value: object) -> object:

@@ -155,10 +155,7 @@ class Judge:
         for i, computed in enumerate(map(float, column)):
             if not isinstance(self.row(i, output)[output], tuple):
                 continue
-            key = i, output, computed
-            if key not in self.losses:
-                self.losses[key] = self._loss(*key)
-            lost, ulp, rest, nonfinite = self.losses[key]
+            lost, ulp, rest, nonfinite = self._loss(i, output, computed)
             overflows = overflows or nonfinite
             if self.usual[i]:
                 wrong += nonfinite
@@ -178,11 +175,18 @@ class Judge:
         """Say whether a form has no digits at a point where another has most of its own."""
         columns = [self.simulation(*legalise([self._with_numbers(f)])) for f in (form, other)]
         known = [i for i in range(len(self.points)) if isinstance(self.row(i, output)[output], tuple)]
-        new, old = ([self._loss(i, output, float(column[i]))[0] for i in known] for column in columns)
-        return any(a - b > _SPOILT for a, b in zip(new, old, strict=True))
+        new, old = ([float(column[i]) for i in known] for column in columns)
+        changed = ((i, a, b) for i, a, b in zip(known, new, old, strict=True) if a != b)
+        return any(self._loss(i, output, a)[0] - self._loss(i, output, b)[0] > _SPOILT for i, a, b in changed)
 
     def _loss(self, i: int, output: int, computed: float) -> tuple[float, float, float, bool]:
         """Return the bits that a number has lost, its error, that beyond what is allowed; is it wrong?"""
+        key = i, output, computed
+        if key not in self.losses:
+            self.losses[key] = self._lost(*key)
+        return self.losses[key]
+
+    def _lost(self, i: int, output: int, computed: float) -> tuple[float, float, float, bool]:
         exact = self.row(i, output)[output]
         assert isinstance(exact, tuple)
         found = error(computed, exact, FORMAT)
