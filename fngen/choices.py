@@ -7,7 +7,7 @@ there, such as ``u < -40``, a body without derivatives looks first whether one o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from fngen.algebra import exact
@@ -28,6 +28,7 @@ RARELY = frozenset({"rarely", "rarely_"})
 """The usual side, the condition, and the rare side; the datum says for which outcome that is.
 With a ``_`` the buffer of the usual side is free for the result, without it is another's too."""
 _LARGE, _SMALL = Fraction(10), Fraction(1, 1000)
+_CLAMPS = frozenset({"clamp", "clamp_min", "clamp_max"})
 BELOW, ABOVE = frozenset({"lt", "le"}), frozenset({"gt", "ge"})
 
 
@@ -36,16 +37,18 @@ def without_guards(graphs: Sequence[Value]) -> list[Value]:
 
     That is for derivatives: a cotangent of 0 times an infinite slope is no number.
     """
-    chosen = Counter(node.args[0] for node in postorder(graphs) if node.op == "where")
-    images = rewrite(graphs, lambda node: _unguarded(node, chosen) if node.op == "where" else node)
+    order = postorder(graphs)
+    chosen = Counter(node.args[0] for node in order if node.op == "where")
+    clamped = {node for node in order if node.op in _CLAMPS}
+    images = rewrite(graphs, lambda node: _unguarded(node, chosen, clamped) if node.op == "where" else node)
     return [images[graph] for graph in graphs]
 
 
-def _unguarded(node: Value, chosen: Mapping[Value, int]) -> Value:
+def _unguarded(node: Value, chosen: Mapping[Value, int], clamped: Collection[Value]) -> Value:
     condition, *sides = node.args
     found = [condition]
     for place, side in enumerate(sides):
-        known = _within(condition, taken=place == 0)
+        known = {n: x for n, x in _within(condition, taken=place == 0).items() if n in clamped}
         if chosen[condition] > 1:
             asked = [n for n in postorder([side]) if n.op == "where" and n.args[0] is condition]
             known |= {n: n.args[1 + place] for n in asked}

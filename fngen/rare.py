@@ -80,6 +80,7 @@ def nested(
             waiting = []
         else:
             lines.append(statement)
+    assert not waiting, "a rare side stands apart from its choice"
     return lines
 
 
