@@ -413,10 +413,11 @@ def test_the_work_is_bounded(text: str, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(owner, name, wrapper)
 
     counted(Judge, "__call__", "judged")
-    counted(arrangements, "_one_fraction", "fractions")
+    counted(arrangements, "one_fraction", "fractions")
     counted(Matcher, "_same", "compared")
     graph = problem.read(Spec.create(text, name="layer"))
     outputs = 1 + len(graph.inputs)
+    generate.cache_clear()
     generate(Spec.create(text, name="layer", stabilise=True))
     assert counts["judged"] <= search.EFFORT * outputs
     assert counts["fractions"] <= 4 * search.EFFORT

@@ -26,6 +26,5 @@ def saturated(form: Value) -> Iterator[Value]:
 
 def _bounds(x: Value, far: int) -> Iterator[Value]:
     yield value("clamp", x, number(-far), number(far))
-    if far > 40:
-        yield value("minimum", x, number(far))
-        yield value("maximum", x, number(-far))
+    yield value("minimum", x, number(far))
+    yield value("maximum", x, number(-far))
