@@ -28,6 +28,8 @@ RARELY = frozenset({"rarely", "rarely_"})
 """The usual side, the condition, and the rare side; the datum says for which outcome that is.
 With a ``_`` the buffer of the usual side is free for the result, without it is another's too."""
 _LARGE, _SMALL = Fraction(10), Fraction(1, 1000)
+_ROUNDS, _MANY = 3, 64
+"""How often what is decided may decide more, and how many choices by one thing are looked through."""
 _CLAMPS = frozenset({"clamp", "clamp_min", "clamp_max"})
 BELOW, ABOVE = frozenset({"lt", "le"}), frozenset({"gt", "ge"})
 
@@ -37,8 +39,16 @@ def without_guards(graphs: Sequence[Value]) -> list[Value]:
 
     That is for derivatives: a cotangent of 0 times an infinite slope is no number.
     """
+    for _ in range(_ROUNDS):  # What guarded the argument of a condition hides what that decides.
+        before, graphs = graphs, _once(graphs)
+        if graphs == before:
+            break
+    return list(graphs)
+
+
+def _once(graphs: Sequence[Value]) -> list[Value]:
     order = postorder(graphs)
-    chosen = Counter(node.args[0] for node in order if node.op == "where")
+    chosen = Counter(node.args[0].args[0] for node in order if node.op == "where" and node.args[0].args)
     clamped = {node for node in order if node.op in _CLAMPS}
     images = rewrite(graphs, lambda node: _unguarded(node, chosen, clamped) if node.op == "where" else node)
     return [images[graph] for graph in graphs]
@@ -49,11 +59,28 @@ def _unguarded(node: Value, chosen: Mapping[Value, int], clamped: Collection[Val
     found = [condition]
     for place, side in enumerate(sides):
         known = {n: x for n, x in _within(condition, taken=place == 0).items() if n in clamped}
-        if chosen[condition] > 1:
-            asked = [n for n in postorder([side]) if n.op == "where" and n.args[0] is condition]
-            known |= {n: n.args[1 + place] for n in asked}
+        if condition.args and 1 < chosen[condition.args[0]] <= _MANY:
+            for inner in (n for n in postorder([side]) if n.op == "where"):
+                holds = _implied(inner.args[0], condition, holds=place == 0)
+                known |= {} if holds is None else {inner: inner.args[1 if holds else 2]}
         found.append(substitute(side, known) if known else side)
     return rebuild(node, found)
+
+
+def _implied(asked: Value, known: Value, *, holds: bool) -> bool | None:
+    """Say whether one condition holds where it is known whether another does; None where it may or may not.
+
+    Of a nan no comparison holds, so where one does not hold another may only fail too.
+    """
+    if asked is known:
+        return holds
+    below = known.op in BELOW and asked.op in BELOW and asked.args[0] is known.args[0]
+    if not below or not all(is_number(n.args[1]) for n in (asked, known)):
+        return None
+    a, b = exact(asked.args[1]), exact(known.args[1])
+    if holds:
+        return True if a > b else None
+    return False if a < b else None
 
 
 def _within(condition: Value, *, taken: bool) -> dict[Value, Value]:

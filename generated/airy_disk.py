@@ -139,13 +139,8 @@ class _AiryDiskEager(torch.autograd.Function):
         v = v.mul_(r_squared_1).add_(7 / 15360).mul_(r_squared_1)
         v = v.sub_(7 / 768).mul_(r_squared_1).add_(5 / 48)
         v = v.mul_(r_squared_1).sub_(1 / 2).mul_(r)
-        w = (3.363930569334215e-11 * r_squared_1).sub_(1 / 176947200)
-        w = w.mul_(r_squared_1).add_(1 / 1474560).mul_(r_squared_1)
-        w = w.sub_(1 / 18432).mul_(r_squared_1).add_(1 / 384)
-        w = w.mul_(r_squared_1).sub_(1 / 16).mul_(r_squared_1)
-        s = j1_r / r
-        w = torch.where(abs_r < 1 / 2, w.add_(1 / 2), s)
-        w = torch.special.bessel_j0(r).sub_(w).sub_(s)
+        w = j1_r / r
+        w = torch.special.bessel_j0(r).sub_(w).sub_(w)
         w = w.mul_(8 * j1_r).div_(r_squared_1)
         return grad_y * torch.where(abs_r < 2, v, w)  # a series near 0/0
 

@@ -114,3 +114,16 @@ def test_several_rare_inputs_of_different_shapes() -> None:
     got, want = (torch.autograd.grad(y, (x, beta)) for y in found)
     torch.testing.assert_close(found[0], found[1], rtol=1e-14, atol=0)
     torch.testing.assert_close(got, want, rtol=1e-13, atol=1e-300)
+
+
+def test_a_choice_within_a_choice_that_has_decided_it() -> None:
+    """Of the same number, with another bound; a nan decides nothing but that nothing holds."""
+    text = (
+        "where(x < 2, where(x < 3, x, 0*x), where(x < 1, 0*x, x**2)) + where(x < 2, where(x < 1, x, -x), x)"
+    )
+    source = fngen.generate(text, name="f", inputs=["x"])
+    assert source.text.partition("class _FEager")[2].partition("def f(")[0].count("x < 3") == 0
+    f = fngen.compile(text, name="f").f
+    x = torch.tensor([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, float("nan")], dtype=torch.float64)
+    want = torch.where(x < 2, x, x**2) + torch.where(x < 2, torch.where(x < 1, x, -x), x)
+    torch.testing.assert_close(f(x.requires_grad_()).detach(), want.detach(), rtol=0, atol=0, equal_nan=True)
