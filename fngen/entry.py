@@ -217,12 +217,6 @@ def _choice(node: Node | Several, args: str, wanted: str, special: list[str]) ->
     ]
 
 
-def _kept(node: Node | Several, args: str, wanted: str) -> list[str]:
-    """Return the statements for a value that is there."""
-    fused = _at(12, f"return _{node.cls}Fused.apply(", [*args.split(", "), "output"], ")")
-    return [f"    if {wanted}:", *fused, "    return output[0]"]
-
-
 def _call(node: Node | Several, function: str, args: str, column: int) -> list[str]:
     """Return the statement that returns what a node gives; several outputs by their names."""
     if isinstance(node, Several):

@@ -116,6 +116,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["cells"][0]["size"] == 3
     assert picture.read_text().startswith("<?xml")
+    assert run("-x**2", "--size", "3", "--seconds", "0.001").exit_code == 0
     path = fngen.generate("x**2", name="f").write(tmp_path / "f.py")
     done = run(str(path), "--size", "3", "--seconds", "0.001")
     assert done.exit_code == 0, done.output
@@ -128,6 +129,8 @@ def test_the_command(tmp_path: Path) -> None:
         (("x**2", "--dtype", "flaot32"), "Did you mean float32?"),
         (("x**2", "--size", "0"), "from 1 to"),
         (("x**2", "--threads", "-1"), "from 1 to"),
+        (("x**2", "--threads", "1000000"), "from 1 to 1024"),
+        (("x**2", "--siez", "3"), "--siez"),
         (("x**2", "--seconds", "0"), "no time to measure in"),
         (("x**2", "--plot", "times.jpg"), "ends in .svg or .png"),
         (("x+*y",), "x+*y"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,11 @@ def test_every_mode_of_differentiation() -> None:
     ):
         got, want = (transform(lambda v, f=f: f(v, beta).sum())(x) for f in (swish, plain))
         torch.testing.assert_close(got, want)
+
+
+def test_the_readme_shows_what_is_emitted() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shown = [block for block in blocks if "ctx: Any" in block]
+    emitted = "".join((GENERATED / f"{name}.py").read_text() for name in ("square", "mish"))
+    assert shown
+    assert all(block in emitted for block in shown)

@@ -54,12 +54,12 @@ class Score:
     """What is wrong with a form.
 
     Attributes:
-        bits: The digits lost over all points, beyond two bits each. Those of points of unusual size, and of
-            tiny results, count little, and those that no form can keep if the inputs are rounded.
+        bits: The digits lost over all points, beyond two bits each. Of several variables those at points of
+            unusual size count less, and of one too those that no form can keep if the inputs are rounded.
         worst: The largest error in ulp at a point of usual size, of a result that is not subnormal.
         beyond: The largest, in what the rounding of an input changes the result by, and one ulp.
         wrong: At how many points of usual size it is no number, or wrongly one.
-        cost: The work of evaluating it, as bits.
+        cost: The time that it takes, as bits.
         overflows: Whether there are such points of any size.
     """
 

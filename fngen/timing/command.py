@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from fngen.options import echo_json, fail, reporting
+from fngen.options import UNKNOWN_OPTIONS_ARE_WORDS, echo_json, fail, reporting
 from fngen.timing.request import DTYPES, SECONDS, SIZES, THREADS, Request
 
 
-@click.command()
+@click.command(context_settings=UNKNOWN_OPTIONS_ARE_WORDS)
 @click.argument("target")
 @click.option("--size", "sizes", multiple=True, type=int, metavar="N", help="Elements; again for more sizes.")
 @click.option("--threads", multiple=True, type=int, metavar="N", help="Threads; again for more.")
