@@ -180,7 +180,7 @@ def _by_kernel(layer: Layer, tensors: str, args: str, graph: str) -> list[str]:
     """Return the statements that have a kernel work out the value, if there is one."""
     if layer.kernels is None:
         return []
-    numbers = list(layer.kernels.value.numbers.values())
+    numbers = list(next(iter(layer.kernels.values())).value.numbers.values())
     given = ["_VALUE", tensors, *(["(True,)", *numbers] if numbers else [])]
     fused = f"return _{layer.main.cls}Fused.apply("
     return [

@@ -1,79 +1,33 @@
-"""The view of a layer's kernels: the texts of their source, and what the emitted file hands to them."""
+"""The view of a layer's kernels: what the emitted file hands to them, and the node of a value from one."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from fngen.backends import c
-from fngen.ir import CONDITIONS, Let
-from fngen.layout import bracketed, filled, tuple_lines, typed
-from fngen.lower import MARGIN, Target, lower
+from fngen import c_view, triton_view
+from fngen.c_view import CView
+from fngen.layout import bracketed, tuple_lines, typed
 from fngen.node import Node
 from fngen.node_view import tuple_type
-from fngen.passes import Kernels, Pass
-from fngen.printing.c import CPrinter
+from fngen.passes import Kernels
 from fngen.saved import if_wanted, keep_numbers, numbers_of, read_numbers, stored, tensors_of
+from fngen.triton_view import TritonView
 
-GLOBALS = (
-    *("_ALONG", "_COMMAND", "_GRADIENTS", "_LEVELS", "_ROUNDING", "_SOURCE", "_SOURCES", "_STILL"),
-    *("_built", "_cache", "_forked", "_intact", "_kernels", "_laid_out", "_library", "_loaded", "_own"),
-    *("_PLAIN", "_autocast", "_modes", "_run", "_seal", "_TYPES", "_VALUE", "_traced", "_transforms"),
+_GLOBALS = (
+    *("_GRADIENTS", "_PLAIN", "_SOURCES", "_VALUE"),
+    *("_autocast", "_laid_out", "_modes", "_run", "_traced", "_transforms"),
 )
-"""What a file with kernels defines beside the rest."""
-MODULES = (
-    "ctypes",
-    "hashlib",
-    "os",
-    "shlex",
-    "shutil",
-    "stat",
-    "struct",
-    "subprocess",
-    "tempfile",
-    "warnings",
-)
-"""What it imports."""
-_TYPES = {"float64": "FLOAT64", "float32": "FLOAT32", "float16": "FLOAT16", "bfloat16": "BFLOAT16"}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PassView:
-    """A function of a block."""
-
-    name: str
-    reads: int
-    all: int
-    numbers: list[str]
-    body: list[str]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class HelperView:
-    """A function of numbers."""
-
-    head: str
-    body: list[str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KernelView:
-    """The source, and the node that it works for."""
+    """The kernels in each language, and the node that they work for."""
 
     cls: str
     modules: tuple[str, ...]
-    library: list[str]
-    vector: list[str]
-    scalar: list[str]
-    circular: bool
-    nan: bool
-    chooses: bool
-    constants: list[str]
-    helpers: list[HelperView]
-    passes: list[PassView]
-    arrays: int
-    numbers: int
-    types: list[tuple[str, str]]
+    c: CView | None
+    triton: TritonView | None
     sources: str
     forward_head: list[str]
     keep: list[str]
@@ -84,82 +38,42 @@ class KernelView:
     returned: str
 
 
-def kernel_view(kernels: Kernels, node: Node, *, accurate: bool) -> KernelView:
-    """Return the view of kernels."""
+def reserved(backends: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names that a file with kernels defines beside the rest."""
+    own = c_view.GLOBALS * ("c" in backends) + triton_view.GLOBALS * ("triton" in backends)
+    return (*_GLOBALS, *own)
+
+
+def imported(backends: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of what it imports."""
+    return c_view.MODULES * ("c" in backends) + triton_view.MODULES * ("triton" in backends)
+
+
+def kernel_view(kernels: dict[str, Kernels], node: Node, *, accurate: bool) -> KernelView:
+    """Return the view of kernels in some languages."""
     grad = node.names.cotangent
-    passes = [_pass(p) for p in (kernels.value, kernels.gradients)]
-    helpers = [_helper(h) for h in kernels.helpers]
-    text = "\n".join(
-        [*(line for p in passes for line in p.body), *(line for h in helpers for line in h.body)]
-    )
+    some, types = next(iter(kernels.values())), _types(node, accurate=accurate)
     return KernelView(
         cls=f"_{node.cls}Fused",
-        modules=MODULES,
-        library=list(kernels.library),
-        vector=_declared("VECTOR real", [f for f in kernels.library if f in c.VECTOR]),
-        scalar=_declared("CONST real", [f for f in kernels.library if f not in c.VECTOR]),
-        circular={"sin", "cos"} <= {*kernels.library},
-        nan="NAN" in text,
-        chooses="choose(" in text,
-        constants=[
-            f"static const real {k.name} = {k.literal};{_meant(k.meaning)}" for k in kernels.constants
-        ],
-        helpers=helpers,
-        passes=passes,
-        arrays=max(p.all for p in passes),
-        numbers=max(1, *(len(p.numbers) for p in passes)),
-        types=_types(node, accurate=accurate),
-        sources=_sources(kernels, node),
+        modules=c_view.MODULES * ("c" in kernels),
+        c=c_view.c_view(kernels["c"], types) if "c" in kernels else None,
+        triton=triton_view.triton_view(kernels["triton"], types) if "triton" in kernels else None,
+        sources=_sources(some, node),
         guard=f"return {'*' * (len(node.scalars) > 1)}{node.reverse}.backward(ctx, {grad}), None",
         returned=_returned(node),
-        **_python(kernels, node),
+        **_python(some, node),
     )
 
 
-def _pass(given: Pass) -> PassView:
-    body = given.body
-    lines = [f"const real {x} = in[{i}][i];" for i, x in enumerate(given.reads)]
-    lines += [_let(let, body.printed[let.value]) for let in body.shared]
-    for i, (lets, text) in enumerate(zip(body.local, body.texts, strict=True)):
-        lines += [_let(let, body.printed[let.value]) for let in lets]
-        lines.append(f"out[{i}][i] = {text.text};")
-    numbers = [f"const real {x} = (real)number[{i}];" for i, x in enumerate(given.numbers)]
-    return PassView(given.name, len(given.reads), len(given.reads) + len(given.results), numbers, lines)
-
-
-def _let(let: Let, text: str) -> str:
-    kind = "int" if let.value.op in CONDITIONS else "real"
-    return f"const {kind} {let.name} = {text};"
-
-
-def _helper(helper: c.Helper) -> HelperView:
-    parameters = ", ".join(f"real {x}" for x in helper.parameters)
-    target = Target(helper.value, MARGIN - len("    return ;"))
-    taken = {*helper.parameters, *c.reserved()}
-    body = lower([target], CPrinter(), taken, {}, 4 + len("const real  = ;"))
-    lines = [_let(let, body.printed[let.value]) for let in (*body.shared, *body.local[0])]
-    head = f"INLINE real {helper.name}({parameters})"
-    return HelperView(head, [*lines, f"return {body.texts[0].text};"])
-
-
-def _declared(kind: str, functions: list[str]) -> list[str]:
-    """Return declarations of functions of numbers."""
-    calls = [f"{f}({', '.join(['real'] * c.arity(f))})," for f in functions]
-    lines = filled(calls, MARGIN - len(kind) - 2)
-    return [f"{kind} {line.removesuffix(',')};" for line in lines]
-
-
-def _meant(meaning: str) -> str:
-    return f" /* {meaning} */" if meaning else ""
-
-
-def _types(node: Node, *, accurate: bool) -> list[tuple[str, str]]:
-    """Return the types that there are kernels for, and the compiler's options for each."""
+def _types(node: Node, *, accurate: bool) -> dict[str, str]:
+    """Return the types that there are kernels for, and in which each is computed."""
+    reals = dict.fromkeys(("float32", "float16", "bfloat16"), "float32")
     narrow = {"float16", "bfloat16", *(["float32"] if accurate else [])}
-    wide = {"float64", *(["float32"] if accurate else [])}
+    if accurate:
+        reals["float32"] = "float64"
     # A gradient by a result that was rounded would not do.
-    served = [t for t in _TYPES if t not in narrow or node.leaves != (node.names.output,)]
-    return [(t, str([f"-D{_TYPES[t]}", *["-DWIDE"] * (t in wide)]).replace("'", '"')) for t in served]
+    by_output = node.leaves == (node.names.output,)
+    return {"float64": "float64"} | {t: real for t, real in reals.items() if not (by_output and t in narrow)}
 
 
 def _python(kernels: Kernels, node: Node) -> dict[str, list[str]]:

@@ -121,7 +121,7 @@ class Layer:
         alignment: The sizes that the node takes for granted.
         floating: Whether integers become numbers of the default type before anything else: a form that
             was not typed may negate a byte, which would wrap.
-        kernels: The same in C.
+        kernels: The same in the languages of other backends, by their names.
         missing: Why it is not, if that was asked for.
     """
 
@@ -135,7 +135,7 @@ class Layer:
     consts: tuple[Const, ...] = ()
     alignment: Alignment = field(default_factory=Alignment)
     floating: bool = False
-    kernels: Kernels | None = None
+    kernels: dict[str, Kernels] | None = None
     missing: str = ""
 
     @property

@@ -1,26 +1,25 @@
-"""Derivatives to passes over the elements: the value, and all gradients, for kernels in C."""
+"""Derivatives to passes over the elements: the value, and all gradients, in the language of a kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from fngen.backends import c, scalars
-from fngen.backends.c import Helper, NotInC
+from fngen.backends import libm, scalars
+from fngen.backends.libm import Helper, NoKernel
 from fngen.constants import Constant, hoist_constants
 from fngen.derivatives import COTANGENT, Derivatives
 from fngen.ir import Value, fold, name, names, number, rewrite, substitute_all
-from fngen.lower import MARGIN, Body, Target, lower
+from fngen.lower import Body, Target, lower
 from fngen.naming import free_name
 from fngen.node import Node
-from fngen.printing.c import CPrinter
 from fngen.printing.formula import FormulaPrinter
+from fngen.printing.infix import Printer
 from fngen.printing.torch import TorchPrinter
 from fngen.problem import Problem
 from fngen.products import product
 
-_DECLARATION = len("const real  = ;")
 _KEYWORDS = (
     *("auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum"),
     *("extern", "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return"),
@@ -30,12 +29,31 @@ _KEYWORDS = (
 _OF_SOURCE = (
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
     *("rounded", "run", "spread", "stored", "work"),
+    *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "at", "block", "column", "columns"),
+    *("group", "inside", "libdevice", "line", "lines", "range", "reads", "results", "rows", "steps", "tl"),
 )
 
 
 @dataclass(frozen=True)
+class Language:
+    """How a pass is written down.
+
+    Attributes:
+        printer: What prints graphs, given a name of the type to compute in, and the constants.
+        let: The columns that a statement takes beside its text.
+        result: The columns that are left for the text of the result of a place and a name.
+        helper: The same of what a helper returns.
+    """
+
+    printer: Callable[[str, Collection[str]], Printer]
+    let: int
+    result: Callable[[int, str], int]
+    helper: int
+
+
+@dataclass(frozen=True)
 class Pass:
-    """A C function of one element.
+    """A function of one element.
 
     Attributes:
         name: Its name.
@@ -63,7 +81,7 @@ class Kernels:
         users: For each of them the inputs whose gradients read it, as a bit mask.
         constants: The irrational numbers by name.
         library: The functions of C's library that they call.
-        helpers: The functions that the source defines.
+        helpers: The functions that the source defines: name, parameters and statements.
     """
 
     value: Pass
@@ -72,7 +90,7 @@ class Kernels:
     users: tuple[int, ...]
     constants: tuple[Constant, ...]
     library: tuple[str, ...]
-    helpers: tuple[Helper, ...]
+    helpers: tuple[tuple[str, tuple[str, ...], Body], ...]
 
     @property
     def python(self) -> tuple[str, ...]:
@@ -80,31 +98,34 @@ class Kernels:
         return (*self.value.numbers.values(), *self.gradients.numbers.values())
 
 
-def build(problem: Problem, found: Derivatives, node: object) -> Kernels:
+def build(problem: Problem, found: Derivatives, node: object, language: Language) -> Kernels:
     """Return the passes of a formula.
 
     Raises:
-        NotInC: If it has none.
+        NoKernel: If it has none.
     """
     if not isinstance(node, Node) or problem.reduces or problem.reduction or problem.complex:
-        raise NotInC("kernels are of elementwise formulas of real numbers, with one output")
+        raise NoKernel("kernels are of elementwise formulas of real numbers, with one output")
     labels = node.names
     by_output = node.leaves == (labels.output,)
     slopes: Sequence[Value] = found.slopes
     if by_output:
         slopes = substitute_all(slopes, {problem.value: name(f"{labels.output}!")})
     products = [product(name(COTANGENT), slope) for slope in slopes]
-    roots = c.expand([problem.value, *products, *problem.named])
-    return _Builder(problem, node, roots, by_output).kernels()
+    roots = libm.expand([problem.value, *products, *problem.named])
+    return _Builder(problem, node, roots, language, by_output=by_output).kernels()
 
 
 class _Builder:
-    def __init__(self, problem: Problem, node: Node, roots: Sequence[Value], by_output: bool) -> None:
-        self.problem, self.node = problem, node
+    def __init__(
+        self, problem: Problem, node: Node, roots: Sequence[Value], language: Language, *, by_output: bool
+    ) -> None:
+        self.problem, self.node, self.language = problem, node, language
         consts = [x.name for x in problem.consts]
         self.python = dict(zip([*problem.inputs, *consts], node.names.inputs, strict=False))
-        self.python |= {f"{node.names.output}!": node.names.output, COTANGENT: node.names.cotangent}
-        self.taken = {*_KEYWORDS, *_OF_SOURCE, *c.reserved()}
+        self.python |= {f"{node.names.output}!": node.names.output} if by_output else {}
+        self.python[COTANGENT] = node.names.cotangent
+        self.taken = {*_KEYWORDS, *_OF_SOURCE, *libm.reserved(), *(f"sum_{i}" for i in range(len(roots)))}
         self.numbers: dict[str, str] = {}
         roots = self.without_numbers(list(roots), consts)
         self.aliases = {x: self.fresh(self.python[x]) for x in self.python if x not in consts}
@@ -114,7 +135,7 @@ class _Builder:
         roots, constants = hoist_constants(roots, self.taken, FormulaPrinter().print)
         renamed = {name(k.name): name(self.fresh(f"C{k.name}")) for k in constants}
         self.constants = [Constant(str(renamed[name(k.name)].datum), k.literal, k.meaning) for k in constants]
-        self.roots = c.legalise(substitute_all(roots, renamed))
+        self.roots = libm.legalise(substitute_all(roots, renamed))
 
     def fresh(self, stem: str) -> str:
         label = free_name(stem, self.taken)
@@ -152,16 +173,15 @@ class _Builder:
         read = [x for x in names(products) if x in back and x != cotangent]
         leaves = tuple(self.python[back[x]] for x in read)
         if not set(leaves) <= set(self.node.leaves):
-            raise NotInC("its gradients read more than its node keeps")
+            raise NoKernel("its gradients read more than its node keeps")
         users = tuple(sum((x in names([p])) << i for i, p in enumerate(products)) for x in read)
         labels = dict(zip(named, self.problem.named.values(), strict=True))
         inputs = [self.aliases[x] for x in self.problem.inputs]
         forward = self.made("value", inputs, [self.output], [root], labels)
         backward = self.made("gradients", [cotangent, *read], self.results, products, labels)
-        library, helpers = c.functions(self.roots)
-        return Kernels(
-            forward, backward, leaves, users, tuple(self.constants), tuple(library), tuple(helpers)
-        )
+        library, helpers = libm.functions(self.roots)
+        made = tuple((h.name, h.parameters, self.helper(h)) for h in helpers)
+        return Kernels(forward, backward, leaves, users, tuple(self.constants), tuple(library), made)
 
     def made(
         self,
@@ -173,12 +193,19 @@ class _Builder:
     ) -> Pass:
         """Return a pass."""
         targets = [
-            Target(root, MARGIN - 8 - len(f"out[{i}][i] = ;"), x)
+            Target(root, self.language.result(i, x), x)
             for i, (root, x) in enumerate(zip(roots, results, strict=True))
         ]
         taken = set(self.taken)
         wanted = {n: free_name(text, taken) for n, text in named.items() if n.args}
-        body = lower(targets, CPrinter(), taken | {*wanted.values()}, wanted, 8 + _DECLARATION)
+        printer = self.language.printer(reads[0], {k.name for k in self.constants})
+        body = lower(targets, printer, taken | {*wanted.values()}, wanted, self.language.let)
         used = names(roots)
         numbers = {x: text for x, text in self.numbers.items() if x in used}
         return Pass(label, tuple(reads), tuple(results), numbers, body)
+
+    def helper(self, helper: Helper) -> Body:
+        """Return the statements of a function that the source defines."""
+        printer = self.language.printer(helper.parameters[0], ())
+        taken = {*helper.parameters, *_KEYWORDS, *_OF_SOURCE, *libm.reserved()}
+        return lower([Target(helper.value, self.language.helper)], printer, taken, {}, self.language.let - 4)

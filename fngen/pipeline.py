@@ -49,17 +49,21 @@ def _generate(spec: Spec) -> Source:
 
 def _built(core: Core, inputs: tuple[str, ...], found: Derivatives, name: str, spec: Spec) -> Layer:
     """Return the layer, with its kernels if these are asked for."""
-    if "c" not in spec.backends:
+    wanted = tuple(b for b in spec.backends if b != "torch")
+    if not wanted:
         return layer.build(core, inputs, found, name, lean=spec.lean)
     from fngen import kernel_view, passes  # Of no use to most files, and a part of the time of a run.
-    from fngen.backends.c import NotInC
+    from fngen.backends.kernels import LANGUAGES
+    from fngen.backends.libm import NoKernel
 
-    built = layer.build(core, inputs, found, name, lean=spec.lean, reserved=kernel_view.GLOBALS)
+    reserved = kernel_view.reserved(wanted)
+    built = layer.build(core, inputs, found, name, lean=spec.lean, reserved=reserved)
     try:
-        if name in kernel_view.MODULES:
-            raise NotInC(f"a file with kernels imports Python's {name}")
-        return replace(built, kernels=passes.build(core.problem, found, built.main))
-    except NotInC as error:
+        if name in kernel_view.imported(wanted):
+            raise NoKernel(f"a file with kernels imports Python's {name}")
+        kernels = {b: passes.build(core.problem, found, built.main, LANGUAGES[b]) for b in wanted}
+        return replace(built, kernels=kernels)
+    except NoKernel as error:
         return replace(built, missing=error.message)
 
 

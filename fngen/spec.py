@@ -14,7 +14,7 @@ from fngen.language.symbols import plain, transcribe
 from fngen.language.transcript import Transcript
 from fngen.naming import IDENTIFIER, check_layer_name
 
-BACKENDS = ("torch", "c")
+BACKENDS = ("torch", "c", "triton")
 MOST_EFFORT = 100
 Declarations = Mapping[str, object] | Iterable[str]
 """``{"beta": 1.0}``, or ``["beta=1.0"]``."""

@@ -131,7 +131,7 @@ def _texts(layer: Layer) -> str:
     """Return all expressions of a file in Python."""
     bodies = [b for n in (layer.main, *layer.helpers) for b in n.bodies]
     texts = [text for body in bodies for text in (*body.printed.values(), *chain(*body.openings.values()))]
-    return " ".join([*texts, *(layer.kernels.python if layer.kernels else ())])
+    return " ".join([*texts, *chain(*(k.python for k in (layer.kernels or {}).values()))])
 
 
 def _kernel(layer: Layer, *, accurate: bool) -> KernelView | None:

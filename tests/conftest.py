@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # Before Triton is imported.
 
 SCALE = int(os.environ.get("FNGEN_EXAMPLES", "1"))
 """How many times the usual number of random formulas to try; then also with new ones each time."""

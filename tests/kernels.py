@@ -1,15 +1,18 @@
-"""Layers with kernels in C, for tests: made and loaded anew, beside the torch way of the same file."""
+"""Layers with kernels, for tests: made and loaded anew, beside the torch way of the same file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 import fngen
 from fngen.load import load
 from fngen.source import Source
+from tests import libdevice
 from tests.gallery import GALLERY
 from tests.modes_table import Layer
 
@@ -20,21 +23,37 @@ POINTWISE = (
 """The layers of the gallery that have kernels."""
 
 
+BACKENDS = ("c", "triton")
+
+
 @cache
-def source(name: str) -> Source:
+def source(name: str, backend: str = "c") -> Source:
     """Return a layer of the gallery with kernels."""
-    return fngen.generate(GALLERY[name].formula, name=name, backend="c", **GALLERY[name].options)
+    return fngen.generate(GALLERY[name].formula, name=name, backend=backend, **GALLERY[name].options)
 
 
 @cache
-def module(name: str) -> ModuleType:
+def module(name: str, backend: str = "c") -> ModuleType:
     """Return it imported, its kernels in the cache of this run of the tests."""
-    return load(source(name))
+    return ready(load(source(name, backend)))
 
 
-def layer(name: str) -> Layer:
+def made(formula: str, backend: str, **options: Any) -> ModuleType:
+    """Return a layer of a formula."""
+    return ready(fngen.compile(formula, name="f", backend=backend, **options))
+
+
+def ready(file: ModuleType) -> ModuleType:
+    """Return a file, its kernels in Triton interpreted where there is no card."""
+    if hasattr(file, "_DEVICE") and os.environ.get("TRITON_INTERPRET"):
+        libdevice.install()
+        file._DEVICE = "cpu"
+    return file
+
+
+def layer(name: str, backend: str = "c") -> Layer:
     """Return it as the table of modes takes it."""
-    file, title = module(name), name.title().replace("_", "")
+    file, title = module(name, backend), name.title().replace("_", "")
     function = getattr(file, name)
     return Layer(name, function, getattr(file, title), getattr(file, f"{title}Function"), function)
 

@@ -1,8 +1,9 @@
-"""Kernels in C: the same numbers as the torch way, wherever an element lies and whoever works on it."""
+"""Kernels: the same numbers as the torch way, wherever an element lies and whoever works on it."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
+from types import ModuleType
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 import fngen
 from fngen.timing.clock import saved_bytes
 from tests.conftest import SCALE
-from tests.kernels import POINTWISE, is_from_kernel, layer, module, source, without_kernels
+from tests.kernels import BACKENDS, POINTWISE, is_from_kernel, layer, made, module, source, without_kernels
 from tests.modes_derivatives import DERIVATIVES
 from tests.modes_dispatch import DISPATCH
 from tests.modes_engine import ENGINE
@@ -26,6 +27,7 @@ pytestmark = [
     pytest.mark.usefixtures("kernel_cache"),
     pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter"),
     pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning"),
 ]
 TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -42,8 +44,11 @@ def _of(names: tuple[str, ...]) -> dict[str, Plain]:
 
 
 @pytest.mark.parametrize(("test", "name", "plain"), [*_TABLE.cells(_of(SOME))])
-def test_mode(test: Test, name: str, plain: Plain) -> None:
-    test(layer(name), plain)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_mode(backend: str, test: Test, name: str, plain: Plain) -> None:
+    if backend == "triton" and getattr(test, "__name__", "") == "threads" and not torch.cuda.is_available():
+        pytest.skip("Triton's interpreter is for one thread")
+    test(layer(name, backend), plain)
 
 
 REST = tuple(name for name in POINTWISE if name not in SOME)
@@ -57,10 +62,10 @@ def test_mode_of_the_rest(test: Test, name: str, plain: Plain) -> None:
     test(layer(name), plain)
 
 
-def both(name: str, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def both(file: ModuleType, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Return value and gradients by kernels, and by torch."""
-    file, found = module(name), []
-    function = getattr(file, name)
+    found: list[list[Tensor]] = []
+    function = getattr(file, file.__all__[-1])
     result = function(*inputs)
     assert is_from_kernel(result)
     found.append([result, *gradients(result, inputs)])
@@ -73,12 +78,13 @@ def both(name: str, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize("name", POINTWISE)
-def test_the_numbers_are_those_of_torch(name: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_numbers_are_those_of_torch(backend: str, name: str, dtype: torch.dtype) -> None:
     if name == "morse" and dtype in (torch.bfloat16, torch.float16):
         pytest.skip("its node takes a difference of the inputs, which is one of wider types")
     plain, tolerance = PLAIN[name], LOOSE[dtype]
     inputs = leaves(plain, 1000, dtype=dtype)
-    kernel, by_torch = both(name, inputs)
+    kernel, by_torch = both(module(name, backend), inputs)
     want = plain.function(*(x.double() for x in inputs))
     wanted = [want, *torch.autograd.grad(want, inputs, like(kernel[0]).double())]
     for got, torch_says, says in zip(kernel, by_torch, wanted, strict=True):
@@ -108,12 +114,14 @@ SHAPES_OF_TWO = (
 
 
 @pytest.mark.parametrize("shapes", SHAPES_OF_TWO, ids=str)
-def test_shapes_that_broadcast(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-    generator = torch.Generator().manual_seed(0)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_shapes_that_broadcast(backend: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     inputs = [
-        (torch.rand(s, generator=generator, dtype=torch.float64) + 0.5).requires_grad_() for s in shapes
+        like(torch.empty(s, dtype=torch.float64), seed=i).requires_grad_() for i, s in enumerate(shapes)
     ]
-    for kernel, by_torch in zip(*both("snake", inputs), strict=True):
+    if 0 in shapes[0] and backend == "triton":
+        pytest.skip("of nothing, torch makes nothing")
+    for kernel, by_torch in zip(*both(module("snake", backend), inputs), strict=True):
         assert kernel.shape == by_torch.shape
         close(kernel, by_torch, rtol=1e-12)
 
@@ -131,10 +139,11 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("other", LAYOUTS)
 @pytest.mark.parametrize("one", LAYOUTS)
-def test_layouts_in_memory(one: str, other: str) -> None:
-    base = torch.rand(4, 3, 6, 35, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_layouts_in_memory(backend: str, one: str, other: str) -> None:
+    base = like(torch.empty(4, 3, 6, 35, dtype=torch.float64))
     inputs = [LAYOUTS[one](base).requires_grad_(), LAYOUTS[other](base + 1).requires_grad_()]
-    for kernel, by_torch in zip(*both("square", inputs), strict=True):
+    for kernel, by_torch in zip(*both(module("square", backend), inputs), strict=True):
         close(kernel, by_torch, rtol=1e-12)
         if "expanded" not in (one, other):
             assert kernel.stride() == by_torch.stride()
@@ -180,9 +189,10 @@ def test_a_sum_over_all_elements_keeps_its_digits() -> None:
 
 
 @pytest.mark.parametrize("name", POINTWISE)
-def test_it_keeps_no_more_than_the_torch_way(name: str) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_it_keeps_no_more_than_the_torch_way(backend: str, name: str) -> None:
     inputs = leaves(PLAIN[name], 10_000)
-    file = module(name)
+    file = module(name, backend)
     kept = saved_bytes(getattr(file, name), inputs)
     with without_kernels(file):
         assert kept <= saved_bytes(getattr(file, name), inputs)
@@ -202,8 +212,9 @@ NOT_PLAIN = {
 
 @pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
 @pytest.mark.parametrize("kind", NOT_PLAIN)
-def test_what_is_not_plain_and_dense_is_left_to_torch(kind: str) -> None:
-    file = module("mish")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_not_plain_and_dense_is_left_to_torch(backend: str, kind: str) -> None:
+    file = module("mish", backend)
     x = NOT_PLAIN[kind]()
     assert file._run(file._VALUE, (x,)) is None
     found = []
@@ -220,9 +231,10 @@ def test_what_is_not_plain_and_dense_is_left_to_torch(kind: str) -> None:
         close(*(y.to_dense() if y.layout != torch.strided else y for y in (one, two)))
 
 
-def test_a_cotangent_that_is_not_plain_is_left_to_torch() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_cotangent_that_is_not_plain_is_left_to_torch(backend: str) -> None:
     x = torch.rand(5, dtype=torch.float64, requires_grad=True)
-    y = layer("mish").function(x)
+    y = layer("mish", backend).function(x)
     assert is_from_kernel(y)
     rows = torch.autograd.grad(y, x, torch.eye(5, dtype=torch.float64), is_grads_batched=True)[0]
     (whole,) = torch.autograd.grad(layer("mish").function(x), x, torch.ones_like(y))
@@ -230,11 +242,10 @@ def test_a_cotangent_that_is_not_plain_is_left_to_torch() -> None:
     close(rows.sum(), whole.sum())
 
 
-def test_numbers_are_worked_out_by_python() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_numbers_are_worked_out_by_python(backend: str) -> None:
     """Of constants alone, in double precision: float32 would be off."""
-    file = fngen.compile(
-        "where(x > lim, (a + 1)**30*x, sqrt(a)*x)", name="f", consts={"a": 0.1, "lim": 0.5}, backend="c"
-    )
+    file = made("where(x > lim, (a + 1)**30*x, sqrt(a)*x)", backend, consts={"a": 0.1, "lim": 0.5})
     x = torch.tensor([0.25, 2.0], dtype=torch.float64, requires_grad=True)
     result = file.f(x, a=0.3)
     assert is_from_kernel(result)
@@ -245,25 +256,24 @@ def test_numbers_are_worked_out_by_python() -> None:
 
 
 @pytest.mark.parametrize("name", ["huber", "swiglu"])
-def test_verified(name: str) -> None:
-    report = fngen.verify(source(name))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_verified(backend: str, name: str) -> None:
+    report = fngen.verify(source(name, backend))
     assert report.ok, report
 
 
-def test_what_c_lacks_is_left_to_torch() -> None:
-    made = fngen.generate("j1(x)*x", name="f", backend="c")
-    assert made.missing == "C has no j1"
-    assert "# There are no kernels in C: C has no j1.\n" in made.text
-    assert "_run(" not in made.text
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_there_is_no_kernel_for_is_left_to_torch(backend: str) -> None:
+    source = fngen.generate("j1(x)*x", name="f", backend=backend)
+    assert source.missing == "C's mathematics library has no j1"
+    assert "# There are no kernels: C's mathematics library has no j1.\n" in source.text
+    assert "_run(" not in source.text
 
 
-def test_names_of_c_are_names_too() -> None:
-    file = fngen.compile(
-        "double*exp + long*real + in**2",
-        name="f",
-        inputs=["double", "exp", "long", "real", "in"],
-        backend="c",
-    )
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_names_of_a_language_are_names_too(backend: str) -> None:
+    inputs = ["double", "exp", "long", "real", "in"]
+    file = made("double*exp + long*real + in**2", backend, inputs=inputs)
     xs = [torch.tensor([float(i)], requires_grad=True) for i in range(2, 7)]
     result = file.f(*xs)
     assert is_from_kernel(result)
@@ -271,8 +281,9 @@ def test_names_of_c_are_names_too() -> None:
     assert [g.item() for g in torch.autograd.grad(result, xs)] == [3, 2, 5, 4, 12]
 
 
-def test_float32_in_float64_with_accurate() -> None:
-    file = fngen.compile("x*tanh(softplus(x))", name="f", accurate=True, backend="c")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_float32_in_float64_with_accurate(backend: str) -> None:
+    file = made("x*tanh(softplus(x))", backend, accurate=True)
     x = torch.linspace(-20, 20, 1001)
     want = x.double() * torch.tanh(torch.nn.functional.softplus(x.double(), threshold=40))
     assert torch.equal(file.f(x), want.float())

@@ -1,0 +1,71 @@
+"""Graph to Triton: expressions over a tile of elements."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+
+from fngen.backends.libm import DEFINED, LIBM
+from fngen.ir import Value
+from fngen.printing.infix import Text
+from fngen.printing.torch import TorchPrinter
+
+_NAMES = {"fabs": "tl.abs", "sqrt": "libdevice.sqrt_rn"}
+HELPER = "_tile_"
+"""What the names of the functions that a file defines begin with."""
+QUOTIENT = "_tile_quotient"
+"""The function that divides."""
+
+
+class TritonPrinter(TorchPrinter):
+    """Prints graphs that are made of libm's functions and of helpers.
+
+    Args:
+        like: The name of a tensor of the type to compute in.
+        constants: The names that stand for numbers that are known to the compiler.
+    """
+
+    def __init__(self, like: str, constants: Collection[str]) -> None:
+        super().__init__()
+        self.like, self.constants = like, constants
+
+    def visit(self, node: Value, args: Sequence[Text]) -> Text:
+        """Return the text of a node; Triton's own quotient is not the nearest one in float32."""
+        if node.op == "div" and not all(map(self.is_known, node.args)):
+            return super().call(node, args)
+        return super().visit(node, args)
+
+    def is_known(self, node: Value) -> bool:
+        """Say whether a node is a number that the compiler knows."""
+        return node.op in ("number", "pi", "nan") or node.datum in self.constants
+
+    def print_pi(self, node: Value) -> Text:
+        """Return pi."""
+        return self.number(Decimal("3.141592653589793"))
+
+    def print_nan(self, node: Value) -> Text:
+        """Return what is no number."""
+        return Text('float("nan")', negative='float("nan")')
+
+    def print_where(self, node: Value, c: Text, a: Text, b: Text) -> Text:
+        """Return a choice; that of two numbers is of the type to compute in."""
+        if all(map(self.is_known, node.args[1:])):
+            a = self.full(a)
+        return Text(f"tl.where({c.text}, {a.text}, {b.text})")
+
+    def call(self, node: Value, args: Sequence[Text]) -> Text:
+        """Return a call; libdevice wants numbers in the type of the other arguments."""
+        if self.function(node).startswith("libdevice."):
+            args = [self.full(t) if self.is_known(n) else t for n, t in zip(node.args, args, strict=True)]
+        return super().call(node, args)
+
+    def full(self, number: Text) -> Text:
+        """Return a number as a tensor of the type to compute in."""
+        return Text(f"tl.full((), {number.text}, {self.like}.dtype)")
+
+    def function(self, node: Value) -> str:
+        """Return the name of a function of libdevice, or of one that the file defines."""
+        if node.op == "div":
+            return QUOTIENT
+        own = node.op.removeprefix(LIBM)
+        return _NAMES.get(own) or (f"{HELPER}{own}" if own in DEFINED else f"libdevice.{own}")

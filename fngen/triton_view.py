@@ -1,0 +1,115 @@
+"""The view of a layer's kernels in Triton: the texts of their functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fngen.layout import bracketed, tuple_lines
+from fngen.lower import Body
+from fngen.passes import Kernels, Pass
+from fngen.printing.triton import HELPER, QUOTIENT
+
+MODULES = ("libdevice", "tl", "triton")
+"""The names of what it imports."""
+GLOBALS = (
+    *("_DEVICE", "_KERNELS", "_OPTIONS", "_REALS", "_end", "_gradients_kernel", "_launched", "_load"),
+    *MODULES,
+    *("_mask", "_over", "_place", "_put", "_summed", "_value_kernel"),
+)
+"""What a file with kernels in Triton defines beside the rest."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FunctionView:
+    """A function of tiles."""
+
+    head: list[str]
+    body: list[str]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PassView:
+    """A kernel: what it reads, the call of the function that works on a tile of it, and what it writes."""
+
+    name: str
+    reads: list[str]
+    numbers: list[str]
+    sums: list[str]
+    call: list[str]
+    stores: list[str]
+    ends: list[str]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TritonView:
+    """The source."""
+
+    types: list[tuple[str, str]]
+    constants: list[str]
+    functions: list[FunctionView]
+    passes: list[PassView]
+    divides: bool
+    sums: bool
+
+
+def triton_view(kernels: Kernels, types: dict[str, str]) -> TritonView:
+    """Return the view of kernels for types, each computed in one."""
+    passes = (kernels.value, kernels.gradients)
+    # Of a single input nothing is broadcast, and no gradient is a sum.
+    views = [_pass(p, sums=p is kernels.gradients and len(p.results) > 1) for p in passes]
+    functions = [*(_helper(*helper) for helper in kernels.helpers), *map(_function, passes)]
+    return TritonView(
+        types=list(types.items()),
+        constants=[f"{k.name} = tl.constexpr({k.literal}){_meant(k.meaning)}" for k in kernels.constants],
+        functions=functions,
+        passes=views,
+        divides=any(QUOTIENT in line for f in functions for line in f.body),
+        sums=any(p.sums for p in views),
+    )
+
+
+def _helper(name: str, parameters: tuple[str, ...], body: Body) -> FunctionView:
+    lines = [f"{let.name} = {body.printed[let.value]}" for let in (*body.shared, *body.local[0])]
+    return FunctionView(_head(HELPER + name, parameters), [*lines, f"return {body.texts[0].text}"])
+
+
+def _function(given: Pass) -> FunctionView:
+    body = given.body
+    lines = [f"{let.name} = {body.printed[let.value]}" for let in body.shared]
+    for x, lets, text in zip(given.results, body.local, body.texts, strict=True):
+        lines += [f"{let.name} = {body.printed[let.value]}" for let in lets]
+        lines += [f"{x} = {text.text}"] if text.text != x else []
+    if len(given.results) > 1:
+        lines += [line[8:] for line in tuple_lines(list(given.results), 8, "return ")]
+    elif lines and lines[-1].startswith(f"{given.results[0]} = "):
+        lines[-1] = lines[-1].replace(f"{given.results[0]} = ", "return ", 1)
+    else:
+        lines.append(f"return {given.results[0]}")
+    return FunctionView(_head(f"_tile_{given.name}", (*given.reads, *given.numbers)), lines)
+
+
+def _head(name: str, parameters: tuple[str, ...]) -> list[str]:
+    return bracketed(f"def {name}(", parameters, "):", 4)
+
+
+def _pass(given: Pass, *, sums: bool) -> PassView:
+    column = 12 if sums else 8
+    results = ", ".join(given.results)
+    made = bracketed(f"{results} = _tile_{given.name}(", [*given.reads, *given.numbers], ")", column)
+    totals = [f"sum_{i}" for i in range(len(given.results))] if sums else []
+    stores, ends = list[str](), list[str]()
+    for i, x in enumerate(given.results):
+        place = [f"results[{i}]", "steps[-1]", "at", "inside", x]
+        if sums:
+            over = f"OVER[{i}]"
+            stores += bracketed(f"{totals[i]} = _put(", [*place, totals[i], over], ")", column)
+            end = [f"results[{i}]", "group", "column", "columns", totals[i], over]
+            ends += bracketed("_end(", end, ")", 8)
+        else:
+            stores += bracketed("_store(", place, ")", column)
+    unindented = [line[column - 8 :] for line in made], [line[column - 8 :] for line in stores]
+    return PassView(given.name, list(given.reads), list(given.numbers), totals, *unindented, ends)
+
+
+def _meant(meaning: str) -> str:
+    return f"  # {meaning}" if meaning else ""
