@@ -29,8 +29,21 @@ _KEYWORDS = (
 _OF_SOURCE = (
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
     *("rounded", "run", "spread", "stored", "work"),
-    *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "at", "block", "column", "columns"),
-    *("group", "inside", "libdevice", "line", "lines", "range", "reads", "results", "rows", "steps", "tl"),
+    *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "apart", "at", "column", "columns"),
+    *(
+        "first",
+        "inside",
+        "libdevice",
+        "line",
+        "lines",
+        "nth",
+        "range",
+        "reads",
+        "results",
+        "rows",
+        "steps",
+        "tl",
+    ),
 )
 
 

@@ -12,9 +12,21 @@ from fngen.printing.triton import HELPER, QUOTIENT
 MODULES = ("libdevice", "tl", "triton")
 """The names of what it imports."""
 GLOBALS = (
-    *("_DEVICE", "_KERNELS", "_OPTIONS", "_REALS", "_end", "_gradients_kernel", "_launched", "_load"),
+    *(
+        "_DEVICE",
+        "_KERNELS",
+        "_OPTIONS",
+        "_REALS",
+        "_end",
+        "_gradients_kernel",
+        "_PLANS",
+        "_Plan",
+        "_TILE",
+        "_launched",
+        "_load",
+    ),
     *MODULES,
-    *("_mask", "_over", "_place", "_put", "_summed", "_value_kernel"),
+    *("_mask", "_over", "_in_tiles", "_place", "_put", "_store", "_value_kernel"),
 )
 """What a file with kernels in Triton defines beside the rest."""
 
@@ -103,8 +115,7 @@ def _pass(given: Pass, *, sums: bool) -> PassView:
         if sums:
             over = f"OVER[{i}]"
             stores += bracketed(f"{totals[i]} = _put(", [*place, totals[i], over], ")", column)
-            end = [f"results[{i}]", "group", "column", "columns", totals[i], over]
-            ends += bracketed("_end(", end, ")", 8)
+            ends += bracketed("_end(", [f"results[{i}]", totals[i], over], ")", 8)
         else:
             stores += bracketed("_store(", place, ")", column)
     unindented = [line[column - 8 :] for line in made], [line[column - 8 :] for line in stores]

@@ -59,7 +59,7 @@ def compiled(file: ModuleType, which: int, kind: str, capability: int) -> dict[s
 
 _KNOWN = {
     *("reads", "results", "steps", "rows", "lines", "columns", "REAL", "INDEX", "ROWS", "COLUMNS"),
-    *("OVER", "EACH"),
+    *("OVER", "EACH", "apart"),
 }
 
 

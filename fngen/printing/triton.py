@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 from fngen.backends.libm import DEFINED, LIBM
-from fngen.ir import Value
+from fngen.ir import Value, is_number
 from fngen.printing.infix import Text
 from fngen.printing.torch import TorchPrinter
 
@@ -31,9 +32,14 @@ class TritonPrinter(TorchPrinter):
 
     def visit(self, node: Value, args: Sequence[Text]) -> Text:
         """Return the text of a node; Triton's own quotient is not the nearest one in float32."""
-        if node.op == "div" and not all(map(self.is_known, node.args)):
-            return super().call(node, args)
-        return super().visit(node, args)
+        if node.op != "div" or all(map(self.is_known, node.args)):
+            return super().visit(node, args)
+        above, below = node.args
+        if is_number(above, 1):
+            return Text(f"libdevice.rcp_rn({args[1].text})")
+        if below.op == "number" and (inverse := _inverse(below)):
+            return self.binary("mul", args[0], self.number(inverse))
+        return super().call(node, args)
 
     def is_known(self, node: Value) -> bool:
         """Say whether a node is a number that the compiler knows."""
@@ -69,3 +75,10 @@ class TritonPrinter(TorchPrinter):
             return QUOTIENT
         own = node.op.removeprefix(LIBM)
         return _NAMES.get(own) or (f"{HELPER}{own}" if own in DEFINED else f"libdevice.{own}")
+
+
+def _inverse(node: Value) -> Decimal | None:
+    """Return one over a power of two: the product with it is the quotient, to the last bit."""
+    exact = Fraction(node.datum)  # type: ignore[arg-type]
+    power = exact.denominator == 1 and 0 < exact <= 2**20 and exact.numerator.bit_count() == 1
+    return Decimal(1) / exact.numerator if power else None
