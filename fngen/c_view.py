@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from fngen.backends import libm
@@ -61,7 +62,7 @@ class CView:
 
 def c_view(kernels: Kernels, types: dict[str, str]) -> CView:
     """Return the view of kernels for types, each computed in one."""
-    passes = [_pass(p) for p in (kernels.value, kernels.gradients)]
+    passes = [_pass(p) for p in kernels.passes]
     helpers = [_helper(*helper) for helper in kernels.helpers]
     text = "\n".join(
         [*(line for p in passes for line in p.body), *(line for h in helpers for line in h.body)]
@@ -86,13 +87,20 @@ def c_view(kernels: Kernels, types: dict[str, str]) -> CView:
 
 def _pass(given: Pass) -> PassView:
     body = given.body
-    lines = [f"const real {x} = in[{i}][i];" for i, x in enumerate(given.reads)]
+    used = _used(body)
+    lines = [f"const real {x} = in[{i}][i];" for i, x in enumerate(given.reads) if x in used]
     lines += [_let(let, body.printed[let.value]) for let in body.shared]
     for i, (lets, text) in enumerate(zip(body.local, body.texts, strict=True)):
         lines += [_let(let, body.printed[let.value]) for let in lets]
         lines.append(f"out[{i}][i] = {text.text};")
     numbers = [f"const real {x} = (real)number[{i}];" for i, x in enumerate(given.numbers)]
     return PassView(given.name, len(given.reads), len(given.reads) + len(given.results), numbers, lines)
+
+
+def _used(body: Body) -> set[str]:
+    """Return the names in the texts of statements."""
+    texts = [*body.printed.values(), *(text.text for text in body.texts)]
+    return {x for text in texts for x in re.findall(r"[A-Za-z_]\w*", text)}
 
 
 def _let(let: Let, text: str) -> str:

@@ -10,7 +10,7 @@ from fngen.c_view import CView
 from fngen.layout import bracketed, tuple_lines, typed
 from fngen.node import Node
 from fngen.node_view import tuple_type
-from fngen.passes import Kernels
+from fngen.passes import Kernels, Pass
 from fngen.saved import if_wanted, keep_numbers, numbers_of, read_numbers, stored, tensors_of
 from fngen.triton_view import TritonView
 
@@ -28,12 +28,27 @@ class KernelView:
     modules: tuple[str, ...]
     c: CView | None
     triton: TritonView | None
+    seconds: bool
     sources: str
     forward_head: list[str]
     keep: list[str]
     backward_head: list[str]
-    guard: str
     read: list[str]
+    again: list[str]
+    slopes: SlopesView
+    returned: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SlopesView:
+    """The node of the gradients from a kernel."""
+
+    cls: str
+    apply: list[str]
+    forward_head: list[str]
+    keep: list[str]
+    kept: list[str]
+    run: list[str]
     again: list[str]
     returned: str
 
@@ -51,16 +66,16 @@ def imported(backends: tuple[str, ...]) -> tuple[str, ...]:
 
 def kernel_view(kernels: dict[str, Kernels], node: Node, *, accurate: bool) -> KernelView:
     """Return the view of kernels in some languages."""
-    grad = node.names.cotangent
     some, types = next(iter(kernels.values())), _types(node, accurate=accurate)
     return KernelView(
         cls=f"_{node.cls}Fused",
         modules=c_view.MODULES * ("c" in kernels),
         c=c_view.c_view(kernels["c"], types) if "c" in kernels else None,
         triton=triton_view.triton_view(kernels["triton"], types) if "triton" in kernels else None,
+        seconds=some.seconds is not None,
         sources=_sources(some, node),
-        guard=f"return {'*' * (len(node.scalars) > 1)}{node.reverse}.backward(ctx, {grad}), None",
         returned=_returned(node),
+        slopes=_slopes(some, node),
         **_python(some, node),
     )
 
@@ -122,12 +137,14 @@ def _keep(kernels: Kernels, node: Node) -> list[str]:
 
 def _saved(kernels: Kernels, node: Node) -> list[str]:
     """Return the statements that read it: once, as checkpoints want it."""
-    names = [x if x in kernels.leaves else "_" for x in node.leaves]
-    used = {x for text in kernels.gradients.numbers.values() for x in re.findall(r"[A-Za-z_]\w*", text)}
     lines = ["        saved = ctx.saved_tensors"]
-    if set(names) - {"_"}:
-        lines += tuple_lines(names, 8, tail=" = saved")
-    return lines + read_numbers(node, used, 8)
+    lines += tuple_lines(list(node.leaves), 8, tail=" = saved") if node.leaves else []
+    return lines + read_numbers(node, _words(kernels.gradients), 8)
+
+
+def _words(given: Pass) -> set[str]:
+    """Return the names in the numbers of a pass."""
+    return {x for text in given.numbers.values() for x in re.findall(r"[A-Za-z_]\w*", text)}
 
 
 def _again(node: Node) -> list[str]:
@@ -140,10 +157,51 @@ def _again(node: Node) -> list[str]:
 
 
 def _sources(kernels: Kernels, node: Node) -> str:
-    """Return for each result of each pass the place of the input that it belongs to, -1 for none."""
+    """Return for each result of each pass the place of the tensor that it belongs to, -1 for none."""
     places = {x: i for i, x in enumerate(kernels.leaves, 1)}
-    found = [str(places.get(x, -1)) for x in tensors_of(node)]
-    return f"((-1,), ({', '.join(found)}{',' * (len(found) == 1)}))"
+    rows = [[-1], [places.get(x, -1) for x in tensors_of(node)]]
+    rows += [[*range(len(kernels.leaves) + 1)]] if kernels.seconds else []
+    return str(tuple(map(tuple, rows)))
+
+
+def _slopes(kernels: Kernels, node: Node) -> SlopesView:
+    """Return the view of the node of the gradients."""
+    cls, grad, leaves = f"_{node.cls}Slopes", node.names.cotangent, list(node.leaves)
+    numbers = ["numbers"] * bool(numbers_of(node))
+    extra = [*numbers, "wanted", "output"]
+    given = ["_SECONDS", "(*kept, *weights)", "ctx.needs_input_grad"]
+    given += [*kernels.seconds.numbers.values()] if kernels.seconds else []
+    typed_leaves = [f"{x}: Tensor{' | None' if _partly(kernels, node, x) else ''}" for x in leaves]
+    parameters = ["ctx: Any", f"{grad}: Tensor", *typed_leaves, *(f"{x}: Any" for x in extra)]
+    again = ["saved_tensors=primals[1:]", "needs_input_grad=ctx.wanted", *(f"{x}=ctx.{x}" for x in numbers)]
+    read = read_numbers(node, _words(kernels.seconds), 12) if kernels.seconds else []
+    kept = [f"{grad} if {x} is None else {x}" if _partly(kernels, node, x) else x for x in leaves]
+    rule = f"{node.reverse}.backward(again, primals[0])"
+    return SlopesView(
+        cls=cls,
+        apply=bracketed(
+            f"output = {cls}.apply(",
+            [grad, "*saved", *(f"ctx.{x}" for x in numbers), "ctx.needs_input_grad", "output"],
+            ")",
+            12,
+        ),
+        forward_head=bracketed("def forward(", parameters, ") -> tuple[Tensor | None, ...]:", 4),
+        keep=[
+            *bracketed("ctx.save_for_backward(", [grad, *leaves], ")", 8),
+            f"        {', '.join(f'ctx.{x}' for x in extra[:-1])} = {', '.join(extra[:-1])}",
+        ],
+        kept=[
+            *(tuple_lines([grad, *leaves], 12, tail=" = saved") if kept != leaves else []),
+            *read,
+            *(tuple_lines([grad, *kept], 12, "kept = ") if kept != leaves else ["            kept = saved"]),
+        ],
+        run=bracketed("output = _run(", given, ")", 12),
+        again=[
+            *bracketed("again = SimpleNamespace(", again, ")", 16),
+            f"                found = {rule if len(node.scalars) > 1 else f'({rule},)'}",
+        ],
+        returned=f"return *output, {', '.join(['None'] * len(extra))}",
+    )
 
 
 def _returned(node: Node) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from fngen import twice
 from fngen.backends import libm, scalars
 from fngen.backends.libm import Helper, NoKernel
 from fngen.constants import Constant, hoist_constants
@@ -28,7 +29,7 @@ _KEYWORDS = (
 )
 _OF_SOURCE = (
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
-    *("rounded", "run", "spread", "stored", "work"),
+    *("rounded", "run", "seconds", "spread", "stored", "work"),
     *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "apart", "at", "column", "columns"),
     *(
         "first",
@@ -90,6 +91,7 @@ class Kernels:
     Attributes:
         value: That of the value.
         gradients: That of all gradients.
+        seconds: That of the gradients of these, if there is one.
         leaves: The node's names of what the gradients read, beside the cotangent.
         users: For each of them the inputs whose gradients read it, as a bit mask.
         constants: The irrational numbers by name.
@@ -99,6 +101,7 @@ class Kernels:
 
     value: Pass
     gradients: Pass
+    seconds: Pass | None
     leaves: tuple[str, ...]
     users: tuple[int, ...]
     constants: tuple[Constant, ...]
@@ -106,9 +109,14 @@ class Kernels:
     helpers: tuple[tuple[str, tuple[str, ...], Body], ...]
 
     @property
+    def passes(self) -> tuple[Pass, ...]:
+        """All of them."""
+        return (self.value, self.gradients, *([self.seconds] if self.seconds else ()))
+
+    @property
     def python(self) -> tuple[str, ...]:
         """The numbers that Python hands to them."""
-        return (*self.value.numbers.values(), *self.gradients.numbers.values())
+        return tuple(text for p in self.passes for text in p.numbers.values())
 
 
 def build(problem: Problem, found: Derivatives, node: object, language: Language) -> Kernels:
@@ -125,25 +133,39 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     if by_output:
         slopes = substitute_all(slopes, {problem.value: name(f"{labels.output}!")})
     products = [product(name(COTANGENT), slope) for slope in slopes]
-    roots = libm.expand([problem.value, *products, *problem.named])
-    return _Builder(problem, node, roots, language, by_output=by_output).kernels()
+    leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in names(slopes)]
+    roots = libm.expand([problem.value, *products])
+    try:
+        seconds = libm.expand(twice.gradients(found, slopes, problem.inputs, leaves))
+    except NoKernel:
+        seconds = []
+    roots += [*seconds, *libm.expand(problem.named)]
+    return _Builder(problem, node, roots, language, leaves).kernels(len(seconds))
 
 
 class _Builder:
     def __init__(
-        self, problem: Problem, node: Node, roots: Sequence[Value], language: Language, *, by_output: bool
+        self,
+        problem: Problem,
+        node: Node,
+        roots: Sequence[Value],
+        language: Language,
+        leaves: Sequence[str],
     ) -> None:
         self.problem, self.node, self.language = problem, node, language
-        consts = [x.name for x in problem.consts]
-        self.python = dict(zip([*problem.inputs, *consts], node.names.inputs, strict=False))
-        self.python |= {f"{node.names.output}!": node.names.output} if by_output else {}
-        self.python[COTANGENT] = node.names.cotangent
+        labels, consts = node.names, [x.name for x in problem.consts]
+        self.python = dict(zip([*problem.inputs, *consts], labels.inputs, strict=False))
+        self.leaves = {x: self.python.get(x, labels.output) for x in leaves}
+        self.python |= self.leaves | {COTANGENT: labels.cotangent}
+        gradients = labels.gradients[: len(problem.inputs)]
+        self.python |= {f"{x}!": f"grad_{y}" for x, y in zip(problem.inputs, gradients, strict=True)}
         self.taken = {*_KEYWORDS, *_OF_SOURCE, *libm.reserved(), *(f"sum_{i}" for i in range(len(roots)))}
         self.numbers: dict[str, str] = {}
         roots = self.without_numbers(list(roots), consts)
         self.aliases = {x: self.fresh(self.python[x]) for x in self.python if x not in consts}
-        self.results = [self.fresh(g) for g in node.names.gradients[: len(problem.inputs)]]
-        self.output = node.names.output if by_output else self.fresh(node.names.output)
+        self.results = [self.fresh(x) for x in gradients]
+        own = self.aliases.get(f"{labels.output}!")
+        self.output = own or self.fresh(labels.output)
         roots = substitute_all(roots, {name(x): name(y) for x, y in self.aliases.items()})
         roots, constants = hoist_constants(roots, self.taken, FormulaPrinter().print)
         renamed = {name(k.name): name(self.fresh(f"C{k.name}")) for k in constants}
@@ -177,24 +199,27 @@ class _Builder:
         literals = {name(k.name): number(Decimal(k.literal)) for k in constants}
         return TorchPrinter().print(substitute_all([spelled], literals)[0])
 
-    def kernels(self) -> Kernels:
-        """Return all that the source is made of."""
+    def kernels(self, more: int) -> Kernels:
+        """Return all that the source is made of; so many roots are second derivatives."""
         count = len(self.problem.inputs)
-        root, products, named = self.roots[0], self.roots[1 : 1 + count], self.roots[1 + count :]
-        cotangent = self.aliases[COTANGENT]
-        back = {y: x for x, y in self.aliases.items()}
-        read = [x for x in names(products) if x in back and x != cotangent]
-        leaves = tuple(self.python[back[x]] for x in read)
-        if not set(leaves) <= set(self.node.leaves):
+        root, products, rest = self.roots[0], self.roots[1 : 1 + count], self.roots[1 + count :]
+        if not {*self.leaves.values()} <= set(self.node.leaves):
             raise NoKernel("its gradients read more than its node keeps")
+        labels = dict(zip(rest[more:], self.problem.named.values(), strict=True))
+        inputs, cotangent = [self.aliases[x] for x in self.problem.inputs], self.aliases[COTANGENT]
+        read = [self.aliases[x] for x in self.leaves]
         users = tuple(sum((x in names([p])) << i for i, p in enumerate(products)) for x in read)
-        labels = dict(zip(named, self.problem.named.values(), strict=True))
-        inputs = [self.aliases[x] for x in self.problem.inputs]
         forward = self.made("value", inputs, [self.output], [root], labels)
         backward = self.made("gradients", [cotangent, *read], self.results, products, labels)
+        seconds = None
+        if more:
+            weights = [self.aliases[f"{x}!"] for x in self.problem.inputs]
+            results = [self.fresh(f"grad_{x}") for x in (cotangent, *read)]
+            seconds = self.made("seconds", [cotangent, *read, *weights], results, rest[:more], labels)
         library, helpers = libm.functions(self.roots)
         made = tuple((h.name, h.parameters, self.helper(h)) for h in helpers)
-        return Kernels(forward, backward, leaves, users, tuple(self.constants), tuple(library), made)
+        leaves, constants = tuple(self.leaves.values()), tuple(self.constants)
+        return Kernels(forward, backward, seconds, leaves, users, constants, tuple(library), made)
 
     def made(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fngen.layout import bracketed, tuple_lines
-from fngen.lower import Body
+from fngen.lower import MARGIN, Body
 from fngen.passes import Kernels, Pass
 from fngen.printing.triton import HELPER, QUOTIENT
 
@@ -61,21 +61,24 @@ class TritonView:
     functions: list[FunctionView]
     passes: list[PassView]
     divides: bool
+    library: bool
     sums: bool
 
 
 def triton_view(kernels: Kernels, types: dict[str, str]) -> TritonView:
     """Return the view of kernels for types, each computed in one."""
-    passes = (kernels.value, kernels.gradients)
+    passes, one = kernels.passes, len(kernels.gradients.results) == 1
     # Of a single input nothing is broadcast, and no gradient is a sum.
-    views = [_pass(p, sums=p is kernels.gradients and len(p.results) > 1) for p in passes]
+    views = [_pass(p, sums=p is not kernels.value and not one) for p in passes]
     functions = [*(_helper(*helper) for helper in kernels.helpers), *map(_function, passes)]
+    text = "\n".join(line for f in functions for line in f.body)
     return TritonView(
         types=list(types.items()),
         constants=[f"{k.name} = tl.constexpr({k.literal}){_meant(k.meaning)}" for k in kernels.constants],
         functions=functions,
         passes=views,
-        divides=any(QUOTIENT in line for f in functions for line in f.body),
+        divides=QUOTIENT in text,
+        library="libdevice." in text,
         sums=any(p.sums for p in views),
     )
 
@@ -106,11 +109,13 @@ def _head(name: str, parameters: tuple[str, ...]) -> list[str]:
 
 def _pass(given: Pass, *, sums: bool) -> PassView:
     column = 12 if sums else 8
-    results = ", ".join(given.results)
-    made = bracketed(f"{results} = _tile_{given.name}(", [*given.reads, *given.numbers], ")", column)
+    results, head = list(given.results), f"{', '.join(given.results)} = _tile_{given.name}("
+    if column + len(head) > MARGIN:
+        results, head = [f"made[{i}]" for i in range(len(results))], f"made = _tile_{given.name}("
+    made = bracketed(head, [*given.reads, *given.numbers], ")", column)
     totals = [f"sum_{i}" for i in range(len(given.results))] if sums else []
     stores, ends = list[str](), list[str]()
-    for i, x in enumerate(given.results):
+    for i, x in enumerate(results):
         place = [f"results[{i}]", "steps[-1]", "at", "inside", x]
         if sums:
             over = f"OVER[{i}]"

@@ -20,7 +20,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{f"a{f}": getattr(np, f"arc{f}") for f in ("cos", "cosh", "sin", "sinh", "tan", "tanh")},
     "atan2": np.arctan2,
     "lgamma": np.vectorize(lambda x: math.lgamma(x) if math.isfinite(x) else math.inf * 0 + abs(x)),
+    "isnan": np.isnan,
     "pow": np.power,
+    "rcp_rn": np.reciprocal,
     "sqrt_rn": np.sqrt,
 }
 

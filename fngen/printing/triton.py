@@ -8,10 +8,12 @@ from fractions import Fraction
 
 from fngen.backends.libm import DEFINED, LIBM
 from fngen.ir import Value, is_number
-from fngen.printing.infix import Text
+from fngen.printing.infix import CHOICE, Text
 from fngen.printing.torch import TorchPrinter
 
 _NAMES = {"fabs": "tl.abs", "sqrt": "libdevice.sqrt_rn"}
+_ITSELF = {"ne": "!=", "eq": "=="}
+"""What is not equal to itself is no number: how the answer of libdevice is compared with 0."""
 HELPER = "_tile_"
 """What the names of the functions that a file defines begin with."""
 QUOTIENT = "_tile_quotient"
@@ -32,6 +34,8 @@ class TritonPrinter(TorchPrinter):
 
     def visit(self, node: Value, args: Sequence[Text]) -> Text:
         """Return the text of a node; Triton's own quotient is not the nearest one in float32."""
+        if node.op in _ITSELF and args[0] == args[1]:
+            return Text(f"libdevice.isnan({args[0].text}) {_ITSELF[node.op]} 0", CHOICE)
         if node.op != "div" or all(map(self.is_known, node.args)):
             return super().visit(node, args)
         above, below = node.args
