@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from fngen.algebra import ZERO, add, mul
+from fngen.algebra import ZERO, add, div, mul, neg, sub
 from fngen.backends.torch import legalise
 from fngen.derivatives import COTANGENT, Derivatives
-from fngen.ir import Value, is_number, name, value
+from fngen.ir import Value, is_number, name, rewrite, value
 from fngen.stabilise.autograd import autograd
+
+_SIMPLE: dict[str, Callable[..., Value]] = {"add": add, "div": div, "mul": mul, "neg": neg, "sub": sub}
 
 
 def gradients(
@@ -28,7 +30,7 @@ def gradients(
     by_leaf = dict.fromkeys(leaves, ZERO)
     for weight, slope, own in zip(weights, slopes, owned, strict=True):
         by_cotangent = add(by_cotangent, mul(weight, slope))
-        rows = autograd(legalise([slope])[0], tuple(leaves))
+        rows = _folded(autograd(legalise([slope])[0], tuple(leaves)))
         if own is not None and set(leaves) <= set(inputs):
             known = dict(zip(inputs, own, strict=False))
             rows = [known[x] for x in leaves]
@@ -38,6 +40,12 @@ def gradients(
                 by_leaf[x] = add(by_leaf[x], _term(weight, mul(seed, row), alone=len(inputs) == 1))
     nothing = mul(ZERO, name(COTANGENT))
     return [graph if graph is not ZERO else nothing for graph in (by_cotangent, *by_leaf.values())]
+
+
+def _folded(rows: list[Value]) -> list[Value]:
+    """Return graphs without products with one, sums with zero, and quotients of numbers."""
+    images = rewrite(rows, lambda n: _SIMPLE[n.op](*n.args) if n.op in _SIMPLE else n)
+    return [images[row] for row in rows]
 
 
 def _term(weight: Value, term: Value, *, alone: bool) -> Value:

@@ -46,8 +46,7 @@ def made(formula: str, backend: str, **options: Any) -> ModuleType:
 def ready(file: ModuleType) -> ModuleType:
     """Return a file, its kernels in Triton interpreted where there is no card."""
     if hasattr(file, "_DEVICE") and os.environ.get("TRITON_INTERPRET"):
-        libdevice.install()
-        file._DEVICE = "cpu"
+        libdevice.interpreted(file)
     return file
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,14 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def install() -> None:
-    """Give the functions of libdevice a meaning."""
+def interpreted(file: ModuleType) -> None:
+    """Have a file's kernels work on a CPU, interpreted."""
     for name, function in _FUNCTIONS.items():
         setattr(libdevice, name, _of_tensors(function))
+    file._DEVICE = "cpu"
+    for name, constant in [*vars(file).items()]:
+        if isinstance(constant, tl.constexpr):
+            setattr(file, name, constant.value)  # What it makes with a tensor would be no tensor.
 
 
 def _of_tensors(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from types import ModuleType
 
@@ -287,3 +288,51 @@ def test_float32_in_float64_with_accurate(backend: str) -> None:
     x = torch.linspace(-20, 20, 1001)
     want = x.double() * torch.tanh(torch.nn.functional.softplus(x.double(), threshold=40))
     assert torch.equal(file.f(x), want.float())
+
+
+def second(function: Callable[..., Tensor], inputs: list[Tensor], of: list[Tensor]) -> tuple[Tensor, ...]:
+    """Return the gradients of a weighted sum of gradients."""
+    result = function(*inputs)
+    weight = like(result, seed=3).requires_grad_()
+    slopes = torch.autograd.grad(result, of, weight, create_graph=True)
+    total = sum((like(s, seed=5 + i) * s).sum() for i, s in enumerate(slopes))
+    return torch.autograd.grad(total, [weight, *inputs], materialize_grads=True)
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_second_derivatives_come_from_a_kernel(
+    backend: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, plain = module(name, backend), PLAIN[name]
+    run, ran = file._run, []
+    monkeypatch.setattr(file, "_run", lambda which, *rest: ran.append(which) or run(which, *rest))
+    inputs = leaves(plain, 300)
+    for of in (inputs, inputs[:1], inputs[-1:]):
+        found, want = (second(f, inputs, of) for f in (getattr(file, name), plain.function))
+        for got, wanted in zip(found, want, strict=True):
+            close(got, wanted, rtol=1e-9, atol=1e-10 * wanted.abs().max().item())
+        assert ran == [file._VALUE, file._GRADIENTS, file._SECONDS]
+        ran.clear()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_where_nothing_arrives_nothing_is_infinite(backend: str) -> None:
+    """The derivative of ``sqrt(a)`` at 0 has no part in that of the gradient by ``x`` alone by itself."""
+    file = made("sqrt(a)*x", backend, inputs=["a", "x"])
+    a, x = torch.zeros(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    (slope,) = torch.autograd.grad(file.f(a, x).sum(), x, create_graph=True)
+    by_a, by_x = torch.autograd.grad(slope.sum(), [a, x], allow_unused=True)
+    assert by_a.isinf().all()
+    assert by_x is None or not by_x.any()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_tensor_in_two_places(backend: str) -> None:
+    x = torch.tensor([0.5, 2.0], dtype=torch.float64, requires_grad=True)
+    file = made("x**3*y**2", backend, inputs=["x", "y"])
+    for order in (2, 3):
+        value = file.f(x, x)
+        for _ in range(order):
+            (value,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+        close(value, 20 * x**3 if order == 2 else 60 * x**2)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import fngen
 from fngen.ir import name, number, value
 from fngen.stabilise.autograd import RULES, autograd
 from fngen.stabilise.simulate import Simulation
@@ -68,3 +69,9 @@ def test_powers_are_multiplied_out() -> None:
         (found,) = torch.autograd.grad((x**n).sum(), x)
         expected = Simulation(("x",), [(p,) for p in x.tolist()])(slope)
         torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=_CLOSE, atol=0)
+
+
+def test_what_is_no_tensor_has_no_derivative() -> None:
+    """The reciprocal of a number is one of the constants of a file."""
+    file = fngen.compile("x - (-(x + reciprocal(1)))", name="f")
+    assert file.f(torch.tensor(2.0)).item() == 5

@@ -7,8 +7,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fngen.backends.libm import DEFINED, LIBM
-from fngen.ir import Value, is_number
-from fngen.printing.infix import CHOICE, Text
+from fngen.ir import ARITHMETIC, Value, is_number, postorder
+from fngen.printing.infix import CHOICE, SUM, Text
 from fngen.printing.torch import TorchPrinter
 
 _NAMES = {"fabs": "tl.abs", "sqrt": "libdevice.sqrt_rn"}
@@ -43,11 +43,16 @@ class TritonPrinter(TorchPrinter):
             return Text(f"libdevice.rcp_rn({args[1].text})")
         if below.op == "number" and (inverse := _inverse(below)):
             return self.binary("mul", args[0], self.number(inverse))
-        return super().call(node, args)
+        return Text(f"{QUOTIENT}({args[0].text}, {args[1].text})")
 
     def is_known(self, node: Value) -> bool:
-        """Say whether a node is a number that the compiler knows."""
-        return node.op in ("number", "pi", "nan") or node.datum in self.constants
+        """Say whether a node is a number that the compiler knows: Python works with it, not a program."""
+        leaves = (n for n in postorder([node]) if not (n.op in ARITHMETIC or n.op in ("number", "pi", "nan")))
+        return all(n.datum in self.constants for n in leaves)
+
+    def print_not(self, node: Value, a: Text) -> Text:
+        """Return the negation."""
+        return Text(f"{a.inside(SUM)} == 0", CHOICE)
 
     def print_pi(self, node: Value) -> Text:
         """Return pi."""
@@ -64,19 +69,16 @@ class TritonPrinter(TorchPrinter):
         return Text(f"tl.where({c.text}, {a.text}, {b.text})")
 
     def call(self, node: Value, args: Sequence[Text]) -> Text:
-        """Return a call; libdevice wants numbers in the type of the other arguments."""
-        if self.function(node).startswith("libdevice."):
-            args = [self.full(t) if self.is_known(n) else t for n, t in zip(node.args, args, strict=True)]
-        return super().call(node, args)
+        """Return a call, a number among its arguments in the type of the others."""
+        given = [self.full(t) if self.is_known(n) else t for n, t in zip(node.args, args, strict=True)]
+        return super().call(node, given)
 
     def full(self, number: Text) -> Text:
         """Return a number as a tensor of the type to compute in."""
-        return Text(f"tl.full((), {number.text}, {self.like}.dtype)")
+        return Text(f"tl.full({self.like}.shape, {number.text}, {self.like}.dtype)")
 
     def function(self, node: Value) -> str:
         """Return the name of a function of libdevice, or of one that the file defines."""
-        if node.op == "div":
-            return QUOTIENT
         own = node.op.removeprefix(LIBM)
         return _NAMES.get(own) or (f"{HELPER}{own}" if own in DEFINED else f"libdevice.{own}")
 

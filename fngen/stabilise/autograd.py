@@ -19,6 +19,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "mul": ("g*b", "g*a"),
     "div": ("g/b", "-g*(a/b/b)"),
     "abs": ("g*sign(a)",),
+    "reciprocal": ("-g*y*y",),
     "sqrt": ("g/(2*y)",),
     "rsqrt": ("-g/2*y**3",),
     "hypot": ("g*(a/y)", "g*(b/y)"),
@@ -98,7 +99,7 @@ def _arriving(node: Value, cotangent: Value) -> Iterator[tuple[Value, Value]]:
     elif node.op in RULES:
         letters = {_COTANGENT: cotangent, _RESULT: node, **dict(zip(_LETTERS, node.args, strict=False))}
         yield from ((a, substitute(r, letters)) for a, r in zip(node.args, _read(node.op), strict=True))
-    elif node.op in TABLE:
+    elif node.op in TABLE and TABLE[node.op].derivative:
         slopes = ((a, derivative(node.op, i)) for i, a in enumerate(node.args))
         for arg, rule in ((a, r) for a, r in slopes if r is not None and not is_number(r, 0)):
             yield arg, value("mul", cotangent, instantiate(rule, node.op, node.args))
