@@ -336,3 +336,13 @@ def test_one_tensor_in_two_places(backend: str) -> None:
         for _ in range(order):
             (value,) = torch.autograd.grad(value.sum(), x, create_graph=True)
         close(value, 20 * x**3 if order == 2 else 60 * x**2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_cotangent_of_a_sum_is_one_number(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = made("x**3*y", backend, inputs=["x", "y"])
+    monkeypatch.setattr(file, "_laid_out", None)
+    x, y = (torch.rand(3, 70, requires_grad=True) for _ in range(2))
+    file.f(x, y).sum().backward()
+    close(x.grad, 3 * x.detach() ** 2 * y.detach(), rtol=1e-6)
+    close(y.grad, x.detach() ** 3, rtol=1e-6)
