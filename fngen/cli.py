@@ -103,7 +103,7 @@ def generate(
         return
     path = source.write(output, force=force)
     if source.missing:
-        click.secho(f"no kernels in C: {source.missing}", fg="yellow", err=True)
+        click.secho(source.missing, fg="yellow", err=True)
     report, note = _verified(path) if verify else (None, "not verified (--no-verify)")
     if as_json:
         outcome = {

@@ -56,16 +56,18 @@ def _of_one(layer: Layer) -> list[str]:
     node, x = layer.main, layer.parameters[0]
     argument, given = node.names.inputs[0], layer.arguments[0]
     early = _by_kernel(layer, f"({argument},)", argument, f"{argument}.requires_grad")
+    rows = bool(layer.alignment.inputs)  # Their sizes are looked at first.
     lines = [
         f"if has_torch_function(({x},)):",
         *_handled(layer, f"({x},)", x),
         *_only_numbers(layer),
-        *(early if argument == given else []),
+        *(early if argument == given and not rows else []),
         *([] if node.complex else [f"if torch.is_complex({x}):", f"    {_COMPLEX}"]),
         *(_floating(x) if layer.floating else []),
         *([*_widened_first(layer, x), f"{argument} = {given}"] if argument != given else []),
-        *(early if argument != given else []),
+        *(early if argument != given and not rows else []),
         *aligned.of_one(layer, argument),
+        *(early if rows else []),
         *_choice(
             node,
             ", ".join([argument, *layer.numbers]),
@@ -82,21 +84,23 @@ def _of_one(layer: Layer) -> list[str]:
 def _of_several(layer: Layer) -> list[str]:
     node, parameters = layer.main, list(layer.parameters)
     as_given = layer.arguments == layer.parameters
+    rows = bool(layer.alignment.inputs)  # Their sizes are looked at first.
     lines = [
         *_assigned("args: tuple[Tensor, ...]", parameters),
         "if has_torch_function(args):",
         *_handled(layer, "args", "*args"),
         *_only_numbers(layer),
         *_shaped(layer),
-        *(_by_kernel(layer, "args", "*args", _any_graph(parameters)) if as_given else []),
+        *(_by_kernel(layer, "args", "*args", _any_graph(parameters)) if as_given and not rows else []),
         *(_NUMBERS if node.complex else _LOOK if node.eager else _LOOK_ONLY),
         *(_ALL_FLOATING if layer.floating else []),
     ]
     if not as_given:
         lines += [f"    {line}" for line in _widened_first(layer, "*args", 12)]
         lines += [*tuple_lines(parameters, 0, tail=" = args"), *_assigned("args", list(layer.arguments))]
-        lines += _by_kernel(layer, "args", "*args", "graph")
+        lines += [] if rows else _by_kernel(layer, "args", "*args", "graph")
     lines += aligned.of_several(layer)
+    lines += _by_kernel(layer, "args", "*args", "graph") if rows else []
     if layer.numbers:
         lines += _at(4, "given: list[Any] = [", ["*args", *layer.numbers], "]")
     graph = "any(t.requires_grad for t in args)" if node.complex else "graph"

@@ -71,7 +71,7 @@ def kernel_view(kernels: dict[str, Kernels], node: Node, *, accurate: bool) -> K
         cls=f"_{node.cls}Fused",
         modules=c_view.MODULES * ("c" in kernels),
         c=c_view.c_view(kernels["c"], types) if "c" in kernels else None,
-        triton=triton_view.triton_view(kernels["triton"], types) if "triton" in kernels else None,
+        triton=triton_view.triton_view(kernels["triton"], types, node) if "triton" in kernels else None,
         seconds=some.seconds is not None,
         sources=_sources(some, node),
         returned=_returned(node),
@@ -96,7 +96,10 @@ def _python(kernels: Kernels, node: Node) -> dict[str, list[str]]:
     grad = node.names.cotangent
     parameters = ["ctx: Any", *typed(node.names.inputs, node.scalars), "output: list[Tensor]"]
     kinds = tuple_type([*("None" if s else "Tensor | None" for s in node.scalars), "None"])
-    read = [f"{grad} if {x} is None else {x}" if _partly(kernels, node, x) else x for x in kernels.leaves]
+    read = [
+        f"{_spread(node, grad)} if {x} is None else {x}" if _partly(kernels, node, x) else x
+        for x in kernels.leaves
+    ]
     given = ["_GRADIENTS", "kept", "ctx.needs_input_grad", *kernels.gradients.numbers.values()]
     return {
         "forward_head": bracketed("def forward(", parameters, ") -> Tensor:", 4),
@@ -104,11 +107,16 @@ def _python(kernels: Kernels, node: Node) -> dict[str, list[str]]:
         "backward_head": bracketed("def backward(", ["ctx: Any", f"{grad}: Tensor"], f") -> {kinds}:", 4),
         "read": [
             *_saved(kernels, node),
-            *tuple_lines([grad, *read], 8, "kept = "),
+            *tuple_lines([_spread(node, grad), *read], 8, "kept = "),
             *bracketed("output = _run(", given, ")", 8),
         ],
         "again": _again(node),
     }
+
+
+def _spread(node: Node, cotangent: str) -> str:
+    """Return a cotangent with the dimensions that it lacks."""
+    return cotangent + "".join(f".unsqueeze({d})" for d in node.inserted)
 
 
 def _partly(kernels: Kernels, node: Node, leaf: str) -> bool:
@@ -197,8 +205,8 @@ def _slopes(kernels: Kernels, node: Node) -> SlopesView:
         ],
         run=bracketed("output = _run(", given, ")", 12),
         again=[
-            *bracketed("again = SimpleNamespace(", again, ")", 16),
-            f"                found = {rule if len(node.scalars) > 1 else f'({rule},)'}",
+            *bracketed("again = SimpleNamespace(", again, ")", 12),
+            f"            found = {rule if len(node.scalars) > 1 else f'({rule},)'}",
         ],
         returned=f"return *output, {', '.join(['None'] * len(extra))}",
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from fngen import twice
+from fngen import rows, twice
 from fngen.backends import libm, scalars
 from fngen.backends.libm import Helper, NoKernel
 from fngen.constants import Constant, hoist_constants
@@ -57,12 +57,14 @@ class Language:
         let: The columns that a statement takes beside its text.
         result: The columns that are left for the text of the result of a place and a name.
         helper: The same of what a helper returns.
+        rows: Whether a pass may have sums over rows in it.
     """
 
     printer: Callable[[str, Collection[str]], Printer]
     let: int
     result: Callable[[int, str], int]
     helper: int
+    rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Pass:
         reads: The arrays that it reads, by name.
         results: What it works out, by name.
         numbers: The names of the numbers that it takes, and the text of each in Python.
+        count: The name of the number of elements in a row, if it takes that.
         body: The statements.
     """
 
@@ -81,6 +84,7 @@ class Pass:
     reads: tuple[str, ...]
     results: tuple[str, ...]
     numbers: dict[str, str]
+    count: str
     body: Body
 
 
@@ -97,6 +101,8 @@ class Kernels:
         constants: The irrational numbers by name.
         library: The functions of C's library that they call.
         helpers: The functions that the source defines: name, parameters and statements.
+        rows: Whether a tile has whole rows in it.
+        narrow: Whether the value is one of a row, not of an element.
     """
 
     value: Pass
@@ -107,6 +113,8 @@ class Kernels:
     constants: tuple[Constant, ...]
     library: tuple[str, ...]
     helpers: tuple[tuple[str, tuple[str, ...], Body], ...]
+    rows: bool
+    narrow: bool
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -125,22 +133,37 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     Raises:
         NoKernel: If it has none.
     """
-    if not isinstance(node, Node) or problem.reduces or problem.reduction or problem.complex:
-        raise NoKernel("kernels are of elementwise formulas of real numbers, with one output")
+    if not isinstance(node, Node) or problem.reduction or problem.complex:
+        raise NoKernel("kernels are of formulas of real numbers, with one output")
+    if problem.reduces and not language.rows:
+        raise NoKernel("its kernels are of elementwise formulas")
     labels = node.names
     by_output = node.leaves == (labels.output,)
     slopes: Sequence[Value] = found.slopes
     if by_output:
         slopes = substitute_all(slopes, {problem.value: name(f"{labels.output}!")})
-    products = [product(name(COTANGENT), slope) for slope in slopes]
+    products = list(slopes)
+    if not problem.reduces:
+        products = [product(name(COTANGENT), slope) for slope in slopes]
     leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in names(slopes)]
-    roots = libm.expand([problem.value, *products])
-    try:
-        seconds = libm.expand(twice.gradients(found, slopes, problem.inputs, leaves))
-    except NoKernel:
-        seconds = []
-    roots += [*seconds, *libm.expand(problem.named)]
+    graphs = [problem.value, *products, *problem.named]
+    if problem.reduces:
+        graphs = rows.lowered(graphs)
+    count = 1 + len(products)
+    roots = libm.expand(graphs[:count])
+    seconds = [] if problem.reduces else _seconds(found, slopes, problem.inputs, leaves)
+    roots += [*seconds, *libm.expand(graphs[count:])]
     return _Builder(problem, node, roots, language, leaves).kernels(len(seconds))
+
+
+def _seconds(
+    found: Derivatives, slopes: Sequence[Value], inputs: Sequence[str], leaves: Sequence[str]
+) -> list[Value]:
+    """Return the gradients of the gradients, or nothing if there is no kernel for them."""
+    try:
+        return libm.expand(twice.gradients(found, slopes, inputs, leaves))
+    except NoKernel:
+        return []
 
 
 class _Builder:
@@ -157,6 +180,8 @@ class _Builder:
         self.python = dict(zip([*problem.inputs, *consts], labels.inputs, strict=False))
         self.leaves = {x: self.python.get(x, labels.output) for x in leaves}
         self.python |= self.leaves | {COTANGENT: labels.cotangent}
+        if problem.reduces:
+            self.python[rows.COUNT] = "count"
         gradients = labels.gradients[: len(problem.inputs)]
         self.python |= {f"{x}!": f"grad_{y}" for x, y in zip(problem.inputs, gradients, strict=True)}
         self.taken = {*_KEYWORDS, *_OF_SOURCE, *libm.reserved(), *(f"sum_{i}" for i in range(len(roots)))}
@@ -219,7 +244,11 @@ class _Builder:
         library, helpers = libm.functions(self.roots)
         made = tuple((h.name, h.parameters, self.helper(h)) for h in helpers)
         leaves, constants = tuple(self.leaves.values()), tuple(self.constants)
-        return Kernels(forward, backward, seconds, leaves, users, constants, tuple(library), made)
+        return Kernels(
+            *(forward, backward, seconds, leaves, users, constants, tuple(library), made),
+            rows=self.problem.reduces,
+            narrow=rows.of_rows(root, inputs),
+        )
 
     def made(
         self,
@@ -240,7 +269,8 @@ class _Builder:
         body = lower(targets, printer, taken | {*wanted.values()}, wanted, self.language.let)
         used = names(roots)
         numbers = {x: text for x, text in self.numbers.items() if x in used}
-        return Pass(label, tuple(reads), tuple(results), numbers, body)
+        count = self.aliases.get(rows.COUNT, "")
+        return Pass(label, tuple(reads), tuple(results), numbers, count if count in used else "", body)
 
     def helper(self, helper: Helper) -> Body:
         """Return the statements of a function that the source defines."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 from fngen import differentiate, joints, layer, prefix, problem, wirtinger
 from fngen.derivatives import Derivatives
@@ -18,6 +19,9 @@ from fngen.spec import Spec
 from fngen.stabilise import stage
 from fngen.view import view
 
+if TYPE_CHECKING:
+    from fngen.passes import Kernels
+
 
 @lru_cache(maxsize=64)
 def generate(spec: Spec) -> Source:
@@ -26,11 +30,13 @@ def generate(spec: Spec) -> Source:
         return _generate(spec)
 
 
-def _generate(spec: Spec) -> Source:
+def _generate(spec: Spec, *, whole: bool = True) -> Source:
+    """Return the source; a kernel is one of the ``whole`` formula, for it reads each input once."""
     parsed = problem.read(spec)
     name = spec.name or parsed.name
     stable = stage.recognised(parsed) if spec.stabilise else parsed
-    core = prefix.split(stable)
+    whole = whole and spec.backends != ("torch",)
+    core = prefix.whole(stable) if whole else prefix.split(stable)
     given = core.problem.value
     found = derivatives(core.problem, spec)
     partials = found.slopes if core.problem is stable else derivatives(stable, spec).slopes
@@ -41,6 +47,8 @@ def _generate(spec: Spec) -> Source:
         claim = claim and claim.of(dict(zip(best.inputs, core.arguments, strict=True)))
         core = replace(core, problem=best)
     built = _built(core, parsed.inputs, found, name, spec)
+    if whole and not built.kernels:
+        return _generate(spec, whole=False)
     if stable.value is not parsed.value or core.problem.value is not given:
         built = replace(built, floating=True)
     shown = view(spec, parsed, partials, built, claim)
@@ -53,18 +61,22 @@ def _built(core: Core, inputs: tuple[str, ...], found: Derivatives, name: str, s
     if not wanted:
         return layer.build(core, inputs, found, name, lean=spec.lean)
     from fngen import kernel_view, passes  # Of no use to most files, and a part of the time of a run.
-    from fngen.backends.kernels import LANGUAGES
+    from fngen.backends.kernels import LANGUAGES, TITLES
     from fngen.backends.libm import NoKernel
 
     reserved = kernel_view.reserved(wanted)
     built = layer.build(core, inputs, found, name, lean=spec.lean, reserved=reserved)
-    try:
-        if name in kernel_view.imported(wanted):
-            raise NoKernel(f"a file with kernels imports Python's {name}")
-        kernels = {b: passes.build(core.problem, found, built.main, LANGUAGES[b]) for b in wanted}
-        return replace(built, kernels=kernels)
-    except NoKernel as error:
-        return replace(built, missing=error.message)
+    kernels: dict[str, Kernels] = {}
+    missing: dict[str, list[str]] = {}
+    for backend in wanted:
+        try:
+            if name in kernel_view.imported(wanted):
+                raise NoKernel(f"a file with kernels imports Python's {name}")
+            kernels[backend] = passes.build(core.problem, found, built.main, LANGUAGES[backend])
+        except NoKernel as error:
+            missing.setdefault(error.message, []).append(TITLES[backend])
+    why = "; ".join(f"no kernels in {' and '.join(titles)}: {message}" for message, titles in missing.items())
+    return replace(built, kernels=kernels or None, missing=why)
 
 
 def derivatives(parsed: Problem, spec: Spec) -> Derivatives:

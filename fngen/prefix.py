@@ -26,15 +26,20 @@ class Core:
     arguments: tuple[Value, ...]
 
 
+def whole(problem: Problem) -> Core:
+    """Return all of a formula."""
+    return Core(problem, tuple(map(name, problem.inputs)))
+
+
 def split(problem: Problem) -> Core:
     """Return the part of a formula that needs derivatives of its own."""
     if problem.grads or problem.results:  # Gradients are of the inputs themselves; u + v is no result.
-        return Core(problem, tuple(map(name, problem.inputs)))
+        return whole(problem)
     consts = {c.name for c in problem.consts}
     groups = (g for g in _groups(problem.value, consts) if _as_wide_as_inputs(g, problem))
     combinations = [n for group in groups for n in group]
     if not combinations:
-        return Core(problem, tuple(map(name, problem.inputs)))
+        return whole(problem)
     taken = {*problem.inputs, *problem.named.values(), problem.output}
     images: dict[Value, Value] = {}
     for node in combinations:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN, Body
+from fngen.node import Node
 from fngen.passes import Kernels, Pass
 from fngen.printing.triton import HELPER, QUOTIENT
 
@@ -46,6 +47,7 @@ class PassView:
     name: str
     reads: list[str]
     numbers: list[str]
+    count: str
     sums: list[str]
     call: list[str]
     stores: list[str]
@@ -60,12 +62,15 @@ class TritonView:
     constants: list[str]
     functions: list[FunctionView]
     passes: list[PassView]
+    functions_of_rows: list[str]
+    rows: bool
+    shape: str
     divides: bool
     library: bool
     sums: bool
 
 
-def triton_view(kernels: Kernels, types: dict[str, str]) -> TritonView:
+def triton_view(kernels: Kernels, types: dict[str, str], node: Node) -> TritonView:
     """Return the view of kernels for types, each computed in one."""
     passes, one = kernels.passes, len(kernels.gradients.results) == 1
     # Of a single input nothing is broadcast, and no gradient is a sum.
@@ -77,6 +82,9 @@ def triton_view(kernels: Kernels, types: dict[str, str]) -> TritonView:
         constants=[f"{k.name} = tl.constexpr({k.literal}){_meant(k.meaning)}" for k in kernels.constants],
         functions=functions,
         passes=views,
+        functions_of_rows=[f for f in ("sum", "amax", "amin", "finite") if f"{HELPER}{f}(" in text],
+        rows=kernels.rows,
+        shape="shape[:-1]" if node.inserted else "(*shape[:-1], 1)" if kernels.narrow else "shape",
         divides=QUOTIENT in text,
         library="libdevice." in text,
         sums=any(p.sums for p in views),
@@ -100,7 +108,15 @@ def _function(given: Pass) -> FunctionView:
         lines[-1] = lines[-1].replace(f"{given.results[0]} = ", "return ", 1)
     else:
         lines.append(f"return {given.results[0]}")
-    return FunctionView(_head(f"_tile_{given.name}", (*given.reads, *given.numbers)), lines)
+    return FunctionView(_head(f"_tile_{given.name}", (*given.reads, *_further(given))), lines)
+
+
+def _further(given: Pass) -> list[str]:
+    """Return what a function takes beside what is read."""
+    body = given.body
+    texts = [*body.printed.values(), *(text.text for text in body.texts)]
+    inside = ["inside"] * any(", inside)" in text for text in texts)
+    return [*given.numbers, *([given.count] if given.count else []), *inside]
 
 
 def _head(name: str, parameters: tuple[str, ...]) -> list[str]:
@@ -112,7 +128,8 @@ def _pass(given: Pass, *, sums: bool) -> PassView:
     results, head = list(given.results), f"{', '.join(given.results)} = _tile_{given.name}("
     if column + len(head) > MARGIN:
         results, head = [f"made[{i}]" for i in range(len(results))], f"made = _tile_{given.name}("
-    made = bracketed(head, [*given.reads, *given.numbers], ")", column)
+    further = [x if x != "inside" else "inside[0] & inside[1]" for x in _further(given)]
+    made = bracketed(head, [*given.reads, *further], ")", column)
     totals = [f"sum_{i}" for i in range(len(given.results))] if sums else []
     stores, ends = list[str](), list[str]()
     for i, x in enumerate(results):
@@ -124,7 +141,9 @@ def _pass(given: Pass, *, sums: bool) -> PassView:
         else:
             stores += bracketed("_store(", place, ")", column)
     unindented = [line[column - 8 :] for line in made], [line[column - 8 :] for line in stores]
-    return PassView(given.name, list(given.reads), list(given.numbers), totals, *unindented, ends)
+    return PassView(
+        given.name, list(given.reads), list(given.numbers), given.count, totals, *unindented, ends
+    )
 
 
 def _meant(meaning: str) -> str:

@@ -44,6 +44,7 @@ class ModuleView:
     equations: list[str]
     accuracy: list[str]
     modules: list[str]
+    abstract: list[str]
     wide: list[str]
     exports: list[str]
     constants: list[str]
@@ -94,6 +95,7 @@ def view(
         equations=equations,
         accuracy=accuracy,
         modules=_modules(layer, texts, kernel, wide=not problem.complex),
+        abstract=_abstract(texts, kernel),
         wide=[] if problem.complex else precision.table(accurate=spec.accurate),
         exports=_exports(main),
         constants=[_constant(c) for c in layer.constants],
@@ -148,6 +150,13 @@ def _modules(layer: Layer, texts: str, kernel: KernelView | None, *, wide: bool)
     promotes = wide and (len(layer.parameters) > 1 or isinstance(layer.main, Several))
     found = ["functools"] * promotes + ["math"] * ("math." in texts or bool(numbers(layer)))
     return sorted([*found, *(kernel.modules if kernel else ())])
+
+
+def _abstract(texts: str, kernel: KernelView | None) -> list[str]:
+    """Return what a file imports of the abstract types of collections."""
+    calls = bool(kernel and kernel.c) or "_sum_in_slices" in texts
+    lays_out = kernel is not None and (kernel.c is not None or not (kernel.triton and kernel.triton.rows))
+    return ["Callable"] * calls + ["Sequence"] * lays_out
 
 
 def _head(layer: Layer, result: str) -> list[str]:

@@ -5,3 +5,4 @@ from __future__ import annotations
 from fngen.backends import c, triton
 
 LANGUAGES = {"c": c.LANGUAGE, "triton": triton.LANGUAGE}
+TITLES = {"c": "C", "triton": "Triton"}

@@ -30,6 +30,8 @@ from fngen.language.rules import definition, instantiate
 
 LIBM = "libm."
 """What the names of these functions begin with in a legal graph."""
+TILE = "tile."
+"""What those of the functions of a whole row begin with."""
 VECTOR = frozenset(
     {
         *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erfc"),
@@ -171,7 +173,7 @@ def _expanded(node: Value) -> Value:
         return node.args[1]  # Every result of a kernel has its shape anyway.
     if node.op == "isnan":
         return value("ne", *node.args, *node.args)
-    if node.op in _SAME or node.op in _NAMES or node.op in _STEADY:
+    if node.op in _SAME or node.op in _NAMES or node.op in _STEADY or node.op.startswith(TILE):
         return node
     row = TABLE.get(node.op)
     if row is None or row.torch or not row.definition:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from fngen.backends.libm import DEFINED, LIBM
+from fngen.backends.libm import DEFINED, LIBM, TILE
 from fngen.ir import ARITHMETIC, Value, is_number, postorder
 from fngen.printing.infix import CHOICE, SUM, Text
 from fngen.printing.torch import TorchPrinter
@@ -16,6 +16,8 @@ _ITSELF = {"ne": "!=", "eq": "=="}
 """What is not equal to itself is no number: how the answer of libdevice is compared with 0."""
 HELPER = "_tile_"
 """What the names of the functions that a file defines begin with."""
+OF_ROWS = frozenset({f"{TILE}sum", f"{TILE}amax", f"{TILE}amin"})
+"""The functions that are told which elements of a tile there are."""
 QUOTIENT = "_tile_quotient"
 """The function that divides."""
 
@@ -71,6 +73,8 @@ class TritonPrinter(TorchPrinter):
     def call(self, node: Value, args: Sequence[Text]) -> Text:
         """Return a call, a number among its arguments in the type of the others."""
         given = [self.full(t) if self.is_known(n) else t for n, t in zip(node.args, args, strict=True)]
+        if node.op in OF_ROWS:
+            given.append(Text("inside"))
         return super().call(node, given)
 
     def full(self, number: Text) -> Text:
@@ -79,6 +83,8 @@ class TritonPrinter(TorchPrinter):
 
     def function(self, node: Value) -> str:
         """Return the name of a function of libdevice, or of one that the file defines."""
+        if node.op.startswith(TILE):
+            return HELPER + node.op.removeprefix(TILE)
         own = node.op.removeprefix(LIBM)
         return _NAMES.get(own) or (f"{HELPER}{own}" if own in DEFINED else f"libdevice.{own}")
 
