@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from fngen.backends import libm
 from fngen.ir import CONDITIONS, Let
+from fngen.kernel import Kernels, Pass
 from fngen.layout import filled
 from fngen.lower import MARGIN, Body
-from fngen.passes import Kernels, Pass
 
 GLOBALS = (
     *("_ALONG", "_COMMAND", "_LEVELS", "_ROUNDING", "_SOURCE", "_STILL", "_TYPES"),

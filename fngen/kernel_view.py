@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from fngen import c_view, triton_view
 from fngen.c_view import CView
+from fngen.kernel import Kernels, Pass
 from fngen.layout import bracketed, tuple_lines, typed
 from fngen.node import Node
 from fngen.node_view import tuple_type
-from fngen.passes import Kernels, Pass
 from fngen.saved import if_wanted, keep_numbers, numbers_of, read_numbers, stored, tensors_of
 from fngen.triton_view import TritonView
 

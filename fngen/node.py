@@ -12,7 +12,7 @@ from fngen.eager import Eager
 from fngen.lower import Body
 
 if TYPE_CHECKING:
-    from fngen.passes import Kernels
+    from fngen.kernel import Kernels
     from fngen.several import Several
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from fngen import rows, twice
@@ -12,14 +12,15 @@ from fngen.backends.libm import Helper, NoKernel
 from fngen.constants import Constant, hoist_constants
 from fngen.derivatives import COTANGENT, Derivatives
 from fngen.ir import Value, fold, name, names, number, rewrite, substitute_all
+from fngen.kernel import Kernels, Language, Pass
 from fngen.lower import Body, Target, lower
 from fngen.naming import free_name
 from fngen.node import Node
 from fngen.printing.formula import FormulaPrinter
-from fngen.printing.infix import Printer
 from fngen.printing.torch import TorchPrinter
 from fngen.problem import Problem
 from fngen.products import product
+from fngen.spans import spans
 
 _KEYWORDS = (
     *("auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum"),
@@ -48,85 +49,6 @@ _OF_SOURCE = (
 )
 
 
-@dataclass(frozen=True)
-class Language:
-    """How a pass is written down.
-
-    Attributes:
-        printer: What prints graphs, given a name of the type to compute in, and the constants.
-        let: The columns that a statement takes beside its text.
-        result: The columns that are left for the text of the result of a place and a name.
-        helper: The same of what a helper returns.
-        rows: Whether a pass may have sums over rows in it.
-    """
-
-    printer: Callable[[str, Collection[str]], Printer]
-    let: int
-    result: Callable[[int, str], int]
-    helper: int
-    rows: bool = False
-
-
-@dataclass(frozen=True)
-class Pass:
-    """A function of one element.
-
-    Attributes:
-        name: Its name.
-        reads: The arrays that it reads, by name.
-        results: What it works out, by name.
-        numbers: The names of the numbers that it takes, and the text of each in Python.
-        count: The name of the number of elements in a row, if it takes that.
-        body: The statements.
-    """
-
-    name: str
-    reads: tuple[str, ...]
-    results: tuple[str, ...]
-    numbers: dict[str, str]
-    count: str
-    body: Body
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """The passes of a layer.
-
-    Attributes:
-        value: That of the value.
-        gradients: That of all gradients.
-        seconds: That of the gradients of these, if there is one.
-        leaves: The node's names of what the gradients read, beside the cotangent.
-        users: For each of them the inputs whose gradients read it, as a bit mask.
-        constants: The irrational numbers by name.
-        library: The functions of C's library that they call.
-        helpers: The functions that the source defines: name, parameters and statements.
-        rows: Whether a tile has whole rows in it.
-        narrow: Whether the value is one of a row, not of an element.
-    """
-
-    value: Pass
-    gradients: Pass
-    seconds: Pass | None
-    leaves: tuple[str, ...]
-    users: tuple[int, ...]
-    constants: tuple[Constant, ...]
-    library: tuple[str, ...]
-    helpers: tuple[tuple[str, tuple[str, ...], Body], ...]
-    rows: bool
-    narrow: bool
-
-    @property
-    def passes(self) -> tuple[Pass, ...]:
-        """All of them."""
-        return (self.value, self.gradients, *([self.seconds] if self.seconds else ()))
-
-    @property
-    def python(self) -> tuple[str, ...]:
-        """The numbers that Python hands to them."""
-        return tuple(text for p in self.passes for text in p.numbers.values())
-
-
 def build(problem: Problem, found: Derivatives, node: object, language: Language) -> Kernels:
     """Return the passes of a formula.
 
@@ -146,14 +68,23 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     if not problem.reduces:
         products = [product(name(COTANGENT), slope) for slope in slopes]
     leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in names(slopes)]
-    graphs = [problem.value, *products, *problem.named]
+    graphs, count = [problem.value, *products, *problem.named], 1 + len(products)
+    narrow = (False,) * count
     if problem.reduces:
+        narrow = _narrow(problem, graphs[:count], labels.output)
         graphs = rows.lowered(graphs)
-    count = 1 + len(products)
     roots = libm.expand(graphs[:count])
     seconds = [] if problem.reduces else _seconds(found, slopes, problem.inputs, leaves)
     roots += [*seconds, *libm.expand(graphs[count:])]
-    return _Builder(problem, node, roots, language, leaves).kernels(len(seconds))
+    return _Builder(problem, node, roots, language, leaves).kernels(len(seconds), narrow)
+
+
+def _narrow(problem: Problem, graphs: Sequence[Value], output: str) -> tuple[bool, ...]:
+    """Return of the value and each gradient whether it is one number a row."""
+    wide = spans([problem.value], problem.spans)[problem.value]
+    known = {**problem.spans, COTANGENT: wide, f"{output}!": wide}
+    found = spans(graphs, known)
+    return tuple(-1 not in found[graph] for graph in graphs)
 
 
 def _seconds(
@@ -224,7 +155,7 @@ class _Builder:
         literals = {name(k.name): number(Decimal(k.literal)) for k in constants}
         return TorchPrinter().print(substitute_all([spelled], literals)[0])
 
-    def kernels(self, more: int) -> Kernels:
+    def kernels(self, more: int, narrow: Sequence[bool]) -> Kernels:
         """Return all that the source is made of; so many roots are second derivatives."""
         count = len(self.problem.inputs)
         root, products, rest = self.roots[0], self.roots[1 : 1 + count], self.roots[1 + count :]
@@ -236,6 +167,8 @@ class _Builder:
         users = tuple(sum((x in names([p])) << i for i, p in enumerate(products)) for x in read)
         forward = self.made("value", inputs, [self.output], [root], labels)
         backward = self.made("gradients", [cotangent, *read], self.results, products, labels)
+        of_rows = tuple(x for x, one in zip(self.results, narrow[1:], strict=True) if one)
+        backward = replace(backward, narrow=of_rows)
         seconds = None
         if more:
             weights = [self.aliases[f"{x}!"] for x in self.problem.inputs]
@@ -247,7 +180,7 @@ class _Builder:
         return Kernels(
             *(forward, backward, seconds, leaves, users, constants, tuple(library), made),
             rows=self.problem.reduces,
-            narrow=rows.of_rows(root, inputs),
+            narrow=narrow[0],
         )
 
     def made(
@@ -270,7 +203,7 @@ class _Builder:
         used = names(roots)
         numbers = {x: text for x, text in self.numbers.items() if x in used}
         count = self.aliases.get(rows.COUNT, "")
-        return Pass(label, tuple(reads), tuple(results), numbers, count if count in used else "", body)
+        return Pass(label, tuple(reads), tuple(results), numbers, count if count in used else "", (), body)
 
     def helper(self, helper: Helper) -> Body:
         """Return the statements of a function that the source defines."""

@@ -20,7 +20,7 @@ from fngen.stabilise import stage
 from fngen.view import view
 
 if TYPE_CHECKING:
-    from fngen.passes import Kernels
+    from fngen.kernel import Kernels
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from fngen.algebra import ONE, ZERO, add, div, mul, sub
 from fngen.backends.libm import TILE, NoKernel
-from fngen.ir import REDUCTIONS, Over, Value, fold, is_number, name, number, rewrite, value
+from fngen.ir import REDUCTIONS, Over, Value, is_number, name, number, rewrite, value
 
 COUNT = "count!"
 """The name of the number of elements in a row."""
@@ -21,17 +21,6 @@ def lowered(roots: Sequence[Value]) -> list[Value]:
     """
     images = rewrite(roots, _lowered)
     return [images[root] for root in roots]
-
-
-def of_rows(root: Value, inputs: Sequence[str]) -> bool:
-    """Say whether a graph is one number a row: it reads its inputs in sums and extremes alone."""
-
-    def visit(node: Value, args: list[bool]) -> bool:
-        if node.op.startswith(TILE) and node.op != f"{TILE}finite":
-            return False
-        return any(args) or (node.op == "name" and node.datum in inputs)
-
-    return not fold([root], visit)[root]
 
 
 def _lowered(node: Value) -> Value:

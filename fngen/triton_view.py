@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fngen.kernel import Kernels, Pass
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN, Body
 from fngen.node import Node
-from fngen.passes import Kernels, Pass
 from fngen.printing.triton import HELPER, QUOTIENT
 
 MODULES = ("libdevice", "tl", "triton")
@@ -48,6 +48,7 @@ class PassView:
     reads: list[str]
     numbers: list[str]
     count: str
+    narrow: list[str]
     sums: list[str]
     call: list[str]
     stores: list[str]
@@ -126,10 +127,10 @@ def _head(name: str, parameters: tuple[str, ...]) -> list[str]:
 def _pass(given: Pass, *, sums: bool) -> PassView:
     column = 12 if sums else 8
     results, head = list(given.results), f"{', '.join(given.results)} = _tile_{given.name}("
-    if column + len(head) > MARGIN:
-        results, head = [f"made[{i}]" for i in range(len(results))], f"made = _tile_{given.name}("
     further = [x if x != "inside" else "inside[0] & inside[1]" for x in _further(given)]
-    made = bracketed(head, [*given.reads, *further], ")", column)
+    long = column + len(head) > MARGIN
+    made = bracketed(f"made = _tile_{given.name}(" if long else head, [*given.reads, *further], ")", column)
+    made += [f"{' ' * column}{x} = made[{i}]" for i, x in enumerate(results)] if long else []
     totals = [f"sum_{i}" for i in range(len(given.results))] if sums else []
     stores, ends = list[str](), list[str]()
     for i, x in enumerate(results):
@@ -142,7 +143,12 @@ def _pass(given: Pass, *, sums: bool) -> PassView:
             stores += bracketed("_store(", place, ")", column)
     unindented = [line[column - 8 :] for line in made], [line[column - 8 :] for line in stores]
     return PassView(
-        given.name, list(given.reads), list(given.numbers), given.count, totals, *unindented, ends
+        *(given.name, list(given.reads), list(given.numbers), given.count),
+        narrow=[x for x in results if x in given.narrow] if sums else [],
+        sums=totals,
+        call=unindented[0],
+        stores=unindented[1],
+        ends=ends,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fngen.kernel import Language
 from fngen.lower import MARGIN
-from fngen.passes import Language
 from fngen.printing.c import CPrinter
 
 LANGUAGE = Language(

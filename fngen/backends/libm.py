@@ -75,6 +75,7 @@ _STEADY = {
     "sech_squared": "4*exp(-2*abs(x))/(1 + exp(-2*abs(x)))**2",
     "sech_squared_softplus": "4*{w}*({n} + {w})/({n} + 2*{w})**2",
     "sigmoid": "where(x < 0, exp(-abs(x)), 1)/(1 + exp(-abs(x)))",
+    "selu": "1.0507009873554804934*where(x > 0, x, 1.6732632423543772848*expm1(minimum(x, 0)))",
     "sign": "where(x > 0, 1, where(x < 0, -1, 0))",
     "silu": "x*sigmoid(x)",
     "sinc": "where(x == 0, 1, sin(pi*x)/(pi*where(x == 0, 1, x)))",

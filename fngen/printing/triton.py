@@ -56,6 +56,14 @@ class TritonPrinter(TorchPrinter):
         """Return the negation."""
         return Text(f"{a.inside(SUM)} == 0", CHOICE)
 
+    def print_and(self, node: Value, a: Text, b: Text) -> Text:
+        """Return a conjunction."""
+        return super().print_and(node, *map(_condition, node.args, (a, b)))
+
+    def print_or(self, node: Value, a: Text, b: Text) -> Text:
+        """Return a disjunction."""
+        return super().print_or(node, *map(_condition, node.args, (a, b)))
+
     def print_pi(self, node: Value) -> Text:
         """Return pi."""
         return self.number(Decimal("3.141592653589793"))
@@ -68,6 +76,7 @@ class TritonPrinter(TorchPrinter):
         """Return a choice; that of two numbers is of the type to compute in."""
         if all(map(self.is_known, node.args[1:])):
             a = self.full(a)
+        c = _condition(node.args[0], c)
         return Text(f"tl.where({c.text}, {a.text}, {b.text})")
 
     def call(self, node: Value, args: Sequence[Text]) -> Text:
@@ -79,7 +88,7 @@ class TritonPrinter(TorchPrinter):
 
     def full(self, number: Text) -> Text:
         """Return a number as a tensor of the type to compute in."""
-        return Text(f"tl.full({self.like}.shape, {number.text}, {self.like}.dtype)")
+        return Text(f"tl.full([1, 1], {number.text}, {self.like}.dtype)")
 
     def function(self, node: Value) -> str:
         """Return the name of a function of libdevice, or of one that the file defines."""
@@ -87,6 +96,11 @@ class TritonPrinter(TorchPrinter):
             return HELPER + node.op.removeprefix(TILE)
         own = node.op.removeprefix(LIBM)
         return _NAMES.get(own) or (f"{HELPER}{own}" if own in DEFINED else f"libdevice.{own}")
+
+
+def _condition(node: Value, text: Text) -> Text:
+    """Return the text of a condition; one of constants alone arrives as a number."""
+    return Text(f"{text.text} != 0", CHOICE) if node.op == "name" else text
 
 
 def _inverse(node: Value) -> Decimal | None:
