@@ -49,7 +49,8 @@ def _generate(spec: Spec, *, whole: bool = True) -> Source:
     built = _built(core, parsed.inputs, found, name, spec)
     if whole and not built.kernels:
         return _generate(spec, whole=False)
-    if stable.value is not parsed.value or core.problem.value is not given:
+    # Of a whole formula, a softmax is inside the node, which is of no integer.
+    if stable.value is not parsed.value or core.problem.value is not given or (whole and parsed.reduces):
         built = replace(built, floating=True)
     shown = view(spec, parsed, partials, built, claim)
     return Source(name, render(shown), spec, tuple(shown.equations), built.missing)

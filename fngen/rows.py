@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from fngen.algebra import ONE, ZERO, add, div, mul, sub
 from fngen.backends.libm import TILE, NoKernel
-from fngen.ir import REDUCTIONS, Over, Value, is_number, name, number, rewrite, value
+from fngen.ir import REDUCTIONS, Over, Value, fold, is_number, name, number, rebuild, value
 
 COUNT = "count!"
 """The name of the number of elements in a row."""
@@ -19,8 +19,20 @@ def lowered(roots: Sequence[Value]) -> list[Value]:
     Raises:
         NoKernel: If something else is reduced, or over another dimension.
     """
-    images = rewrite(roots, _lowered)
+    images = fold(roots, _visited)
     return [images[root] for root in roots]
+
+
+def _visited(node: Value, args: list[Value]) -> Value:
+    x, *others = node.args or (node,)
+    if node.op == "sub" and others[0].op == "logsumexp" and others[0].args == (x,) and _over_rows(others[0]):
+        start, logarithm = _logsumexp(args[0])
+        return sub(sub(args[0], start), logarithm)  # The sum of both would round away the logarithm.
+    return _lowered(rebuild(node, args) if args else node)
+
+
+def _over_rows(node: Value) -> bool:
+    return isinstance(node.datum, Over) and node.datum.dims == (-1,)
 
 
 def _lowered(node: Value) -> Value:
@@ -30,7 +42,7 @@ def _lowered(node: Value) -> Value:
         return value(f"{TILE}finite", node.args[0])
     if not isinstance(node.datum, Over):
         return node
-    if node.datum.dims != (-1,):
+    if not _over_rows(node):
         raise NoKernel("kernels of reductions are of those over the last dimension")
     if node.op == "count":
         return name(COUNT)
@@ -47,15 +59,20 @@ def _reduced(op: str, x: Value, option: object) -> Value:
     if op == "mean":
         return div(_sum(x), count)
     if op == "logsumexp":
-        largest = value(f"{TILE}amax", x)
-        finite = value("eq", sub(largest, largest), ZERO)
-        start = value("where", finite, largest, ZERO)
-        return add(start, value("log", _sum(value("exp", sub(x, start)))))
+        return add(*_logsumexp(x))
     if op == "norm":
         return _norm(x, number(Fraction(str(option))))
     free = sub(count, number(Fraction(str(option))))
     variance = div(_sum(_square(sub(x, div(_sum(x), count)))), free)
     return variance if op == "var" else value("sqrt", variance)
+
+
+def _logsumexp(x: Value) -> tuple[Value, Value]:
+    """Return the largest of a row, and the logarithm of the sum of exponentials of what is above it."""
+    largest = value(f"{TILE}amax", x)
+    finite = value("eq", sub(largest, largest), ZERO)
+    start = value("where", finite, largest, ZERO)
+    return start, value("log", _sum(value("exp", sub(x, start))))
 
 
 def _norm(x: Value, order: Value) -> Value:

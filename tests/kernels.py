@@ -23,6 +23,8 @@ POINTWISE = (
 """The layers of the gallery that have kernels."""
 
 
+OF_ROWS = ("rms_norm", "layer_norm", "softmax", "cross_entropy", "cosine_similarity")
+"""Those with kernels of rows."""
 BACKENDS = ("c", "triton")
 
 

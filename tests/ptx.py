@@ -31,20 +31,28 @@ def compiled(file: ModuleType, which: int, kind: str, capability: int) -> dict[s
     kernel, sources = file._KERNELS[which], file._SOURCES[which]
     reads = _reads(file, which)
     along = {(2, i, 2): 1 for i in range(reads + 1)}
-    steps = {(2, i, j): None for i in range(reads + 1) for j in range(2)} | along
+    steps: Any = {(2, i, j): None for i in range(reads + 1) for j in range(2)} | along
+    width = file._TILE // getattr(torch, TYPES[kind]).itemsize
+    rows = hasattr(file, "_in_rows")
+    if rows:  # Of 4096 elements, each array one of all rows.
+        steps |= {(2, i, 1): 4096 for i in range(reads + 1)}
+        width = 4096
     number = {f"{x}": "fp64" for x in kernel.arg_names if x not in _KNOWN}
     names = kernel.arg_names
     meta = {"REAL": file._REALS[getattr(torch, TYPES[kind])], "INDEX": triton.language.int32}
     meta |= {
         "ROWS": 1,
-        "COLUMNS": file._TILE // getattr(torch, TYPES[kind]).itemsize,
+        "COLUMNS": width,
         "OVER": (0,) * len(sources),
         "EACH": 1,
+        "apart": 1,
     }
-    known = {x: v for x, v in meta.items() if x in names} | {"rows": 1, "lines": 1}
+    known = {x: v for x, v in meta.items() if x in names}
+    known |= {} if rows else {"rows": 1, "lines": 1}
     arrays = (f"*{kind}",) * reads, (f"*{kind}",) * len(sources)
     kinds = {"reads": arrays[0], "results": arrays[1], "steps": (("constexpr",) * 3,) * (reads + 1)}
-    signature = kinds | dict.fromkeys(known, "constexpr") | {"columns": "i32"} | number
+    signature = kinds | {"columns": "i32", "rows": "i32", "lines": "i32"} | number
+    signature |= dict.fromkeys(known, "constexpr")
     attributes: Any = {(i, j): _ALIGNED for i in range(2) for j in range(len(arrays[i]))}
     attributes[(names.index("columns"),)] = _ALIGNED
     source = ASTSource(
@@ -54,7 +62,8 @@ def compiled(file: ModuleType, which: int, kind: str, capability: int) -> dict[s
         attrs=attributes,
     )
     target = GPUTarget("cuda", capability, 32)
-    return triton.compile(source, target=target, options=dict(file._OPTIONS)).asm
+    options = dict(file._OPTIONS, num_warps=16 if rows else 4)
+    return triton.compile(source, target=target, options=options).asm
 
 
 _KNOWN = {

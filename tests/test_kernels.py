@@ -44,6 +44,13 @@ def _of(names: tuple[str, ...]) -> dict[str, Plain]:
     return {name: JUDGES[name] for name in names}
 
 
+@pytest.mark.parametrize(
+    ("test", "name", "plain"), [*_WITHOUT_MEMORY.cells(_of(("rms_norm", "cosine_similarity")))]
+)
+def test_mode_of_rows(test: Test, name: str, plain: Plain) -> None:
+    test_mode("triton", test, name, plain)
+
+
 @pytest.mark.parametrize(("test", "name", "plain"), [*_TABLE.cells(_of(SOME))])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_mode(backend: str, test: Test, name: str, plain: Plain) -> None:
