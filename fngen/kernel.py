@@ -61,7 +61,8 @@ class Kernels:
         gradients: That of all gradients.
         seconds: That of the gradients of these, if there is one.
         leaves: The node's names of what the gradients read, beside the cotangent.
-        users: For each of them the inputs whose gradients read it, as a bit mask.
+        shapes: Those of learnable parameters that are read for their shape alone.
+        users: For each of the leaves the inputs whose gradients read it, as a bit mask.
         constants: The irrational numbers by name.
         library: The functions of C's library that they call.
         helpers: The functions that the source defines: name, parameters and statements.
@@ -73,6 +74,7 @@ class Kernels:
     gradients: Pass
     seconds: Pass | None
     leaves: tuple[str, ...]
+    shapes: tuple[str, ...]
     users: tuple[int, ...]
     constants: tuple[Constant, ...]
     library: tuple[str, ...]

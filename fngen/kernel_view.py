@@ -107,10 +107,10 @@ def _python(kernels: Kernels, node: Node) -> dict[str, list[str]]:
         "backward_head": bracketed("def backward(", ["ctx: Any", f"{grad}: Tensor"], f") -> {kinds}:", 4),
         "read": [
             *_saved(kernels, node),
-            *tuple_lines([_spread(node, grad), *read], 8, "kept = "),
+            *tuple_lines([_spread(node, grad), *read, *kernels.shapes], 8, "kept = "),
             *bracketed("output = _run(", given, ")", 8),
         ],
-        "again": _again(node),
+        "again": _again(kernels, node),
     }
 
 
@@ -140,13 +140,15 @@ def _keep(kernels: Kernels, node: Node) -> list[str]:
         lines.append("        wanted = ctx.needs_input_grad")
     own = {node.names.output: "output[0]"}
     kept = [if_wanted(own.get(x) or stored(node, x), mask, every) for x, mask in users.items()]
+    kept += kernels.shapes
     return lines + (bracketed("ctx.save_for_backward(", kept, ")", 8) if kept else [])
 
 
 def _saved(kernels: Kernels, node: Node) -> list[str]:
     """Return the statements that read it: once, as checkpoints want it."""
     lines = ["        saved = ctx.saved_tensors"]
-    lines += tuple_lines(list(node.leaves), 8, tail=" = saved") if node.leaves else []
+    names = [*node.leaves, *kernels.shapes]
+    lines += tuple_lines(names, 8, tail=" = saved") if names else []
     return lines + read_numbers(node, _words(kernels.gradients), 8)
 
 
@@ -155,10 +157,15 @@ def _words(given: Pass) -> set[str]:
     return {x for text in given.numbers.values() for x in re.findall(r"[A-Za-z_]\w*", text)}
 
 
-def _again(node: Node) -> list[str]:
+def _leaves(kernels: Kernels, node: Node) -> str:
+    """Return what is saved of the leaves."""
+    return f"saved[:{len(node.leaves)}]" if kernels.shapes else "saved"
+
+
+def _again(kernels: Kernels, node: Node) -> list[str]:
     """Return the statements that leave the gradients to torch."""
     grad, several = node.names.cotangent, len(node.scalars) > 1
-    given = ["saved_tensors=saved", "needs_input_grad=ctx.needs_input_grad"]
+    given = [f"saved_tensors={_leaves(kernels, node)}", "needs_input_grad=ctx.needs_input_grad"]
     given += ["numbers=ctx.numbers"] * bool(numbers_of(node))
     context = bracketed("again = SimpleNamespace(", given, ")", 12)
     return [*context, f"            return {'*' * several}{node.reverse}.backward(again, {grad}), None"]
@@ -166,7 +173,7 @@ def _again(node: Node) -> list[str]:
 
 def _sources(kernels: Kernels, node: Node) -> str:
     """Return for each result of each pass the place of the tensor that it belongs to, -1 for none."""
-    places = {x: i for i, x in enumerate(kernels.leaves, 1)}
+    places = {x: i for i, x in enumerate((*kernels.leaves, *kernels.shapes), 1)}
     rows = [[-1], [places.get(x, -1) for x in tensors_of(node)]]
     rows += [[*range(len(kernels.leaves) + 1)]] if kernels.seconds else []
     return str(tuple(map(tuple, rows)))
@@ -189,7 +196,13 @@ def _slopes(kernels: Kernels, node: Node) -> SlopesView:
         cls=cls,
         apply=bracketed(
             f"output = {cls}.apply(",
-            [grad, "*saved", *(f"ctx.{x}" for x in numbers), "ctx.needs_input_grad", "output"],
+            [
+                grad,
+                f"*{_leaves(kernels, node)}",
+                *(f"ctx.{x}" for x in numbers),
+                "ctx.needs_input_grad",
+                "output",
+            ],
             ")",
             12,
         ),

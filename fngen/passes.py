@@ -164,9 +164,11 @@ class _Builder:
         labels = dict(zip(rest[more:], self.problem.named.values(), strict=True))
         inputs, cotangent = [self.aliases[x] for x in self.problem.inputs], self.aliases[COTANGENT]
         read = [self.aliases[x] for x in self.leaves]
+        params = [p.name for p in self.problem.params if p.name not in self.leaves]
+        shapes = [self.aliases[x] for x in params]  # Their gradients are sums to these.
         users = tuple(sum((x in names([p])) << i for i, p in enumerate(products)) for x in read)
         forward = self.made("value", inputs, [self.output], [root], labels)
-        backward = self.made("gradients", [cotangent, *read], self.results, products, labels)
+        backward = self.made("gradients", [cotangent, *read, *shapes], self.results, products, labels)
         of_rows = tuple(x for x, one in zip(self.results, narrow[1:], strict=True) if one)
         backward = replace(backward, narrow=of_rows)
         seconds = None
@@ -178,7 +180,8 @@ class _Builder:
         made = tuple((h.name, h.parameters, self.helper(h)) for h in helpers)
         leaves, constants = tuple(self.leaves.values()), tuple(self.constants)
         return Kernels(
-            *(forward, backward, seconds, leaves, users, constants, tuple(library), made),
+            *(forward, backward, seconds, leaves, tuple(self.python[x] for x in params), users, constants),
+            *(tuple(library), made),
             rows=self.problem.reduces,
             narrow=narrow[0],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from fngen.kernel import Kernels, Pass
@@ -45,7 +46,7 @@ class PassView:
     """A kernel: what it reads, the call of the function that works on a tile of it, and what it writes."""
 
     name: str
-    reads: list[str]
+    reads: list[tuple[int, str]]
     numbers: list[str]
     count: str
     narrow: list[str]
@@ -109,14 +110,23 @@ def _function(given: Pass) -> FunctionView:
         lines[-1] = lines[-1].replace(f"{given.results[0]} = ", "return ", 1)
     else:
         lines.append(f"return {given.results[0]}")
-    return FunctionView(_head(f"_tile_{given.name}", (*given.reads, *_further(given))), lines)
+    used = [x for _, x in _used(given)]
+    return FunctionView(_head(f"_tile_{given.name}", (*used, *_further(given))), lines)
+
+
+def _used(given: Pass) -> list[tuple[int, str]]:
+    """Return what is read for more than its shape, and its places."""
+    words = {x for text in _texts(given) for x in re.findall(r"[A-Za-z_]\w*", text)}
+    return [(i, x) for i, x in enumerate(given.reads) if x in words]
+
+
+def _texts(given: Pass) -> list[str]:
+    return [*given.body.printed.values(), *(text.text for text in given.body.texts)]
 
 
 def _further(given: Pass) -> list[str]:
     """Return what a function takes beside what is read."""
-    body = given.body
-    texts = [*body.printed.values(), *(text.text for text in body.texts)]
-    inside = ["inside"] * any(", inside)" in text for text in texts)
+    inside = ["inside"] * any(", inside)" in text for text in _texts(given))
     return [*given.numbers, *([given.count] if given.count else []), *inside]
 
 
@@ -129,7 +139,8 @@ def _pass(given: Pass, *, sums: bool) -> PassView:
     results, head = list(given.results), f"{', '.join(given.results)} = _tile_{given.name}("
     further = [x if x != "inside" else "inside[0] & inside[1]" for x in _further(given)]
     long = column + len(head) > MARGIN
-    made = bracketed(f"made = _tile_{given.name}(" if long else head, [*given.reads, *further], ")", column)
+    used = [x for _, x in _used(given)]
+    made = bracketed(f"made = _tile_{given.name}(" if long else head, [*used, *further], ")", column)
     made += [f"{' ' * column}{x} = made[{i}]" for i, x in enumerate(results)] if long else []
     totals = [f"sum_{i}" for i in range(len(given.results))] if sums else []
     stores, ends = list[str](), list[str]()
@@ -143,7 +154,7 @@ def _pass(given: Pass, *, sums: bool) -> PassView:
             stores += bracketed("_store(", place, ")", column)
     unindented = [line[column - 8 :] for line in made], [line[column - 8 :] for line in stores]
     return PassView(
-        *(given.name, list(given.reads), list(given.numbers), given.count),
+        *(given.name, _used(given), list(given.numbers), given.count),
         narrow=[x for x in results if x in given.narrow] if sums else [],
         sums=totals,
         call=unindented[0],

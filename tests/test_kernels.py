@@ -22,7 +22,7 @@ from tests.modes_runtime import RUNTIME
 from tests.modes_shapes import SHAPES
 from tests.modes_table import JUDGES, Table, Test, close, gradients, leaves, like
 from tests.modes_types import TYPED
-from tests.plain import PLAIN, Plain
+from tests.plain import DEVICE, PLAIN, Plain
 
 pytestmark = [
     pytest.mark.usefixtures("kernel_cache"),
@@ -123,7 +123,8 @@ SHAPES_OF_TWO = (
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_shapes_that_broadcast(backend: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     inputs = [
-        like(torch.empty(s, dtype=torch.float64), seed=i).requires_grad_() for i, s in enumerate(shapes)
+        like(torch.empty(s, dtype=torch.float64, device=DEVICE), seed=i).requires_grad_()
+        for i, s in enumerate(shapes)
     ]
     if 0 in shapes[0] and backend == "triton":
         pytest.skip("of nothing, torch makes nothing")
@@ -147,7 +148,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("one", LAYOUTS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_layouts_in_memory(backend: str, one: str, other: str) -> None:
-    base = like(torch.empty(4, 3, 6, 35, dtype=torch.float64))
+    base = like(torch.empty(4, 3, 6, 35, dtype=torch.float64, device=DEVICE))
     inputs = [LAYOUTS[one](base).requires_grad_(), LAYOUTS[other](base + 1).requires_grad_()]
     for kernel, by_torch in zip(*both(module("square", backend), inputs), strict=True):
         close(kernel, by_torch, rtol=1e-12)
@@ -239,10 +240,12 @@ def test_what_is_not_plain_and_dense_is_left_to_torch(backend: str, kind: str) -
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_cotangent_that_is_not_plain_is_left_to_torch(backend: str) -> None:
-    x = torch.rand(5, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(5, dtype=torch.float64, device=DEVICE, requires_grad=True)
     y = layer("mish", backend).function(x)
     assert is_from_kernel(y)
-    rows = torch.autograd.grad(y, x, torch.eye(5, dtype=torch.float64), is_grads_batched=True)[0]
+    rows = torch.autograd.grad(y, x, torch.eye(5, dtype=torch.float64, device=DEVICE), is_grads_batched=True)[
+        0
+    ]
     (whole,) = torch.autograd.grad(layer("mish").function(x), x, torch.ones_like(y))
     close(rows.diagonal(), whole)
     close(rows.sum(), whole.sum())
@@ -252,7 +255,7 @@ def test_a_cotangent_that_is_not_plain_is_left_to_torch(backend: str) -> None:
 def test_numbers_are_worked_out_by_python(backend: str) -> None:
     """Of constants alone, in double precision: float32 would be off."""
     file = made("where(x > lim, (a + 1)**30*x, sqrt(a)*x)", backend, consts={"a": 0.1, "lim": 0.5})
-    x = torch.tensor([0.25, 2.0], dtype=torch.float64, requires_grad=True)
+    x = torch.tensor([0.25, 2.0], dtype=torch.float64, device=DEVICE, requires_grad=True)
     result = file.f(x, a=0.3)
     assert is_from_kernel(result)
     (slope,) = torch.autograd.grad(result.sum(), x)
@@ -280,7 +283,7 @@ def test_what_there_is_no_kernel_for_is_left_to_torch(backend: str) -> None:
 def test_names_of_a_language_are_names_too(backend: str) -> None:
     inputs = ["double", "exp", "long", "real", "in"]
     file = made("double*exp + long*real + in**2", backend, inputs=inputs)
-    xs = [torch.tensor([float(i)], requires_grad=True) for i in range(2, 7)]
+    xs = [torch.tensor([float(i)], device=DEVICE, requires_grad=True) for i in range(2, 7)]
     result = file.f(*xs)
     assert is_from_kernel(result)
     assert result.item() == 2 * 3 + 4 * 5 + 36
@@ -290,7 +293,7 @@ def test_names_of_a_language_are_names_too(backend: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_float32_in_float64_with_accurate(backend: str) -> None:
     file = made("x*tanh(softplus(x))", backend, accurate=True)
-    x = torch.linspace(-20, 20, 1001)
+    x = torch.linspace(-20, 20, 1001, device=DEVICE if backend == "triton" else "cpu")
     want = x.double() * torch.tanh(torch.nn.functional.softplus(x.double(), threshold=40))
     assert torch.equal(file.f(x), want.float())
 
@@ -325,7 +328,7 @@ def test_second_derivatives_come_from_a_kernel(
 def test_where_nothing_arrives_nothing_is_infinite(backend: str) -> None:
     """The derivative of ``sqrt(a)`` at 0 has no part in that of the gradient by ``x`` alone by itself."""
     file = made("sqrt(a)*x", backend, inputs=["a", "x"])
-    a, x = torch.zeros(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    a, x = (f(3, device=DEVICE, requires_grad=True) for f in (torch.zeros, torch.ones))
     (slope,) = torch.autograd.grad(file.f(a, x).sum(), x, create_graph=True)
     by_a, by_x = torch.autograd.grad(slope.sum(), [a, x], allow_unused=True)
     assert by_a.isinf().all()
@@ -334,7 +337,7 @@ def test_where_nothing_arrives_nothing_is_infinite(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_one_tensor_in_two_places(backend: str) -> None:
-    x = torch.tensor([0.5, 2.0], dtype=torch.float64, requires_grad=True)
+    x = torch.tensor([0.5, 2.0], dtype=torch.float64, device=DEVICE, requires_grad=True)
     file = made("x**3*y**2", backend, inputs=["x", "y"])
     for order in (2, 3):
         value = file.f(x, x)
@@ -347,7 +350,7 @@ def test_one_tensor_in_two_places(backend: str) -> None:
 def test_the_cotangent_of_a_sum_is_one_number(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = made("x**3*y", backend, inputs=["x", "y"])
     monkeypatch.setattr(file, "_laid_out", None)
-    x, y = (torch.rand(3, 70, requires_grad=True) for _ in range(2))
+    x, y = (torch.rand(3, 70, device=DEVICE, requires_grad=True) for _ in range(2))
     file.f(x, y).sum().backward()
     close(x.grad, 3 * x.detach() ** 2 * y.detach(), rtol=1e-6)
     close(y.grad, x.detach() ** 3, rtol=1e-6)

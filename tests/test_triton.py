@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.kernels import OF_ROWS, POINTWISE, is_from_kernel, made, module, ready
 from tests.layer_rows import ROWS
 from tests.modes_table import close, gradients, like
-from tests.plain import PLAIN
+from tests.plain import DEVICE, PLAIN
 from tests.test_kernels import LOOSE, both
 from tests.test_layers import drawn
 
@@ -52,7 +52,9 @@ def test_rows(name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     if name == "softmax" and dtype.itemsize == 2:
         pytest.skip("its gradient is made of its value, which was rounded")
     file, plain = module(name, "triton"), PLAIN[name]
-    inputs = [like(torch.empty(shape, dtype=dtype), seed=i) - 1 for i in range(len(plain.inputs(5)))]
+    inputs = [
+        like(torch.empty(shape, dtype=dtype, device=DEVICE), seed=i) - 1 for i in range(len(plain.inputs(5)))
+    ]
     if name.endswith("norm"):
         inputs[1:] = [x.flatten()[-shape[-1] :].clone() for x in inputs[1:]]
     inputs = [x.requires_grad_() for x in inputs]
@@ -74,10 +76,16 @@ def test_layers_of_the_list() -> None:
         if source.missing:
             continue
         found += 1
-        params = [torch.full((5,) if "[" in k else (), v, dtype=torch.float64) for k, v in row.params.items()]
+        params = [
+            torch.full((5,) if "[" in k else (), v, dtype=torch.float64, device=DEVICE)
+            for k, v in row.params.items()
+        ]
         if len(row.shape) > 2:
             params = [p[:, None] if "[C]" in k else p for k, p in zip(row.params, params, strict=True)]
-        inputs = [*drawn(row), *(p.requires_grad_() for p in params)]
+        inputs = [
+            *(x.detach().to(DEVICE).requires_grad_() for x in drawn(row)),
+            *(p.requires_grad_() for p in params),
+        ]
         for kernel, by_torch in zip(*both(ready(load(source)), inputs), strict=True):
             close(kernel, by_torch, rtol=1e-10, atol=1e-11 * (1 + by_torch.abs().max().item()))
     assert found >= 90
@@ -85,7 +93,7 @@ def test_layers_of_the_list() -> None:
 
 @pytest.mark.parametrize("kind", ["nan", "infinite", "all infinite"])
 def test_rows_with_what_is_no_number(kind: str) -> None:
-    x = like(torch.empty(3, 7, dtype=torch.float64))
+    x = like(torch.empty(3, 7, dtype=torch.float64, device=DEVICE))
     x[1, 2:] = {"nan": torch.nan, "infinite": torch.inf, "all infinite": -torch.inf}[kind]
     x[1, :2] = -torch.inf if kind == "all infinite" else 0
     inputs = [x.requires_grad_()]
@@ -121,7 +129,7 @@ LEAVES = {
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 def test_gradients_of_what_is_broadcast(case: str, dtype: torch.dtype) -> None:
     whole, part = LEAVES[case]
-    inputs = [like(torch.empty(s, dtype=dtype), seed=i) for i, s in enumerate((whole, part))]
+    inputs = [like(torch.empty(s, dtype=dtype, device=DEVICE), seed=i) for i, s in enumerate((whole, part))]
     if case == "expanded":
         inputs[1] = inputs[1][:1].expand(part)
     inputs = [x.requires_grad_() for x in inputs]
@@ -134,8 +142,8 @@ def test_gradients_of_what_is_broadcast(case: str, dtype: torch.dtype) -> None:
 
 
 def test_channels_last() -> None:
-    x = like(torch.empty(2, 6, 5, 4)).to(memory_format=torch.channels_last).requires_grad_()
-    a = like(torch.empty(6, 1, 1)).requires_grad_()
+    x = like(torch.empty(2, 6, 5, 4, device=DEVICE)).to(memory_format=torch.channels_last).requires_grad_()
+    a = like(torch.empty(6, 1, 1, device=DEVICE)).requires_grad_()
     kernel, by_torch = both(made("x*sin(a)", "triton", inputs=["x", "a"]), [x, a])
     for one, two in zip(kernel, by_torch, strict=True):
         assert one.stride() == two.stride()
@@ -145,7 +153,7 @@ def test_channels_last() -> None:
 def test_without_triton_torch_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     file = module("mish", "triton")
     monkeypatch.setattr(file, "triton", None)
-    x = like(torch.empty(5)).requires_grad_()
+    x = like(torch.empty(5, device=DEVICE)).requires_grad_()
     result = file.mish(x)
     assert not is_from_kernel(result)
     close(
@@ -168,7 +176,7 @@ def test_left_to_torch(what: str) -> None:
 
 def test_a_softmax_of_large_numbers() -> None:
     """The logarithm of a sum would be lost beside them."""
-    x = torch.tensor([[1e8, 1e8, 1e8 - 8]], requires_grad=True)
+    x = torch.tensor([[1e8, 1e8, 1e8 - 8]], device=DEVICE, requires_grad=True)
     for formula in ("softmax(x, dim=-1)", "log_softmax(x, dim=-1)"):
         for kernel, by_torch in zip(*both(made(formula, "triton"), [x]), strict=True):
             close(kernel, by_torch, rtol=1e-6)
