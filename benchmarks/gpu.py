@@ -69,12 +69,17 @@ def liger(name: str) -> Function | None:
     except ImportError:
         return None
     return {
-        "swiglu": LigerSiLUMulFunction.apply,
-        "geglu": LigerGELUMulFunction.apply,
+        "swiglu": _in_rows(LigerSiLUMulFunction.apply),
+        "geglu": _in_rows(LigerGELUMulFunction.apply),
         "rms_norm": lambda x, w: LigerRMSNormFunction.apply(x, w, 1e-6, 0.0, "llama", False),
         "layer_norm": lambda x, w, b: LigerLayerNormFunction.apply(x, w, b, 1e-5),
         "softmax": LigerSoftmaxFunction.apply,
     }.get(name)
+
+
+def _in_rows(function: Function) -> Function:
+    """Return a function that takes rows, of a vector."""
+    return lambda *xs: function(*(x.view(-1, 4096) for x in xs)).view(-1)
 
 
 def variants(name: str, case: Case, *, compile: bool, dynamic: bool) -> dict[str, Function]:

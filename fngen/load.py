@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import linecache
 import sys
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -18,8 +19,14 @@ def load(source: Source) -> ModuleType:
     It is found by debuggers, ``inspect.getsource`` and pickle under ``fngen.compiled.<name>``
     as long as the process lives.
     """
-    filename = f"<fngen {source.name}>"
-    return execute(source.text, f"fngen.compiled.{source.name}", filename)
+    return execute(source.text, f"fngen.compiled.{source.name}", _filename(source))
+
+
+def _filename(source: Source) -> str:
+    """Return what stands for the name of a file: another one for each text, whose lines are kept."""
+    lines = source.text.splitlines(keepends=True)
+    names = (f"<fngen {source.name}{f' {i}' if i else ''}>" for i in count())
+    return next(x for x in names if x not in linecache.cache or linecache.getlines(x) == lines)
 
 
 def load_file(path: Path) -> ModuleType:
