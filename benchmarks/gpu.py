@@ -126,8 +126,9 @@ def step(what: str, function: Function) -> Callable[[list[Tensor], Tensor], Any]
         return torch.autograd.grad(function(*inputs), inputs, cotangent)
 
     def double(inputs: list[Tensor], cotangent: Tensor) -> Any:
-        slopes = torch.autograd.grad(function(*inputs), inputs[0], cotangent, create_graph=True)
-        return torch.autograd.grad(slopes, inputs, [cotangent], allow_unused=True)
+        (slope,) = torch.autograd.grad(function(*inputs), inputs[0], cotangent, create_graph=True)
+        weight = cotangent if slope.shape == cotangent.shape else torch.ones_like(slope)
+        return torch.autograd.grad(slope, inputs, weight, allow_unused=True)
 
     return {"value": value, "gradient": gradient, "double": double}[what]
 
