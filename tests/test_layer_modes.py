@@ -40,7 +40,7 @@ _TOGETHER = "inputs that differ along what is reduced are broadcast before that"
 _HALF = "a product of what is large overflows in half precision before its quotient is taken"
 _SIZE = "torch.jit.trace writes the size of a dimension down as a number"
 _WHOLE = "torch has no softmax of whole numbers"
-_WIDE = "what halves are made into before the node is float32, and kept as it is"
+_DIFFERENCES = "the inputs are kept, exact, where autograd keeps rounded differences, which are fewer"
 _MASK = "a condition is kept as what it is made of: an input, in which a graph is made"
 _COMPARED = "torch has no gradient by a target that is only compared, and keeps no more than the comparisons"
 UNJUDGED = {
@@ -56,13 +56,15 @@ LIMITS = {
     **{("reverse_outside_forward", name): _STRAIGHT for name in ("relu", "leaky_relu", "rrelu", "quantile")},
     **{(f"memory_{t}", name): _SHAPE for t in ("float32", "bfloat16") for name in ("row_sum", "mean_kept")},
     ("memory_bfloat16", "softshrink"): _MASK,
+    **{
+        ("memory_bfloat16", name): _DIFFERENCES
+        for name in ("l1_none", "l1_sum", "l1_mean", "pairwise_distance", "triplet_margin")
+    },
     ("memory_float32_scalars", "multiclass_focal"): _TOGETHER,
-    ("memory_bfloat16_scalars", "multiclass_focal"): _TOGETHER,
     ("dtype_float16", "arrhenius"): _HALF,
     ("dtypes_float16_float32", "arrhenius"): _HALF,
     ("dtypes_float16_0-dim_float32", "arrhenius"): _HALF,
     ("jit_trace", "standardize"): _SIZE,
-    **{("memory_bfloat16", name): _WIDE for name in ("attention_pooling", "multiclass_focal")},
     ("sparse_tensor", "tanhshrink"): "torch has no sparse kernel of the choice near 0",
     ("all_int64", "entropy"): _WHOLE,
     ("all_int32", "entropy"): _WHOLE,
