@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fngen.layout import bracketed, if_lines, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer
+from fngen.precision import rounded
 from fngen.several import Several
 
 _TORCH = "# Of inputs that differ where it reduces, torch derives the formula itself."
@@ -85,13 +86,18 @@ def _by_torch(layer: Layer, args: list[str], refusal: str = _UNEQUAL) -> list[st
     """Return the statements that leave the derivatives to torch, where it has them; else a refusal."""
     if layer.main.raw:
         return [f"    {refusal}"]
-    node, value = layer.main, f"{layer.main.reverse}.forward("
+    node, value = layer.main, f"{layer.main.reverse}.forward"
     if isinstance(node, Several):
         return [
             f"    {_TORCH}",
-            *_at(bracketed(f"return {node.result}(", [f"*{value}{', '.join(args)})"], ")", 8)),
+            *_at(bracketed(f"return {node.result}(", [f"*{value}({', '.join(args)})"], ")", 8)),
         ]
-    return [f"    {_TORCH}", *_at(bracketed(f"return {value}", args, ")", 8))]
+    if node.complex:
+        return [f"    {_TORCH}", *_at(bracketed(f"return {value}(", args, ")", 8))]
+    tensors, numbers = [x for x in args if x not in layer.numbers], list(layer.numbers)
+    given = "args" if len(layer.parameters) > 1 else f"({tensors[0]},)"
+    widened = f"    dtype, *wide = _widened({'*args' if given == 'args' else tensors[0]})"
+    return [f"    {_TORCH}", widened, *_at(rounded(value, given, numbers, 8))]
 
 
 def _together(wide: list[str], tensors: list[str]) -> list[str]:

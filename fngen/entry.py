@@ -7,6 +7,7 @@ from fngen.declared import CHANNELS
 from fngen.layout import bracketed, if_lines, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer, Node
+from fngen.precision import rounded
 from fngen.several import Several
 
 _COMPILING = "if torch.compiler.is_compiling():"
@@ -150,12 +151,11 @@ def _widened_first(layer: Layer, given: str, column: int = 8) -> list[str]:
     """Return the statements that widen narrow inputs, before the node's arguments are made of them."""
     if layer.main.complex:
         return []
-    args = ["*wide", *(c.name for c in layer.consts)]
-    call = bracketed(f"return {layer.main.function}(", args, ").to(dtype)", column)
+    tensors, numbers = "args" if given == "*args" else f"({given},)", [c.name for c in layer.consts]
     return [
         f"dtype, *wide = _widened({given})",
         f"if dtype is not None:  {_ROUNDS}",
-        *(line[column - 4 :] for line in call),
+        *(line[column - 4 :] for line in rounded(layer.main.function, tensors, numbers, column)),
     ]
 
 

@@ -79,3 +79,8 @@ def assigned(label: str, tensors: Sequence[str], indent: int) -> list[str]:
         return [flat]
     call = bracketed("args = _widened(", tensors, ")", indent)
     return [*call, *tuple_lines([label, *tensors], indent, tail=" = args")]
+
+
+def rounded(function: str, tensors: str, numbers: Sequence[str], indent: int) -> list[str]:
+    """Return the statement that has torch derive a function of what narrow tensors are widened to."""
+    return bracketed("return _rounded(", [function, "dtype", "wide", tensors, *numbers], ")", indent)

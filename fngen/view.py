@@ -29,7 +29,16 @@ from fngen.stabilise.stage import Claim
 if TYPE_CHECKING:
     from fngen.kernel_view import KernelView
 
-_DEFINED = ("_any_above", "_any_below", "_others", "_spread", "_sum_in_slices", "_sum_of_products", "_sum_to")
+_DEFINED = (
+    "_any_above",
+    "_any_below",
+    "_others",
+    "_rounded",
+    "_spread",
+    "_sum_in_slices",
+    "_sum_of_products",
+    "_sum_to",
+)
 """Functions that a file defines if its statements call them."""
 
 
@@ -81,7 +90,8 @@ def view(
     """Return the view of a layer."""
     main, parameters = layer.main, layer.parameters
     formula = spec.formula
-    texts, kernel = _texts(layer), _kernel(layer, accurate=spec.accurate)
+    entered = entry(layer)
+    texts, kernel = " ".join([_texts(layer), *entered]), _kernel(layer, accurate=spec.accurate)
     equation = "" if problem.results else docs.equation(problem)
     shown_example = None if problem.results else example(problem)
     result = main.result if isinstance(main, Several) else "Tensor"
@@ -100,8 +110,8 @@ def view(
         exports=_exports(main),
         constants=[_constant(c) for c in layer.constants],
         function=main.function,
-        main=node_view(main, "", entry(layer)) if isinstance(main, Node) else None,
-        several=several_view(main, entry(layer)) if isinstance(main, Several) else None,
+        main=node_view(main, "", entered) if isinstance(main, Node) else None,
+        several=several_view(main, entered) if isinstance(main, Several) else None,
         helpers=[node_view(h, _helper_doc(h), helper_entry(h)) for h in layer.helpers],
         main_doc=docs.function_doc(problem, layer, formula),
         function_head=_head(layer, result),

@@ -116,14 +116,15 @@ def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
         args, plain = _as_tensors(*args)
         dtype, *wide = _widened(*args)
         if dtype is not None:  # What the node takes is made of them.
-            return cross_entropy(*wide).to(dtype)
+            return _rounded(cross_entropy, dtype, wide, args)
     x, t = args
     args = (torch.log_softmax(x, dim=-1), t)
     u, t = args
     if u.shape != t.shape:
         if not plain or u.dtype != t.dtype:
             # Of inputs that differ where it reduces, torch derives the formula itself.
-            return _CrossEntropyReverse.forward(u, t)
+            dtype, *wide = _widened(*args)
+            return _rounded(_CrossEntropyReverse.forward, dtype, wide, args)
         u, t = torch.broadcast_tensors(u, t)
         args = (u, t)
     transformed = torch._C._are_functorch_transforms_active()
@@ -151,6 +152,51 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
     dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
     wide = _WIDE.get(dtype, dtype)
     return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
+
+
+class _Rounded(torch.autograd.Function):
+    """Keeps narrow tensors as they came, and widens them again for the gradients."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, f: Any, dtype: torch.dtype, wide: Any, numbers: Any, *args: Tensor
+    ) -> Tensor:
+        ctx.f, ctx.dtype, ctx.numbers = f, dtype, numbers
+        ctx.save_for_backward(*args)
+        return f(*wide, *numbers).to(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        again, wanted = torch.is_grad_enabled(), ctx.needs_input_grad[4:]
+        pairs = list(zip(ctx.saved_tensors, wanted, strict=True))
+        with torch.enable_grad():
+            # Of one tensor in two places each has a gradient of its own.
+            args = [
+                t.view_as(t) if again else t.detach().requires_grad_(w)
+                for t, w in pairs
+            ]
+            _, *wide = _widened(*args)
+            y = ctx.f(*wide, *ctx.numbers).to(ctx.dtype)
+        xs = [t for t, w in zip(args, wanted, strict=True) if w]
+        slopes: Any = [None] * len(xs)
+        if y.requires_grad:
+            slopes = torch.autograd.grad(y, xs, grad, None, again, allow_unused=True)
+        found = iter(slopes)
+        return None, None, None, None, *(next(found) if w else None for w in wanted)
+
+
+def _rounded(f: Any, dtype: Any, wide: Any, args: Any, *numbers: float) -> Tensor:
+    """Return ``f(*wide, *numbers)`` in ``dtype``; autograd keeps ``args`` alone."""
+    if dtype is None:
+        return f(*wide, *numbers)
+    graph = torch.is_grad_enabled() and any(t.requires_grad for t in args)
+    plain = all(type(t) in (Tensor, nn.Parameter) for t in args)
+    plain = plain and all(t.layout == torch.strided for t in args)
+    special = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    special = special or torch._C._are_functorch_transforms_active()
+    if graph and plain and not special and forward_ad._current_level < 0:
+        return _Rounded.apply(f, dtype, wide, numbers, *args)
+    return f(*wide, *numbers).to(dtype)
 
 
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from unittest import mock
 
@@ -23,7 +24,6 @@ from tests.modes_table import (
     agree,
     close,
     copies,
-    double,
     draw,
     gradients,
     leaves,
@@ -31,6 +31,7 @@ from tests.modes_table import (
     through,
     total,
 )
+from tests.modes_types import accurate
 from tests.plain import DEVICE, Plain
 
 RUNTIME = Table()
@@ -102,16 +103,13 @@ def default_dtype(layer: Layer, plain: Plain) -> None:
 
 
 def autocast(dtype: torch.dtype, layer: Layer, plain: Plain) -> None:
-    """The types of the formula in the same mode, whose backward is outside of it; the values near its own."""
-    inputs = leaves(plain, 16, dtype=dtype)
-    one, two = copies(inputs), copies(inputs)
-    with torch.autocast(DEVICE, dtype=torch.bfloat16):
-        got, want = layer.function(*one), plain.function(*two)
-    assert got.dtype == want.dtype
-    slopes = gradients(got, one), gradients(want, two)
-    assert [g.dtype for g in slopes[0]] == [x.dtype for x in inputs]
-    for g, w in zip((got, *slopes[0]), (want, *slopes[1]), strict=True):
-        close(double(g), double(w), rtol=0.05, atol=0.05 * w.abs().max().item())
+    """Types and digits of the formula in the same mode, whose backward is outside of it."""
+
+    def mixed(function: Function) -> Function:
+        return torch.autocast(DEVICE, dtype=torch.bfloat16)(function)
+
+    judge = replace(plain, function=mixed(plain.function))
+    accurate(through(layer, mixed(layer.function)), judge, leaves(plain, 16, dtype=dtype))
 
 
 RUNTIME["autocast"] = Mode(partial(autocast, torch.float32))

@@ -83,10 +83,10 @@ def typed(names: Sequence[str], shapes: Sequence[Shape], layer: Layer, plain: Pl
     accurate(layer, plain, spread(plain, *shapes, dtypes=[TYPES[n] for n in names]))
 
 
+UNSIZED = "without dimensions left, a type hangs on where torch drops them"
 MIXED_LIMITS = {
     "float16_float32": {x: why for x, why in COMPLEX_HALF.items() if x == "modrelu"},
-    "float16_0-dim_float32": COMPLEX_HALF
-    | {"cosine_similarity": "without dimensions left, a type hangs on where torch drops them"},
+    "float16_0-dim_float32": COMPLEX_HALF | {"cosine_similarity": UNSIZED},
 }
 TYPE_LIMITS = {"float16": HALF | COMPLEX_HALF, "bfloat16": HALF}
 

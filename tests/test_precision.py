@@ -324,6 +324,67 @@ def test_an_input_is_kept_as_it_came(formula: str, points: Tensor) -> None:
     assert [t.data_ptr() for t in kept] == [x.data_ptr()]
 
 
+PARTS: dict[str, tuple[int, ...]] = {
+    "(x - y)**3": (6, 4),
+    "sum(softmax(x, dim=-1)*y, dim=-1)": (6, 4),
+    "mean(-sum(log_softmax(x, dim=-1)*y, dim=-1))": (),
+    "sum(x*y, dim=-1)/(norm(x, dim=-1)*norm(y, dim=-1))": (1,),
+    "x/sqrt(mean(x**2, dim=-1) + eps)*y": (4,),
+}
+"""Formulas of what is made of inputs before the node, and of inputs that differ in size: the size of ``y``."""
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+@pytest.mark.parametrize("formula", PARTS)
+def test_inputs_that_the_node_does_not_see_are_kept_as_they_came(formula: str, dtype: torch.dtype) -> None:
+    consts = {"eps": 1e-6} if "eps" in formula else {}
+    layer = fngen.compile(formula, name="f", inputs=["x", "y"], consts=consts).f
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((6, 4), PARTS[formula])
+    given = [(torch.rand(s, generator=generator) + 0.5).to(dtype).requires_grad_() for s in shapes]
+    exact = [t.detach().double().requires_grad_() for t in given]
+    kept: list[Tensor] = []
+    with saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        value = layer(*given)
+    assert [t.data_ptr() for t in kept] == [t.data_ptr() for t in given]
+    want = layer(*exact)
+    once(value, want)
+    weight = torch.rand(want.shape, generator=generator).to(dtype)
+    slopes, wanted = (
+        torch.autograd.grad(y, xs, weight.to(y.dtype), create_graph=True)
+        for y, xs in ((value, given), (want, exact))
+    )
+    plain = torch.autograd.grad(value, given, weight, retain_graph=True)
+    batch = torch.stack([weight, 2 * weight])
+    batched = torch.autograd.grad(value, given, batch, is_grads_batched=True, retain_graph=True)
+    for i, exactly in enumerate(wanted):
+        for got in (slopes[i], plain[i], batched[i][0], slope(value, given[i], weight, retain_graph=True)):
+            near(got, exactly)
+    again, true = (
+        torch.autograd.grad(sum(s.sum() for s in ss), xs, create_graph=True)
+        for ss, xs in ((slopes, given), (wanted, exact))
+    )
+    third, truly = (
+        torch.autograd.grad(sum((s * s).sum() for s in ss), xs) for ss, xs in ((again, given), (true, exact))
+    )
+    for got, exactly in zip((*again, *third), (*true, *truly), strict=True):
+        near(got, exactly, 4)
+
+
+def near(got: Tensor, exact: Tensor, times: float = 1) -> None:
+    """Check numbers to a part of the largest: sums cancel."""
+    size = torch.finfo(got.dtype).eps * exact.abs().max()
+    assert ((got.double() - exact).abs() <= times * ONCE * size + 1e-6).all()
+
+
+def test_one_tensor_in_two_places() -> None:
+    """Of float32 beside a half: it is not copied where it is widened."""
+    layer = fngen.compile("exp(a - 2*b)*c", name="f").f
+    w = torch.linspace(0, 1, 8).requires_grad_()
+    c = torch.ones(8, dtype=torch.bfloat16)
+    once(slope(layer(w, w, c), w), -torch.exp(-w.detach().double()).float().double())
+
+
 # --accurate.
 
 ACCURATE: dict[str, Callable[[mpmath.mpf], mpmath.mpf]] = {
