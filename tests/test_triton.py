@@ -179,4 +179,4 @@ def test_a_softmax_of_large_numbers() -> None:
     x = torch.tensor([[1e8, 1e8, 1e8 - 8]], device=DEVICE, requires_grad=True)
     for formula in ("softmax(x, dim=-1)", "log_softmax(x, dim=-1)"):
         for kernel, by_torch in zip(*both(made(formula, "triton"), [x]), strict=True):
-            close(kernel, by_torch, rtol=1e-6)
+            close(kernel, by_torch, rtol=1e-5)
