@@ -88,8 +88,7 @@ def view(
     spec: Spec, problem: Problem, partials: tuple[Value, ...], layer: Layer, claim: Claim | None
 ) -> ModuleView:
     """Return the view of a layer."""
-    main, parameters = layer.main, layer.parameters
-    formula = spec.formula
+    main, parameters, formula = layer.main, layer.parameters, spec.formula
     entered = entry(layer)
     texts, kernel = " ".join([_texts(layer), *entered]), _kernel(layer, accurate=spec.accurate)
     equation = "" if problem.results else docs.equation(problem)
