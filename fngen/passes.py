@@ -32,20 +32,8 @@ _OF_SOURCE = (
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
     *("rounded", "run", "seconds", "spread", "stored", "work"),
     *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "apart", "at", "column", "columns"),
-    *(
-        "first",
-        "inside",
-        "libdevice",
-        "line",
-        "lines",
-        "nth",
-        "range",
-        "reads",
-        "results",
-        "rows",
-        "steps",
-        "tl",
-    ),
+    *("first", "inside", "libdevice", "line", "lines", "made", "nth", "range", "reads", "results", "rows"),
+    *("steps", "tl"),
 )
 
 
@@ -55,7 +43,9 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     Raises:
         NoKernel: If it has none.
     """
-    if not isinstance(node, Node) or problem.reduction or problem.complex:
+    if problem.reduction:
+        raise NoKernel("no kernel reduces all elements")
+    if not isinstance(node, Node) or problem.complex:
         raise NoKernel("kernels are of formulas of real numbers, with one output")
     if problem.reduces and not language.rows:
         raise NoKernel("its kernels are of elementwise formulas")

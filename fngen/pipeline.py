@@ -72,7 +72,7 @@ def _built(core: Core, inputs: tuple[str, ...], found: Derivatives, name: str, s
     for backend in wanted:
         try:
             if name in kernel_view.imported(wanted):
-                raise NoKernel(f"a file with kernels imports Python's {name}")
+                raise NoKernel(f"a file with kernels imports another {name!r}")
             kernels[backend] = passes.build(core.problem, found, built.main, LANGUAGES[backend])
         except NoKernel as error:
             missing.setdefault(error.message, []).append(TITLES[backend])
