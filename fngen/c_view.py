@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 from fngen.backends import libm
-from fngen.ir import CONDITIONS, Let
+from fngen.blocks import Let
+from fngen.ir import CONDITIONS
 from fngen.kernel import Kernels, Pass
 from fngen.layout import filled
 from fngen.lower import MARGIN, Body

@@ -1,4 +1,4 @@
-"""The intermediate representation: values, and the blocks and kernels made of them.
+"""The intermediate representation: values. What blocks and kernels are made of.
 
 A ``Value`` is a node of an expression graph. Equal nodes are one object, so a shared
 subexpression is found by identity, and a graph with exponentially many paths stays small.
@@ -188,38 +188,6 @@ def is_number(node: Value, x: int | None = None) -> bool:
     return node.op == "number" and (x is None or node.datum == x)
 
 
-@dataclass(frozen=True, slots=True)
-class Let:
-    """``name = value``."""
-
-    name: str
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Straight-line code: inputs, named intermediates, and named results."""
-
-    inputs: tuple[str, ...]
-    lets: tuple[Let, ...]
-    results: tuple[Let, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """A Block over one iteration space, then a reduction of its results (or none)."""
-
-    block: Block
-    reduction: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """A sequence of Passes: the results of one are inputs of the next."""
-
-    passes: tuple[Pass, ...]
-
-
 def dump(node: Value) -> str:
     """Return the text form of a value, operators as calls: ``add(pow(x, 2), 1)``."""
 
@@ -228,35 +196,3 @@ def dump(node: Value) -> str:
         return f"{n.op}({', '.join(args + over)})" if args else n.op if n.datum is None else str(n.datum)
 
     return fold([node], visit)[node]
-
-
-def dump_block(block: Block) -> str:
-    """Return the text form of a block, one line a Let."""
-    lines = [f"block({', '.join(block.inputs)}):"]
-    lines += [f"    {let.name} = {let.value!r}" for let in block.lets]
-    lines += [f"    -> {let.name} = {let.value!r}" for let in block.results]
-    return "\n".join(lines)
-
-
-def verify(block: Block) -> None:
-    """Raise ``AssertionError`` unless every name is defined once, and before its use."""
-    known = set(block.inputs)
-    assert len(known) == len(block.inputs), f"an input is declared twice: {block.inputs}"
-    assert block.results, "a block without results"
-    for let in block.lets:
-        _verify_value(let, known)
-        assert let.name not in known, f"{let.name} is defined twice"
-        known.add(let.name)
-    for let in block.results:
-        _verify_value(let, known)
-
-
-def _verify_value(let: Let, known: set[str]) -> None:
-    arities = {**ARITHMETIC, **dict.fromkeys(COMPARISONS, 2), **LOGIC, "where": 3}
-    for node in postorder([let.value]):
-        assert node.op != "name" or node.datum in known, f"{node.datum} is not defined"
-        arity = 0 if node.op in LEAVES else arities.get(node.op, len(node.args))
-        assert len(node.args) == arity, f"{node.op} with {len(node.args)} arguments"
-        wanted = [True, False, False] if node.op == "where" else [node.op in LOGIC] * 3
-        for arg, condition in zip(node.args, wanted, strict=False):
-            assert (arg.op in CONDITIONS) == condition or arg.op == "name", f"{node.op} of {arg.op}"

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
-from fngen.ir import CONDITIONS, SLICED, Let, Value, inside, postorder
+from fngen.blocks import Let
+from fngen.ir import CONDITIONS, SLICED, Value, inside, postorder
 from fngen.lifetimes import Lifetimes
 from fngen.naming import free_name
 from fngen.printing.infix import Printer, Text

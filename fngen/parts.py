@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fngen.blocks import Let
 from fngen.buffers import is_cheap
 from fngen.derivatives import Joint
 from fngen.factors import SLOPE
-from fngen.ir import Let, Value, fold, name, names, postorder
+from fngen.ir import Value, fold, name, names, postorder
 from fngen.layout import bracketed
 from fngen.lower import MARGIN, Body, Target, lower
 from fngen.printing.infix import Printer

@@ -62,7 +62,7 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     narrow = (False,) * count
     if problem.reduces:
         narrow = _narrow(problem, graphs[:count], labels.output)
-        graphs = rows.lowered(graphs)
+        graphs = rows.of_rows(graphs, problem)
     roots = libm.expand(graphs[:count])
     seconds = [] if problem.reduces else _seconds(found, slopes, problem.inputs, leaves)
     roots += [*seconds, *libm.expand(graphs[count:])]

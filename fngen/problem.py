@@ -9,22 +9,11 @@ from fractions import Fraction
 from functools import cached_property
 
 from fngen.algebra import fold_numbers, sum_of
+from fngen.blocks import Block, Let
 from fngen.chosen import Chosen, check_fit, chosen
 from fngen.declared import Const, Param
 from fngen.errors import FormulaError, OptionError
-from fngen.ir import (
-    Block,
-    Kernel,
-    Let,
-    Over,
-    Pass,
-    Value,
-    name,
-    names,
-    number,
-    substitute,
-    substitute_all,
-)
+from fngen.ir import Over, Value, name, names, number, substitute, substitute_all
 from fngen.language.parse import Reading, Statement, parse
 from fngen.naming import derived_name, free_name
 from fngen.printing.formula import FormulaPrinter
@@ -129,8 +118,8 @@ class Problem:
 
         return replace(self.rewritten(filled), consts=())
 
-    def kernel(self) -> Kernel:
-        """Return the forward computation."""
+    def block(self) -> Block:
+        """Return the formula as it was typed, without its reduction over all elements."""
         lets, seen = [], dict[Value, Value]()
         for node, text in self.named.items():
             lets.append(Let(text, substitute(node, seen)))
@@ -138,7 +127,7 @@ class Problem:
         wanted = self.results or ((self.output, self.value),)
         results = tuple(Let(label, substitute(graph, seen)) for label, graph in wanted)
         inputs = (*self.inputs, *(c.name for c in self.consts))
-        return Kernel((Pass(Block(inputs, tuple(lets), results), self.reduction),))
+        return Block(inputs, tuple(lets), results)
 
 
 def read(spec: Spec) -> Problem:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from fngen.blocks import Let
 from fngen.choices import BELOW, RARELY
-from fngen.ir import LEAVES, Let, Value, is_number
+from fngen.ir import LEAVES, Value, is_number
 from fngen.printing.infix import ATOM, Text
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fngen import pipeline, problem
+from fngen import computation, pipeline, problem
+from fngen.blocks import dump_block, dump_kernel
 from fngen.derivatives import COTANGENT
 from fngen.errors import OptionError
 from fngen.functions import NAMES, PUBLIC, Function
 from fngen.functions.reductions import REDUCTIONS
-from fngen.ir import Block, Let, dump_block, name, substitute, tree_size
+from fngen.ir import name, substitute, tree_size
 from fngen.language.build import FORM_SIGNATURES
 from fngen.language.reductions import signature
 from fngen.printing.formula import FormulaPrinter
@@ -30,21 +31,18 @@ def show(spec: Spec, stage: str) -> str:
 
 def _earlier(spec: Spec, stage: str) -> str:
     parsed = problem.read(spec)
-    forward = parsed.kernel().passes[0]
-    block = forward.block
+    block = parsed.block()
     if stage == "parse":
-        return dump_block(block) + (f"\n    reduce {forward.reduction}" if forward.reduction else "")
+        return dump_block(block) + (f"\n    reduce {parsed.reduction}" if parsed.reduction else "")
     partials = pipeline.derive(parsed).slopes
+    if stage == "ir":
+        return "\n\n".join(map(dump_kernel, computation.both(parsed, partials)))
     known = {node: name(text) for node, text in parsed.named.items()}
     known[name(COTANGENT)] = name(f"grad_{parsed.output}")
     spell = FormulaPrinter().print
     slopes = [(entry, substitute(entry.slope, known)) for entry in listed(parsed, partials)]
     if max(tree_size(slope) for _, slope in slopes) > _LONGEST:
         raise OptionError("the derivatives are too long to write out", "Use --stage source.", option="stage")
-    if stage == "ir":
-        results = tuple(Let(_label(parsed, e, f"d{e.output}_"), slope) for e, slope in slopes)
-        backward = Block(block.inputs, block.lets, results)
-        return f"{dump_block(block)}\n{dump_block(backward)}"
     lines = [f"{let.name} = {spell(let.value)}" for let in (*block.lets, *block.results)]
     for entry, slope in slopes:
         label = _label(parsed, entry, f"d{entry.output or parsed.output}/d")

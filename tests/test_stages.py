@@ -7,9 +7,10 @@ import pytest
 import fngen
 from fngen import ir
 from fngen.algebra import add, div, mul, neg
+from fngen.blocks import Block, Let, dump_block, verify
 from fngen.declared import one_line
 from fngen.differentiate import partials
-from fngen.ir import Block, Let, name, number
+from fngen.ir import name, number
 from fngen.language.parse import parse_expression
 from fngen.layout import bracketed, folded
 from fngen.printing.formula import FormulaPrinter
@@ -77,9 +78,9 @@ def test_equal_nodes_are_one() -> None:
 
 def test_the_text_form_of_a_block() -> None:
     problem = read(Spec.create("s = sigmoid(x); y = s*x + s"))
-    block = problem.kernel().passes[0].block
-    ir.verify(block)
-    assert ir.dump_block(block).splitlines() == [
+    block = problem.block()
+    verify(block)
+    assert dump_block(block).splitlines() == [
         "block(x):",
         "    s = sigmoid(x)",
         "    -> y = add(mul(s, x), s)",
@@ -99,7 +100,7 @@ def test_the_text_form_of_a_block() -> None:
 )
 def test_verify_refuses(block: Block) -> None:
     with pytest.raises(AssertionError):
-        ir.verify(block)
+        verify(block)
 
 
 @pytest.mark.parametrize(

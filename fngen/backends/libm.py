@@ -18,6 +18,7 @@ from fngen.ir import (
     COMPARISONS,
     LEAVES,
     LOGIC,
+    REDUCTIONS,
     Value,
     is_number,
     number,
@@ -31,7 +32,7 @@ from fngen.language.rules import definition, instantiate
 LIBM = "libm."
 """What the names of these functions begin with in a legal graph."""
 TILE = "tile."
-"""What those of the functions of a whole row begin with."""
+"""What those begin with that are written for each type."""
 VECTOR = frozenset(
     {
         *("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erfc"),
@@ -94,7 +95,7 @@ _BRANCH = {
     "{w}": "where(x < 0, 1, exp(-abs(x))**2)",
 }
 """The tanh of a softplus is a quotient of polynomials in one exponential, which does not overflow."""
-_SAME = {*ARITHMETIC, *COMPARISONS, *LOGIC, *LEAVES, "where"}
+_SAME = {*ARITHMETIC, *COMPARISONS, *LOGIC, *LEAVES, *REDUCTIONS, "where"}
 _SOFTPLUS = ("softplus", "log1pexp")
 _LONGEST_PRODUCT = 16
 """The largest exponent of a power that is multiplied out."""

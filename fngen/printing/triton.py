@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fngen.backends.libm import DEFINED, LIBM, TILE
-from fngen.ir import ARITHMETIC, Value, is_number, postorder
+from fngen.ir import ARITHMETIC, REDUCTIONS, Value, is_number, postorder
 from fngen.printing.infix import CHOICE, SUM, Text
 from fngen.printing.torch import TorchPrinter
 
@@ -16,8 +16,6 @@ _ITSELF = {"ne": "!=", "eq": "=="}
 """What is not equal to itself is no number: how the answer of libdevice is compared with 0."""
 HELPER = "_tile_"
 """What the names of the functions that a file defines begin with."""
-OF_ROWS = frozenset({f"{TILE}sum", f"{TILE}amax", f"{TILE}amin"})
-"""The functions that are told which elements of a tile there are."""
 QUOTIENT = "_tile_quotient"
 """The function that divides."""
 
@@ -36,6 +34,8 @@ class TritonPrinter(TorchPrinter):
 
     def visit(self, node: Value, args: Sequence[Text]) -> Text:
         """Return the text of a node; Triton's own quotient is not the nearest one in float32."""
+        if node.op in REDUCTIONS:
+            return self.call(node, args)
         if node.op in _ITSELF and args[0] == args[1]:
             return Text(f"libdevice.isnan({args[0].text}) {_ITSELF[node.op]} 0", CHOICE)
         if node.op != "div" or all(map(self.is_known, node.args)):
@@ -82,8 +82,8 @@ class TritonPrinter(TorchPrinter):
     def call(self, node: Value, args: Sequence[Text]) -> Text:
         """Return a call, a number among its arguments in the type of the others."""
         given = [self.full(t) if self.is_known(n) else t for n, t in zip(node.args, args, strict=True)]
-        if node.op in OF_ROWS:
-            given.append(Text("inside"))
+        if node.op in REDUCTIONS:
+            given.append(Text("inside"))  # It is told which elements of a tile there are.
         return super().call(node, given)
 
     def full(self, number: Text) -> Text:
@@ -92,7 +92,7 @@ class TritonPrinter(TorchPrinter):
 
     def function(self, node: Value) -> str:
         """Return the name of a function of libdevice, or of one that the file defines."""
-        if node.op.startswith(TILE):
+        if node.op in REDUCTIONS or node.op.startswith(TILE):
             return HELPER + node.op.removeprefix(TILE)
         own = node.op.removeprefix(LIBM)
         return _NAMES.get(own) or (f"{HELPER}{own}" if own in DEFINED else f"libdevice.{own}")
