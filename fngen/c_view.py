@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fngen.backends import libm
 from fngen.blocks import Let
 from fngen.ir import CONDITIONS
-from fngen.kernel import Kernels, Pass
+from fngen.kernel import Kernel, Kernels, Loop
 from fngen.layout import filled
 from fngen.lower import MARGIN, Body
 
@@ -25,14 +26,50 @@ _TYPES = {"float64": "FLOAT64", "float32": "FLOAT32", "float16": "FLOAT16", "bfl
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PassView:
-    """A function of a block."""
+class LoopView:
+    """A pass: what is one of a row before it, a function of a block, and where its arrays are."""
+
+    name: str
+    once: list[str]
+    given: list[str]
+    each: list[str]
+    read: str
+    written: str
+    totals: list[TotalView]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TotalView:
+    """What is reduced: where its elements are, where the result is, and how."""
+
+    slot: int
+    one: int
+    op: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PlaceView:
+    """An array of one number a row, and where that is among the others."""
+
+    array: int
+    one: int
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class KernelView:
+    """A kernel: its passes, and what it takes beside arrays of elements."""
 
     name: str
     reads: int
     all: int
-    numbers: list[str]
-    body: list[str]
+    loops: list[LoopView]
+    numbers: int
+    count: int | None
+    heads: list[PlaceView]
+    ends: list[PlaceView]
+    kept: list[int]
+    summed: str
+    reduces: bool
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,21 +90,27 @@ class CView:
     circular: bool
     nan: bool
     chooses: bool
+    caps: bool
     constants: list[str]
     helpers: list[HelperView]
-    passes: list[PassView]
+    kernels: list[KernelView]
+    rows: bool
     arrays: int
+    slots: int
     numbers: int
+    ones: int
+    kept: int
+    reductions: set[str]
     types: list[tuple[str, str]]
 
 
 def c_view(kernels: Kernels, types: dict[str, str]) -> CView:
     """Return the view of kernels for types, each computed in one."""
-    passes = [_pass(p) for p in kernels.passes]
+    places = [_Places(kernel) for kernel in kernels.all]
+    made = [_kernel(*pair) for pair in zip(kernels.all, places, strict=True)]
     helpers = [_helper(*helper) for helper in kernels.helpers]
-    text = "\n".join(
-        [*(line for p in passes for line in p.body), *(line for h in helpers for line in h.body)]
-    )
+    lines = [x for kernel in made for loop in kernel.loops for x in (*loop.once, *loop.each)]
+    text = "\n".join([*lines, *(line for h in helpers for line in h.body)])
     return CView(
         library=list(kernels.library),
         vector=_declared("VECTOR real", [f for f in kernels.library if f in libm.VECTOR]),
@@ -75,27 +118,104 @@ def c_view(kernels: Kernels, types: dict[str, str]) -> CView:
         circular={"sin", "cos"} <= {*kernels.library},
         nan="NAN" in text,
         chooses="choose(" in text,
+        caps="capped(" in text,
         constants=[
             f"static const real {k.name} = {k.literal};{_meant(k.meaning)}" for k in kernels.constants
         ],
         helpers=helpers,
-        passes=passes,
-        arrays=max(p.all for p in passes),
-        numbers=max(1, *(len(p.numbers) for p in passes)),
+        kernels=made,
+        rows=kernels.rows,
+        arrays=max(kernel.all for kernel in made),
+        slots=max(len(place.slots) for place in places),
+        numbers=max(1, *(len(kernel.numbers) for kernel in kernels.all)),
+        ones=max(1, *(len(place.ones) for place in places)),
+        kept=max(len(kernel.kept) for kernel in kernels.all),
+        reductions={op for kernel in kernels.all for loop in kernel.loops for op in loop.totals.values()},
         types=[(t, _flags(t, real)) for t, real in types.items()],
     )
 
 
-def _pass(given: Pass) -> PassView:
-    body = given.body
+class _Places:
+    """Where a kernel has its arrays, and what is one of a row."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.arrays = [*kernel.reads, *kernel.results]
+        totals = [x for loop in kernel.loops for x in loop.totals]
+        self.slots = [*self.arrays, *kernel.kept, *(f"{x} total" for x in totals)]
+        made = [x for loop in kernel.loops for x in loop.ones]
+        count = [kernel.count] if kernel.count else []
+        self.ones = list(dict.fromkeys([*kernel.numbers, *count, *kernel.narrow, *totals, *made]))
+
+    def one(self, x: str) -> int:
+        """Return the place of what is one of a row."""
+        return self.ones.index(x)
+
+    def slot(self, x: str, *, total: bool = False) -> int:
+        """Return the place of what is one of each element."""
+        return self.slots.index(f"{x} total" if total else x)
+
+
+def _kernel(given: Kernel, places: _Places) -> KernelView:
+    loops = [
+        _loop(loop, f"{given.name}_{i}" if len(given.loops) > 1 else given.name, given, places)
+        for i, loop in enumerate(given.loops, 1)
+    ]
+    made = {x for loop in given.loops for x in (*loop.ones, *loop.totals)}
+    narrow = [(x, PlaceView(places.slot(x), places.one(x))) for x in given.narrow]
+    return KernelView(
+        name=given.name,
+        reads=len(given.reads),
+        all=len(places.arrays),
+        loops=loops,
+        numbers=len(given.numbers),
+        count=places.one(given.count) if given.count else None,
+        heads=[place for x, place in narrow if x in given.reads],
+        ends=[place for x, place in narrow if x in made],
+        kept=[places.slot(x) for x in given.kept],
+        summed=_mask(places.slot(x) for loop in given.loops for x in loop.ends if x in given.results),
+        reduces=any(loop.totals for loop in given.loops),
+    )
+
+
+def _loop(loop: Loop, label: str, given: Kernel, places: _Places) -> LoopView:
+    once, each = list[str](), list[str]()
+    read = list[str]()
+    if loop.once:
+        once = _ones(places, loop.once) + _statements(loop.once, [f"one[{places.one(x)}]" for x in loop.ones])
+    if loop.each:
+        used = _used(loop.each) - {*given.narrow}
+        read = [x for x in (*given.reads, *given.kept) if x in used]
+        ends = [places.slot(x, total=x in loop.totals) for x in loop.ends]
+        each = [f"const real {x} = at[{places.slot(x)}][i];" for x in read]
+        each += _statements(loop.each, [f"at[{i}][i]" for i in ends])
+    return LoopView(
+        name=label,
+        once=once,
+        given=_ones(places, loop.each) if loop.each else [],
+        each=each,
+        read=_mask(map(places.slot, read)),
+        written=_mask(places.slot(x) for x in loop.ends if x not in loop.totals),
+        totals=[TotalView(places.slot(x, total=True), places.one(x), op) for x, op in loop.totals.items()],
+    )
+
+
+def _ones(places: _Places, body: Body) -> list[str]:
+    """Return the statements that read what is one of a row."""
     used = _used(body)
-    lines = [f"const real {x} = in[{i}][i];" for i, x in enumerate(given.reads) if x in used]
-    lines += [_let(let, body.printed[let.value]) for let in body.shared]
-    for i, (lets, text) in enumerate(zip(body.local, body.texts, strict=True)):
+    return [f"const real {x} = one[{i}];" for i, x in enumerate(places.ones) if x in used]
+
+
+def _mask(places: Iterable[int]) -> str:
+    """Return places as a bit mask."""
+    return hex(sum(1 << i for i in places))
+
+
+def _statements(body: Body, targets: list[str]) -> list[str]:
+    lines = [_let(let, body.printed[let.value]) for let in body.shared]
+    for target, lets, text in zip(targets, body.local, body.texts, strict=True):
         lines += [_let(let, body.printed[let.value]) for let in lets]
-        lines.append(f"out[{i}][i] = {text.text};")
-    numbers = [f"const real {x} = (real)number[{i}];" for i, x in enumerate(given.numbers)]
-    return PassView(given.name, len(given.reads), len(given.reads) + len(given.results), numbers, lines)
+        lines.append(f"{target} = {text.text};")
+    return lines
 
 
 def _used(body: Body) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fngen.ir import Value
 
-COTANGENT = "cotangent!"
+COTANGENT = "the cotangent!"
 """The name of the result's cotangent in a gradient; that of ``x``'s tangent in a tangent is ``x!``."""
 
 

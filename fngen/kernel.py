@@ -1,4 +1,4 @@
-"""Kernels as data: passes over the elements, or over rows, in a language."""
+"""Kernels as data: loops over the elements, and what is worked out between them, in a language."""
 
 from __future__ import annotations
 
@@ -12,35 +12,55 @@ from fngen.printing.infix import Printer
 
 @dataclass(frozen=True)
 class Language:
-    """How a pass is written down.
+    """How kernels are written down.
 
     Attributes:
         printer: What prints graphs, given a name of the type to compute in, and the constants.
         let: The columns that a statement takes beside its text.
         result: The columns that are left for the text of the result of a place and a name.
         helper: The same of what a helper returns.
-        rows: Whether a pass may have sums over rows in it.
+        tiles: Whether a whole row is at hand, with its sums: all passes over it are one.
     """
 
     printer: Callable[[str, Collection[str]], Printer]
     let: int
     result: Callable[[int, str], int]
     helper: int
-    rows: bool = False
+    tiles: bool = False
 
 
 @dataclass(frozen=True)
-class Pass:
-    """A function of one element.
+class Loop:
+    """A pass over the elements.
+
+    Attributes:
+        once: The statements before it, of what is one of a row.
+        ones: The names of what they work out.
+        each: The statements for an element, if there are any.
+        ends: The names of what these work out.
+        totals: The names among them of what is reduced, and how.
+    """
+
+    once: Body | None
+    ones: tuple[str, ...]
+    each: Body | None
+    ends: tuple[str, ...]
+    totals: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function of the source.
 
     Attributes:
         name: Its name.
         reads: The arrays that it reads, by name.
         results: What it works out, by name.
         numbers: The names of the numbers that it takes, and the text of each in Python.
-        count: The name of the number of elements in a row, if it takes that.
-        narrow: The results that are one of a row, not of an element.
-        body: The statements.
+        count: The name of the number of elements that are reduced, if it takes that.
+        narrow: What it reads and works out that is one of a row, not of an element.
+        kept: The names of what one loop leaves for later ones, of each element.
+        loops: Its passes.
     """
 
     name: str
@@ -49,12 +69,18 @@ class Pass:
     numbers: dict[str, str]
     count: str
     narrow: tuple[str, ...]
-    body: Body
+    kept: tuple[str, ...]
+    loops: tuple[Loop, ...]
+
+    @property
+    def bodies(self) -> tuple[Body, ...]:
+        """All its statements."""
+        return tuple(body for loop in self.loops for body in (loop.once, loop.each) if body)
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """The passes of a layer.
+    """The kernels of a layer.
 
     Attributes:
         value: That of the value.
@@ -66,13 +92,13 @@ class Kernels:
         constants: The irrational numbers by name.
         library: The functions of C's library that they call.
         helpers: The functions that the source defines: name, parameters and statements.
-        rows: Whether a tile has whole rows in it.
-        narrow: Whether the value is one of a row, not of an element.
+        rows: Whether they reduce rows.
+        narrow: Whether the value is one of a row, or one for all, not one of an element.
     """
 
-    value: Pass
-    gradients: Pass
-    seconds: Pass | None
+    value: Kernel
+    gradients: Kernel
+    seconds: Kernel | None
     leaves: tuple[str, ...]
     shapes: tuple[str, ...]
     users: tuple[int, ...]
@@ -83,11 +109,11 @@ class Kernels:
     narrow: bool
 
     @property
-    def passes(self) -> tuple[Pass, ...]:
+    def all(self) -> tuple[Kernel, ...]:
         """All of them."""
         return (self.value, self.gradients, *([self.seconds] if self.seconds else ()))
 
     @property
     def python(self) -> tuple[str, ...]:
         """The numbers that Python hands to them."""
-        return tuple(text for p in self.passes for text in p.numbers.values())
+        return tuple(text for kernel in self.all for text in kernel.numbers.values())

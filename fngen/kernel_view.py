@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fngen import c_view, triton_view
 from fngen.c_view import CView
-from fngen.kernel import Kernels, Pass
+from fngen.kernel import Kernel, Kernels
 from fngen.layout import bracketed, tuple_lines, typed
 from fngen.node import Node
 from fngen.node_view import tuple_type
@@ -16,7 +16,7 @@ from fngen.triton_view import TritonView
 
 _GLOBALS = (
     *("_GRADIENTS", "_PLAIN", "_SOURCES", "_VALUE"),
-    *("_autocast", "_laid_out", "_modes", "_run", "_traced", "_transforms"),
+    *("_FEW", "_autocast", "_in_rows", "_laid_out", "_modes", "_run", "_traced", "_transforms"),
 )
 
 
@@ -30,6 +30,9 @@ class KernelView:
     triton: TritonView | None
     seconds: bool
     sources: str
+    few: str
+    rows: bool
+    shape: str
     forward_head: list[str]
     keep: list[str]
     backward_head: list[str]
@@ -71,9 +74,12 @@ def kernel_view(kernels: dict[str, Kernels], node: Node, *, accurate: bool) -> K
         cls=f"_{node.cls}Fused",
         modules=c_view.MODULES * ("c" in kernels),
         c=c_view.c_view(kernels["c"], types) if "c" in kernels else None,
-        triton=triton_view.triton_view(kernels["triton"], types, node) if "triton" in kernels else None,
+        triton=triton_view.triton_view(kernels["triton"], types) if "triton" in kernels else None,
         seconds=some.seconds is not None,
         sources=_sources(some, node),
+        few=_few(kernels["c"]) if "c" in kernels else "",
+        rows=some.rows,
+        shape="shape[:-1]" if node.inserted else "(*shape[:-1], 1)" if some.narrow else "shape",
         returned=_returned(node),
         slopes=_slopes(some, node),
         **_python(some, node),
@@ -152,7 +158,7 @@ def _saved(kernels: Kernels, node: Node) -> list[str]:
     return lines + read_numbers(node, _words(kernels.gradients), 8)
 
 
-def _words(given: Pass) -> set[str]:
+def _words(given: Kernel) -> set[str]:
     """Return the names in the numbers of a pass."""
     return {x for text in given.numbers.values() for x in re.findall(r"[A-Za-z_]\w*", text)}
 
@@ -177,6 +183,14 @@ def _sources(kernels: Kernels, node: Node) -> str:
     rows = [[-1], [places.get(x, -1) for x in tensors_of(node)]]
     rows += [[*range(len(kernels.leaves) + 1)]] if kernels.seconds else []
     return str(tuple(map(tuple, rows)))
+
+
+def _few(kernels: Kernels) -> str:
+    """Return for each kernel the places, in what it reads and then writes, of what is one of a row."""
+    arrays = [[*kernel.reads, *kernel.results] for kernel in kernels.all]
+    pairs = zip(kernels.all, arrays, strict=True)
+    found = tuple(tuple(i for i, x in enumerate(names) if x in kernel.narrow) for kernel, names in pairs)
+    return str(found) if any(found) or kernels.rows else ""
 
 
 def _slopes(kernels: Kernels, node: Node) -> SlopesView:

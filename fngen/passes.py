@@ -1,9 +1,8 @@
-"""Derivatives to passes over the elements: the value, and all gradients, in the language of a kernel."""
+"""Derivatives to kernels: the value, all gradients and the gradients of these, in a language."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 from fngen import rows, twice
@@ -12,15 +11,16 @@ from fngen.backends.libm import Helper, NoKernel
 from fngen.constants import Constant, hoist_constants
 from fngen.derivatives import COTANGENT, Derivatives
 from fngen.ir import Value, fold, name, names, number, rewrite, substitute_all
-from fngen.kernel import Kernels, Language, Pass
+from fngen.kernel import Kernel, Kernels, Language, Loop
+from fngen.loops import Wanted, loops
 from fngen.lower import Body, Target, lower
 from fngen.naming import free_name
 from fngen.node import Node
 from fngen.printing.formula import FormulaPrinter
+from fngen.printing.infix import Printer
 from fngen.printing.torch import TorchPrinter
 from fngen.problem import Problem
 from fngen.products import product
-from fngen.spans import spans
 
 _KEYWORDS = (
     *("auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum"),
@@ -29,6 +29,8 @@ _KEYWORDS = (
     *("volatile", "while", "asm", "typeof", "unix", "linux"),
 )
 _OF_SOURCE = (
+    *("BFLOAT16", "BLOCK", "CHUNKS", "CONST", "FLOAT16", "FLOAT32", "FLOAT64", "INLINE", "SAME", "VECTOR"),
+    *("WIDE", "capped", "lanes", "one", "there"),
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
     *("rounded", "run", "seconds", "spread", "stored", "work"),
     *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "apart", "at", "column", "columns"),
@@ -38,43 +40,34 @@ _OF_SOURCE = (
 
 
 def build(problem: Problem, found: Derivatives, node: object, language: Language) -> Kernels:
-    """Return the passes of a formula.
+    """Return the kernels of a formula.
 
     Raises:
         NoKernel: If it has none.
     """
-    if problem.reduction:
+    if problem.reduction and language.tiles:
         raise NoKernel("no kernel reduces all elements")
     if not isinstance(node, Node) or problem.complex:
         raise NoKernel("kernels are of formulas of real numbers, with one output")
-    if problem.reduces and not language.rows:
-        raise NoKernel("its kernels are of elementwise formulas")
     labels = node.names
     by_output = node.leaves == (labels.output,)
     slopes: Sequence[Value] = found.slopes
     if by_output:
         slopes = substitute_all(slopes, {problem.value: name(f"{labels.output}!")})
-    products = list(slopes)
+    leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in names(slopes)]
+    value, products = problem.value, list(slopes)
     if not problem.reduces:
         products = [product(name(COTANGENT), slope) for slope in slopes]
-    leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in names(slopes)]
-    graphs, count = [problem.value, *products, *problem.named], 1 + len(products)
-    narrow = (False,) * count
+    graphs, count = [value, *products, *problem.named], 1 + len(products)
+    narrow = rows.narrow(problem, graphs[:count], labels.output)
     if problem.reduces:
-        narrow = _narrow(problem, graphs[:count], labels.output)
-        graphs = rows.of_rows(graphs, problem)
+        graphs = rows.of_rows(graphs, problem, tiles=language.tiles)
     roots = libm.expand(graphs[:count])
     seconds = [] if problem.reduces else _seconds(found, slopes, problem.inputs, leaves)
+    if problem.reduction:
+        roots, seconds = rows.reduced(problem, roots, seconds)
     roots += [*seconds, *libm.expand(graphs[count:])]
     return _Builder(problem, node, roots, language, leaves).kernels(len(seconds), narrow)
-
-
-def _narrow(problem: Problem, graphs: Sequence[Value], output: str) -> tuple[bool, ...]:
-    """Return of the value and each gradient whether it is one number a row."""
-    wide = spans([problem.value], problem.spans)[problem.value]
-    known = {**problem.spans, COTANGENT: wide, f"{output}!": wide}
-    found = spans(graphs, known)
-    return tuple(-1 not in found[graph] for graph in graphs)
 
 
 def _seconds(
@@ -101,7 +94,7 @@ class _Builder:
         self.python = dict(zip([*problem.inputs, *consts], labels.inputs, strict=False))
         self.leaves = {x: self.python.get(x, labels.output) for x in leaves}
         self.python |= self.leaves | {COTANGENT: labels.cotangent}
-        if problem.reduces:
+        if problem.reduces or problem.reduction:
             self.python[rows.COUNT] = "count"
         gradients = labels.gradients[: len(problem.inputs)]
         self.python |= {f"{x}!": f"grad_{y}" for x, y in zip(problem.inputs, gradients, strict=True)}
@@ -157,24 +150,31 @@ class _Builder:
         params = [p.name for p in self.problem.params if p.name not in self.leaves]
         shapes = [self.aliases[x] for x in params]  # Their gradients are sums to these.
         users = tuple(sum((x in names([p])) << i for i, p in enumerate(products)) for x in read)
-        forward = self.made("value", inputs, [self.output], [root], labels)
-        backward = self.made("gradients", [cotangent, *read, *shapes], self.results, products, labels)
-        of_rows = tuple(x for x, one in zip(self.results, narrow[1:], strict=True) if one)
-        backward = replace(backward, narrow=of_rows)
+        few = [self.aliases[x] for x in self.small()] + [cotangent, self.output] * narrow[0]
+        few += [x for x, one in zip(self.results, narrow[1:], strict=True) if one]
+        forward = self.made("value", inputs, [self.output], [root], labels, few)
+        reads = [cotangent, *read, *shapes]
+        backward = self.made("gradients", reads, self.results, products, labels, few)
         seconds = None
         if more:
             weights = [self.aliases[f"{x}!"] for x in self.problem.inputs]
             results = [self.fresh(f"grad_{x}") for x in (cotangent, *read)]
-            seconds = self.made("seconds", [cotangent, *read, *weights], results, rest[:more], labels)
+            reads = [cotangent, *read, *weights]
+            seconds = self.made("seconds", reads, results, rest[:more], labels, few)
         library, helpers = libm.functions(self.roots)
         made = tuple((h.name, h.parameters, self.helper(h)) for h in helpers)
         leaves, constants = tuple(self.leaves.values()), tuple(self.constants)
         return Kernels(
             *(forward, backward, seconds, leaves, tuple(self.python[x] for x in params), users, constants),
             *(tuple(library), made),
-            rows=self.problem.reduces,
+            rows=self.problem.every == {-1},
             narrow=narrow[0],
         )
+
+    def small(self) -> list[str]:
+        """Return the parameters that are one number a row, where rows are reduced."""
+        known = self.problem.spans
+        return [p.name for p in self.problem.params if self.problem.reduces and not known[p.name]]
 
     def made(
         self,
@@ -183,20 +183,31 @@ class _Builder:
         results: Sequence[str],
         roots: Sequence[Value],
         named: dict[Value, str],
-    ) -> Pass:
-        """Return a pass."""
-        targets = [
-            Target(root, self.language.result(i, x), x)
-            for i, (root, x) in enumerate(zip(roots, results, strict=True))
-        ]
+        narrow: Sequence[str],
+    ) -> Kernel:
+        """Return a kernel."""
         taken = set(self.taken)
         wanted = {n: free_name(text, taken) for n, text in named.items() if n.args}
         printer = self.language.printer(reads[0], {k.name for k in self.constants})
-        body = lower(targets, printer, taken | {*wanted.values()}, wanted, self.language.let)
+        graphs = dict(zip(results, roots, strict=True))
+        made, kept = self.loops(Wanted(tuple(reads), graphs, narrow, wanted), printer)
         used = names(roots)
         numbers = {x: text for x, text in self.numbers.items() if x in used}
         count = self.aliases.get(rows.COUNT, "")
-        return Pass(label, tuple(reads), tuple(results), numbers, count if count in used else "", (), body)
+        few = tuple(x for x in (*reads, *results) if x in narrow)
+        return Kernel(
+            label, tuple(reads), tuple(results), numbers, count if count in used else "", few, kept, made
+        )
+
+    def loops(self, wanted: Wanted, printer: Printer) -> tuple[tuple[Loop, ...], tuple[str, ...]]:
+        """Return the loops of a kernel; of whole rows at once, one."""
+        taken, graphs = set(self.taken), wanted.results
+        if not self.language.tiles and (self.problem.reduces or self.problem.reduction):
+            keeps = libm.is_costly if self.problem.every == {-1} else lambda n: False
+            return loops(wanted, keeps, self.language, printer, taken)
+        targets = [Target(root, self.language.result(i, x), x) for i, (x, root) in enumerate(graphs.items())]
+        body = lower(targets, printer, taken | {*wanted.named.values()}, wanted.named, self.language.let)
+        return (Loop(None, (), body, tuple(graphs), {}),), ()
 
     def helper(self, helper: Helper) -> Body:
         """Return the statements of a function that the source defines."""

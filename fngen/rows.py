@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fngen.algebra import div
 from fngen.backends.libm import TILE, NoKernel
-from fngen.ir import REDUCTIONS, Over, Value, fold, name, rebuild, value
+from fngen.derivatives import COTANGENT
+from fngen.ir import REDUCTIONS, Over, Value, fold, name, rebuild, substitute_all, value
 from fngen.problem import Problem
-from fngen.spans import over
+from fngen.spans import spans
 from fngen.totals import lowered
 
-COUNT = "count!"
+COUNT = "the count!"
 """The name of the number of elements in a row."""
-LAST: tuple[int, ...] = (-1,)
 
 
-def of_rows(roots: Sequence[Value], problem: Problem) -> list[Value]:
+def of_rows(roots: Sequence[Value], problem: Problem, *, tiles: bool) -> list[Value]:
     """Return graphs whose reductions a kernel has.
 
     Args:
         roots: The graphs.
         problem: The formula that they are made from.
+        tiles: Whether a row is all that is at hand.
 
     Raises:
         NoKernel: If something else is reduced, or over another dimension.
     """
+    if problem.every != {-1} and (tiles or problem.every != {None}):
+        which = "the last dimension" if tiles else "the last dimension, or over all"
+        raise NoKernel(f"kernels of reductions are of those over {which}")
     simple = lowered(roots, problem)
     images = fold(simple, _legal)
     return [images[root] for root in simple]
@@ -34,11 +39,45 @@ def _legal(node: Value, args: list[Value]) -> Value:
     if node.op == "expand":
         return args[0]  # It is spread where it meets others.
     if node.op == "finite":
-        return value(f"{TILE}finite", args[0])
-    if isinstance(node.datum, Over) and over(node).dims != LAST:
-        raise NoKernel("kernels of reductions are of those over the last dimension")
+        return value(f"{TILE}capped", args[0])
     if node.op == "count":
         return name(COUNT)
     if node.op == "prod" or (isinstance(node.datum, Over) and node.op not in REDUCTIONS):
         raise NoKernel(f"no kernel has {node.op} of a row")
     return rebuild(node, args) if args else node
+
+
+def narrow(problem: Problem, graphs: Sequence[Value], output: str) -> tuple[bool, ...]:
+    """Return of the value and each gradient whether it is one of a row, not of an element.
+
+    Args:
+        problem: The formula.
+        graphs: Its value, and its gradients.
+        output: What these call the value.
+    """
+    if not problem.reduces:
+        return (problem.reduction is not None, *[False] * (len(graphs) - 1))
+    wide = spans([problem.value], problem.spans)[problem.value]
+    found = spans(graphs, {**problem.spans, COTANGENT: wide, f"{output}!": wide})
+    learned = {p.name for p in problem.params if not problem.spans[p.name]}
+    slopes = zip(problem.inputs, graphs[1:], strict=True)
+    return (not wide, *(x in learned and not found[graph] for x, graph in slopes))
+
+
+def reduced(
+    problem: Problem, roots: Sequence[Value], seconds: Sequence[Value]
+) -> tuple[list[Value], list[Value]]:
+    """Return the graphs of a formula that all elements are reduced of in the end.
+
+    Args:
+        problem: The formula.
+        roots: Its value and gradients, without the reduction.
+        seconds: The gradients of these, by the cotangent first.
+    """
+    total, count = value("sum", roots[0], datum=Over(None)), name(COUNT)
+    if problem.reduction == "sum":
+        return [total, *roots[1:]], list(seconds)
+    arriving = {name(COTANGENT): div(name(COTANGENT), count)}
+    further = substitute_all(seconds, arriving)
+    further[:1] = [div(graph, count) for graph in further[:1]]
+    return [div(total, count), *substitute_all(roots[1:], arriving)], further

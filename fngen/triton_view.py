@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fngen.kernel import Kernels, Pass
+from fngen.kernel import Kernel, Kernels
 from fngen.layout import bracketed, tuple_lines
 from fngen.lower import MARGIN, Body
-from fngen.node import Node
 from fngen.printing.triton import HELPER, QUOTIENT
 
 MODULES = ("libdevice", "tl", "triton")
@@ -28,7 +27,7 @@ GLOBALS = (
         "_load",
     ),
     *MODULES,
-    *("_mask", "_over", "_in_tiles", "_place", "_put", "_store", "_value_kernel"),
+    *("_mask", "_over", "_in_rows", "_in_tiles", "_place", "_put", "_store", "_value_kernel"),
 )
 """What a file with kernels in Triton defines beside the rest."""
 
@@ -66,15 +65,14 @@ class TritonView:
     passes: list[PassView]
     functions_of_rows: list[str]
     rows: bool
-    shape: str
     divides: bool
     library: bool
     sums: bool
 
 
-def triton_view(kernels: Kernels, types: dict[str, str], node: Node) -> TritonView:
+def triton_view(kernels: Kernels, types: dict[str, str]) -> TritonView:
     """Return the view of kernels for types, each computed in one."""
-    passes, one = kernels.passes, len(kernels.gradients.results) == 1
+    passes, one = kernels.all, len(kernels.gradients.results) == 1
     # Of a single input nothing is broadcast, and no gradient is a sum.
     views = [_pass(p, sums=p is not kernels.value and not one) for p in passes]
     functions = [*(_helper(*helper) for helper in kernels.helpers), *map(_function, passes)]
@@ -84,9 +82,8 @@ def triton_view(kernels: Kernels, types: dict[str, str], node: Node) -> TritonVi
         constants=[f"{k.name} = tl.constexpr({k.literal}){_meant(k.meaning)}" for k in kernels.constants],
         functions=functions,
         passes=views,
-        functions_of_rows=[f for f in ("sum", "amax", "amin", "finite") if f"{HELPER}{f}(" in text],
+        functions_of_rows=[f for f in ("sum", "amax", "amin", "capped") if f"{HELPER}{f}(" in text],
         rows=kernels.rows,
-        shape="shape[:-1]" if node.inserted else "(*shape[:-1], 1)" if kernels.narrow else "shape",
         divides=QUOTIENT in text,
         library="libdevice." in text,
         sums=any(p.sums for p in views),
@@ -98,8 +95,8 @@ def _helper(name: str, parameters: tuple[str, ...], body: Body) -> FunctionView:
     return FunctionView(_head(HELPER + name, parameters), [*lines, f"return {body.texts[0].text}"])
 
 
-def _function(given: Pass) -> FunctionView:
-    body = given.body
+def _function(given: Kernel) -> FunctionView:
+    (body,) = given.bodies
     lines = [f"{let.name} = {body.printed[let.value]}" for let in body.shared]
     for x, lets, text in zip(given.results, body.local, body.texts, strict=True):
         lines += [f"{let.name} = {body.printed[let.value]}" for let in lets]
@@ -114,17 +111,17 @@ def _function(given: Pass) -> FunctionView:
     return FunctionView(_head(f"_tile_{given.name}", (*used, *_further(given))), lines)
 
 
-def _used(given: Pass) -> list[tuple[int, str]]:
+def _used(given: Kernel) -> list[tuple[int, str]]:
     """Return what is read for more than its shape, and its places."""
     words = {x for text in _texts(given) for x in re.findall(r"[A-Za-z_]\w*", text)}
     return [(i, x) for i, x in enumerate(given.reads) if x in words]
 
 
-def _texts(given: Pass) -> list[str]:
-    return [*given.body.printed.values(), *(text.text for text in given.body.texts)]
+def _texts(given: Kernel) -> list[str]:
+    return [text for body in given.bodies for text in (*body.printed.values(), *(t.text for t in body.texts))]
 
 
-def _further(given: Pass) -> list[str]:
+def _further(given: Kernel) -> list[str]:
     """Return what a function takes beside what is read."""
     inside = ["inside"] * any(", inside)" in text for text in _texts(given))
     return [*given.numbers, *([given.count] if given.count else []), *inside]
@@ -134,7 +131,7 @@ def _head(name: str, parameters: tuple[str, ...]) -> list[str]:
     return bracketed(f"def {name}(", parameters, "):", 4)
 
 
-def _pass(given: Pass, *, sums: bool) -> PassView:
+def _pass(given: Kernel, *, sums: bool) -> PassView:
     column = 12 if sums else 8
     results, head = list(given.results), f"{', '.join(given.results)} = _tile_{given.name}("
     further = [x if x != "inside" else "inside[0] & inside[1]" for x in _further(given)]

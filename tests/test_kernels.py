@@ -35,23 +35,16 @@ TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 LOOSE = {torch.float64: 1e-13, torch.float32: 4e-6, torch.bfloat16: 2**-7, torch.float16: 2**-9}
 SOME = ("square", "snake")
 """The layers that go through all modes by default."""
-_MODES = DERIVATIVES | ENGINE | RUNTIME | DISPATCH | SHAPES | TYPED
-_TABLE, _WITHOUT_MEMORY = Table(_MODES | MEMORY), Table(_MODES)
+MODES = DERIVATIVES | ENGINE | RUNTIME | DISPATCH | SHAPES | TYPED
+_TABLE, _WITHOUT_MEMORY = Table(MODES | MEMORY), Table(MODES)
 """What torch keeps too much of is expected of some layers; their kernels keep less."""
 
 
-def _of(names: tuple[str, ...]) -> dict[str, Plain]:
+def of(names: tuple[str, ...]) -> dict[str, Plain]:
     return {name: JUDGES[name] for name in names}
 
 
-@pytest.mark.parametrize(
-    ("test", "name", "plain"), [*_WITHOUT_MEMORY.cells(_of(("rms_norm", "cosine_similarity")))]
-)
-def test_mode_of_rows(test: Test, name: str, plain: Plain) -> None:
-    test_mode("triton", test, name, plain)
-
-
-@pytest.mark.parametrize(("test", "name", "plain"), [*_TABLE.cells(_of(SOME))])
+@pytest.mark.parametrize(("test", "name", "plain"), [*_TABLE.cells(of(SOME))])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_mode(backend: str, test: Test, name: str, plain: Plain) -> None:
     if backend == "triton" and getattr(test, "__name__", "") == "threads" and not torch.cuda.is_available():
@@ -65,7 +58,7 @@ SHARE = max(1, 7 // SCALE)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("test", "name", "plain"), [*_WITHOUT_MEMORY.cells(_of(REST))][::SHARE])
+@pytest.mark.parametrize(("test", "name", "plain"), [*_WITHOUT_MEMORY.cells(of(REST))][::SHARE])
 def test_mode_of_the_rest(test: Test, name: str, plain: Plain) -> None:
     test(layer(name), plain)
 

@@ -11,15 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import fngen
-from fngen.load import load
 from tests.conftest import ROOT
-from tests.kernels import OF_ROWS, POINTWISE, is_from_kernel, made, module, ready
-from tests.layer_rows import ROWS
+from tests.kernels import OF_ROWS, POINTWISE, is_from_kernel, made, module
 from tests.modes_table import close, gradients, like
-from tests.plain import DEVICE, PLAIN
-from tests.test_kernels import LOOSE, both
-from tests.test_layers import drawn
+from tests.plain import DEVICE
+from tests.test_kernels import both
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter")
 
@@ -43,72 +39,6 @@ def test_loads_are_wide_and_nothing_spills(names: tuple[str, ...]) -> None:
         assert row["bits"] == [128], row
         # On the older chip a few bytes: of the reduction of a sine's large arguments, and of a sum of rows.
         assert row["spilled"] <= 16 * (row["layer"] in ("snake", "rms_norm") and row["capability"] == 80), row
-
-
-@pytest.mark.parametrize("shape", [(3, 40), (2, 3, 33), (70, 5), (1, 1), (4, 1), (5, 2048)], ids=str)
-@pytest.mark.parametrize("dtype", LOOSE, ids=str)
-@pytest.mark.parametrize("name", OF_ROWS)
-def test_rows(name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    if name == "softmax" and dtype.itemsize == 2:
-        pytest.skip("its gradient is made of its value, which was rounded")
-    file, plain = module(name, "triton"), PLAIN[name]
-    inputs = [
-        like(torch.empty(shape, dtype=dtype, device=DEVICE), seed=i) - 1 for i in range(len(plain.inputs(5)))
-    ]
-    if name.endswith("norm"):
-        inputs[1:] = [x.flatten()[-shape[-1] :].clone() for x in inputs[1:]]
-    inputs = [x.requires_grad_() for x in inputs]
-    kernel, by_torch = both(file, inputs)
-    want = plain.function(*(x.double() for x in inputs))
-    wanted = [want, *torch.autograd.grad(want, inputs, like(kernel[0]).double())]
-    for got, torch_says, says in zip(kernel, by_torch, wanted, strict=True):
-        assert got.shape == torch_says.shape
-        scale = 1 + says.detach().abs().max().item()
-        close(got.double(), says.double(), rtol=LOOSE[dtype], atol=LOOSE[dtype] * scale)
-
-
-@pytest.mark.slow
-def test_layers_of_the_list() -> None:
-    """Every layer that has a kernel, against the torch way of the same file."""
-    found = 0
-    for name, row in ROWS.items():
-        source = fngen.generate(row.formula, name=name, backend="triton", **row.options)
-        if source.missing:
-            continue
-        found += 1
-        params = [
-            torch.full((5,) if "[" in k else (), v, dtype=torch.float64, device=DEVICE)
-            for k, v in row.params.items()
-        ]
-        if len(row.shape) > 2:
-            params = [p[:, None] if "[C]" in k else p for k, p in zip(row.params, params, strict=True)]
-        inputs = [
-            *(x.detach().to(DEVICE).requires_grad_() for x in drawn(row)),
-            *(p.requires_grad_() for p in params),
-        ]
-        for kernel, by_torch in zip(*both(ready(load(source)), inputs), strict=True):
-            close(kernel, by_torch, rtol=1e-10, atol=1e-11 * (1 + by_torch.abs().max().item()))
-    assert found >= 90
-
-
-@pytest.mark.parametrize("kind", ["nan", "infinite", "all infinite"])
-def test_rows_with_what_is_no_number(kind: str) -> None:
-    x = like(torch.empty(3, 7, dtype=torch.float64, device=DEVICE))
-    x[1, 2:] = {"nan": torch.nan, "infinite": torch.inf, "all infinite": -torch.inf}[kind]
-    x[1, :2] = -torch.inf if kind == "all infinite" else 0
-    inputs = [x.requires_grad_()]
-    formulas = ["max(x, dim=-1)", "min(x, dim=-1)", "logsumexp(x, dim=-1)"]
-    # What is left of a row with an infinite number is 0 to the formula; torch has no number there.
-    formulas += ["softmax(x, dim=-1)"] * (kind != "infinite")
-    for formula in formulas:
-        for kernel, by_torch in zip(*both(made(formula, "triton"), inputs), strict=True):
-            close(kernel, by_torch, rtol=1e-12)
-
-
-def test_rows_that_lie_apart_are_left_to_torch() -> None:
-    file = module("softmax", "triton")
-    for x in (torch.ones(4, 6).mT, torch.ones(4, 6)[:, ::2], torch.ones(()), torch.ones(1, 2**17)):
-        assert file._run(file._VALUE, (x,)) is None
 
 
 LEAVES = {
@@ -172,11 +102,3 @@ def test_left_to_torch(what: str) -> None:
     else:
         inputs[0] = inputs[0].to(torch.complex64)
     assert file._run(file._VALUE, inputs) is None
-
-
-def test_a_softmax_of_large_numbers() -> None:
-    """The logarithm of a sum would be lost beside them."""
-    x = torch.tensor([[1e8, 1e8, 1e8 - 8]], device=DEVICE, requires_grad=True)
-    for formula in ("softmax(x, dim=-1)", "log_softmax(x, dim=-1)"):
-        for kernel, by_torch in zip(*both(made(formula, "triton"), [x]), strict=True):
-            close(kernel, by_torch, rtol=1e-5)

@@ -161,6 +161,17 @@ def functions(roots: Iterable[Value]) -> tuple[list[str], list[Helper]]:
     return sorted(library), list(helpers.values())
 
 
+def is_costly(node: Value) -> bool:
+    """Say whether a legal node is worked out in many steps: it costs more than memory."""
+    return node.op.startswith(LIBM) and not VECTOR.isdisjoint(_below(node.op))
+
+
+@cache
+def _below(op: str) -> tuple[str, ...]:
+    library, _ = functions([value(op)])
+    return tuple(library)
+
+
 def _composed(node: Value) -> Value:
     """Return compositions that have a definition of their own: fewer exponentials, and none that overflow."""
     inner = node.args[0] if node.args else node

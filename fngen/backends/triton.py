@@ -11,5 +11,5 @@ LANGUAGE = Language(
     let=8,
     result=lambda i, x: MARGIN - 8 - len(f"{x} = "),
     helper=MARGIN - 8 - len("return "),
-    rows=True,
+    tiles=True,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from fngen.backends.libm import LIBM
+from fngen.backends.libm import LIBM, TILE
 from fngen.ir import Value
 from fngen.printing import infix
 from fngen.printing.infix import ATOM, SIGN, Text, float_text
@@ -70,4 +70,4 @@ class CPrinter(infix.Printer):
 
     def function(self, node: Value) -> str:
         """Return the name of a function: the C backend has put C's own into the graph."""
-        return "NAN" if node.op == "nan" else node.op.removeprefix(LIBM)
+        return "NAN" if node.op == "nan" else node.op.removeprefix(LIBM).removeprefix(TILE)

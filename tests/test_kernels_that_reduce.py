@@ -1,0 +1,236 @@
+"""Kernels that reduce: rows, and all elements to one number."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import fngen
+from fngen.load import load
+from tests.kernels import BACKENDS, OF_ROWS, layer, made, module, ready
+from tests.layer_rows import ROWS
+from tests.modes_table import Table, Test, close, gradients, like
+from tests.plain import DEVICE, PLAIN, Plain
+from tests.test_kernels import LOOSE, MODES, both, of, second, without_kernels
+from tests.test_layers import drawn
+
+pytestmark = [
+    pytest.mark.usefixtures("kernel_cache"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter"),
+    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning"),
+    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning"),
+]
+
+
+@pytest.mark.parametrize(
+    ("test", "name", "plain"), [*Table(MODES).cells(of(("rms_norm", "cosine_similarity")))]
+)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_mode_of_rows(backend: str, test: Test, name: str, plain: Plain) -> None:
+    if backend == "triton" and getattr(test, "__name__", "") == "threads" and not torch.cuda.is_available():
+        pytest.skip("Triton's interpreter is for one thread")
+    test(layer(name, backend), plain)
+
+
+@pytest.mark.parametrize("shape", [(3, 40), (2, 3, 33), (70, 5), (1, 1), (4, 1), (5, 2048)], ids=str)
+@pytest.mark.parametrize("dtype", LOOSE, ids=str)
+@pytest.mark.parametrize("name", OF_ROWS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows(backend: str, name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    if name == "softmax" and dtype.itemsize == 2:
+        pytest.skip("its gradient is made of its value, which was rounded")
+    file, plain = module(name, backend), PLAIN[name]
+    inputs = [
+        like(torch.empty(shape, dtype=dtype, device=DEVICE), seed=i) - 1 for i in range(len(plain.inputs(5)))
+    ]
+    if name.endswith("norm"):
+        inputs[1:] = [x.flatten()[-shape[-1] :].clone() for x in inputs[1:]]
+    inputs = [x.requires_grad_() for x in inputs]
+    kernel, by_torch = both(file, inputs)
+    want = plain.function(*(x.double() for x in inputs))
+    wanted = [want, *torch.autograd.grad(want, inputs, like(kernel[0]).double())]
+    for got, torch_says, says in zip(kernel, by_torch, wanted, strict=True):
+        assert got.shape == torch_says.shape
+        scale = 1 + says.detach().abs().max().item()
+        close(got.double(), says.double(), rtol=LOOSE[dtype], atol=LOOSE[dtype] * scale)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "least"), [("c", 120), ("triton", 90)])
+def test_layers_of_the_list(backend: str, least: int) -> None:
+    """Every layer that has a kernel, against the torch way of the same file."""
+    found = 0
+    for name, row in ROWS.items():
+        source = fngen.generate(row.formula, name=name, backend=backend, **row.options)
+        if source.missing:
+            continue
+        found += 1
+        params = [
+            torch.full((5,) if "[" in k else (), v, dtype=torch.float64, device=DEVICE)
+            for k, v in row.params.items()
+        ]
+        if len(row.shape) > 2:
+            params = [p[:, None] if "[C]" in k else p for k, p in zip(row.params, params, strict=True)]
+        inputs = [
+            *(x.detach().to(DEVICE).requires_grad_() for x in drawn(row)),
+            *(p.requires_grad_() for p in params),
+        ]
+        for kernel, by_torch in zip(*both(ready(load(source)), inputs), strict=True):
+            close(kernel, by_torch, rtol=1e-10, atol=1e-11 * (1 + by_torch.abs().max().item()))
+    assert found >= least
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", ["nan", "infinite", "all infinite"])
+def test_rows_with_what_is_no_number(backend: str, kind: str) -> None:
+    x = like(torch.empty(3, 7, dtype=torch.float64, device=DEVICE))
+    x[1, 2:] = {"nan": torch.nan, "infinite": torch.inf, "all infinite": -torch.inf}[kind]
+    x[1, :2] = -torch.inf if kind == "all infinite" else 0
+    inputs = [x.requires_grad_()]
+    formulas = ["max(x, dim=-1)", "min(x, dim=-1)", "logsumexp(x, dim=-1)"]
+    # What is left of a row with an infinite number is 0 to the formula; torch has no number there.
+    formulas += ["softmax(x, dim=-1)"] * (kind != "infinite")
+    for formula in formulas:
+        for kernel, by_torch in zip(*both(made(formula, backend), inputs), strict=True):
+            close(kernel, by_torch, rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_that_lie_apart_are_left_to_torch(backend: str) -> None:
+    file = module("softmax", backend)
+    apart = [
+        torch.ones(4, 6).mT,
+        torch.ones(4, 6)[:, ::2],
+        torch.ones(()),
+        torch.ones(0, 4),
+        torch.ones(4, 0),
+    ]
+    apart += [torch.ones(1, 2**17)] * (backend == "triton")
+    for x in apart:
+        assert file._run(file._VALUE, (x,)) is None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_softmax_of_large_numbers(backend: str) -> None:
+    """The logarithm of a sum would be lost beside them."""
+    x = torch.tensor([[1e8, 1e8, 1e8 - 8]], device=DEVICE, requires_grad=True)
+    for formula in ("softmax(x, dim=-1)", "log_softmax(x, dim=-1)"):
+        for kernel, by_torch in zip(*both(made(formula, backend), [x]), strict=True):
+            close(kernel, by_torch, rtol=1e-5)
+
+
+LOSSES = {
+    "sum(log(cosh(x - y)))": lambda x, y: (x - y).cosh().log().sum(),
+    "mean((x - y)**2)": lambda x, y: ((x - y) ** 2).mean(),
+    "mean(exp(x)*sin(y))": lambda x, y: (x.exp() * y.sin()).mean(),
+}
+
+
+@pytest.mark.parametrize(
+    "shapes", [((40, 70), (40, 70)), ((40, 70), (70,)), ((3, 1), (4,)), ((300, 100), ())]
+)
+@pytest.mark.parametrize("formula", LOSSES)
+def test_losses(formula: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    """Value, gradients and gradients of these are a kernel each; the sum of all is one of elements."""
+    file, plain = made(formula, "c", inputs=["x", "y"]), LOSSES[formula]
+    inputs = [
+        like(torch.empty(s, dtype=torch.float64), seed=i).requires_grad_() for i, s in enumerate(shapes)
+    ]
+    kernel, by_torch = both(file, inputs)
+    for got, says in zip(kernel, by_torch, strict=True):
+        close(got, says, rtol=1e-12, atol=1e-12)
+    close(kernel[0], plain(*inputs))
+    for leaves in (inputs, inputs[:1]):
+        for got, says in zip(*(second(f, inputs, leaves) for f in (file.f, plain)), strict=True):
+            close(got, says, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("formula", "params"),
+    [
+        ("x/sum(x)*a", {"a": 1.0}),
+        ("exp(x - max(x))/a", {"a": 2.0}),
+        ("a*sum(x**2) + sum(x)**2", {"a": 2.0}),
+        ("norm(x)*b*x", {"b": 1.5}),
+    ],
+)
+def test_reductions_of_everything(formula: str, params: dict[str, float]) -> None:
+    file = made(formula, "c", params=params)
+    inputs = [
+        like(torch.empty(300, 100, dtype=torch.float64)) + 0.5,
+        *(torch.tensor(v, dtype=torch.float64) for v in params.values()),
+    ]
+    for one, two in zip(*both(file, [x.requires_grad_() for x in inputs]), strict=True):
+        assert one.shape == two.shape
+        close(one, two, rtol=1e-10)
+
+
+def test_a_row_does_not_depend_on_others_or_threads() -> None:
+    x, w = torch.randn(600, 333), torch.rand(333)
+    file, found, threads = module("rms_norm", "c"), [], torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            leaves = [x.clone().requires_grad_(), w.clone().requires_grad_()]
+            found.append([file.rms_norm(*leaves), *gradients(file.rms_norm(*leaves), leaves)])
+    finally:
+        torch.set_num_threads(threads)
+    for one, *others in zip(*found, strict=True):
+        assert all(torch.equal(one, other) for other in others)
+    for i in (0, 7, 599):
+        assert torch.equal(found[0][0][i : i + 1], file.rms_norm(x[i : i + 1], w))
+
+
+def test_a_mean_of_ten_million_keeps_its_digits() -> None:
+    x = torch.rand(10_000_019)
+    y = torch.rand(())
+    got = made("mean((x - y)**2)", "c", inputs=["x", "y"]).f(x, y)
+    want = ((x.double() - y.double()) ** 2).mean()
+    assert abs(got.double() - want) <= 2 * torch.finfo(torch.float32).eps * want
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+def test_what_all_rows_share(expanded: bool) -> None:
+    """Its gradient is a sum over rows, as long as it is one row in memory: an expanded one is many."""
+    file = made("x*y/(1 + norm(x, dim=-1))", "c", inputs=["x", "y"])
+    x, y = torch.randn(40, 33, dtype=torch.float64), torch.randn(1, 33, dtype=torch.float64)
+    y = y.expand(40, 33) if expanded else y[0]
+    inputs = [x.requires_grad_(), y.detach().requires_grad_()]
+    for one, two in zip(*both(file, inputs), strict=True):
+        assert one.shape == two.shape
+        close(one, two, rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_parameter_that_is_no_number_a_row(backend: str) -> None:
+    """As an argument it may be any tensor: then torch does the work, with the same numbers."""
+    file = made("a*x/norm(x, dim=-1)", backend, params={"a": 1.0})
+    x, a = (
+        torch.randn(4, 6, dtype=torch.float64, device=DEVICE),
+        torch.randn(4, 6, dtype=torch.float64, device=DEVICE),
+    )
+    inputs = [x.requires_grad_(), a.requires_grad_()]
+    result = file.f(*inputs)
+    plain = a * x / x.norm(dim=-1, keepdim=True)
+    close(result, plain, rtol=1e-12)
+    for one, two in zip(
+        gradients(result, inputs), torch.autograd.grad(plain, inputs, like(plain)), strict=True
+    ):
+        close(one, two, rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "formula", ["cotangent**2*exp(count)", "mean(count*cotangent**2)", "count*sum(cotangent, dim=-1)"]
+)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_names_of_ours_are_names_too(backend: str, formula: str) -> None:
+    file = made(formula, backend)
+    inputs = [
+        like(torch.empty(4, 6, dtype=torch.float64, device=DEVICE), seed=i).requires_grad_() for i in (0, 1)
+    ]
+    found = second(file.f, inputs, inputs)
+    with without_kernels(file) if hasattr(file, "_run") else torch.enable_grad():
+        wanted = second(file.f, inputs, inputs)
+    for one, two in zip(found, wanted, strict=True):
+        close(one, two, rtol=1e-11)
