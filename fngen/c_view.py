@@ -184,7 +184,7 @@ def _loop(loop: Loop, label: str, given: Kernel, places: _Places) -> LoopView:
         once = _ones(places, loop.once) + _statements(loop.once, [f"one[{places.one(x)}]" for x in loop.ones])
     if loop.each:
         used = _used(loop.each) - {*given.narrow}
-        read = [x for x in (*given.reads, *given.kept) if x in used]
+        read = [x for x in (*given.reads, *given.kept) if x in used and x not in loop.ends]
         ends = [places.slot(x, total=x in loop.totals) for x in loop.ends]
         each = [f"const real {x} = at[{places.slot(x)}][i];" for x in read]
         each += _statements(loop.each, [f"at[{i}][i]" for i in ends])
