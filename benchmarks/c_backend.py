@@ -1,7 +1,7 @@
 """Measure kernels in C beside autograd of the formula, the torch way, and torch.compile.
 
     python -m benchmarks.c_backend [--sizes 1,1000,100000,10000000] [--threads 1,2] [--seconds 1]
-        [--only seed,mish] [--no-compile] [--json FILE]
+        [--hidden 1024,4096] [--only seed,mish] [--no-compile] [--json FILE]
 
 float32. All variants of a cell run in one process, interleaved in random order; a figure is a ratio of two
 medians with its 95 % bootstrap interval: how many times as long the other variant takes. ``--json`` writes
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,12 +29,15 @@ Function = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """A formula, the same by hand, its inputs, and those of them that are one number."""
+    """A formula, the same by hand, its inputs, those that are one number, and those that all rows share."""
 
     formula: str
     plain: Function
     inputs: tuple[str, ...]
     single: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    params: dict[str, float] = field(default_factory=dict)
+    rows: bool = False
 
 
 def _black_scholes(S: Tensor, K: Tensor, r: Tensor, sigma: Tensor, T: Tensor) -> Tensor:
@@ -68,6 +71,29 @@ CASES = {
         ("epsilon", "sigma"),
     ),
     "softplus": Case("softplus(x)", torch.nn.functional.softplus, ("x",)),
+    "sum_log_cosh": Case("sum(log(cosh(x - y)))", lambda x, y: (x - y).cosh().log().sum(), ("x", "y")),
+    "rms_norm": Case(
+        "x/sqrt(mean(x**2, dim=-1) + 1e-6)*w",
+        lambda x, w: x / torch.sqrt((x**2).mean(-1, keepdim=True) + 1e-6) * w,
+        ("x", "w"),
+        shared=("w",),
+        params={"w[-1]": 1.0},
+        rows=True,
+    ),
+    "layer_norm": Case(
+        "(x - mean(x, dim=-1))/sqrt(var(x, dim=-1, correction=0) + 1e-5)*w + b",
+        lambda x, w, b: torch.nn.functional.layer_norm(x, x.shape[-1:], w, b),
+        ("x", "w", "b"),
+        shared=("w", "b"),
+        params={"w[-1]": 1.0, "b[-1]": 0.0},
+        rows=True,
+    ),
+    "cross_entropy": Case(
+        "-sum(t*log_softmax(x, dim=-1), dim=-1)",
+        lambda x, t: -(t * torch.log_softmax(x, -1)).sum(-1),
+        ("x", "t"),
+        rows=True,
+    ),
 }
 
 
@@ -79,7 +105,8 @@ def by_torch(name: str, file: ModuleType) -> Function:
 
 def variants(name: str, case: Case, *, compile: bool) -> dict[str, Function]:
     """Return the functions to compare, kernels first."""
-    make = {"name": name, "inputs": case.inputs, "backend": "c"}
+    inputs = case.inputs[: len(case.inputs) - len(case.params)]
+    make = {"name": name, "inputs": inputs, "params": case.params, "backend": "c"}
     found = {"kernel": getattr(fngen.compile(case.formula, **make), name), "plain": case.plain}
     found["torch way"] = by_torch(name, fngen.compile(case.formula, **make))
     if compile:
@@ -97,22 +124,33 @@ def steps(function: Function, inputs: list[Tensor], cotangent: Tensor) -> dict[s
     }
 
 
-def cell(name: str, size: int, threads: int, seconds: float, *, compile: bool) -> list[dict[str, Any]]:
+def cell(
+    name: str, size: int, threads: int, seconds: float, *, hidden: int, compile: bool
+) -> list[dict[str, Any]]:
     """Return the rows of a formula at one size and number of threads."""
     torch.set_num_threads(threads)
     case = CASES[name]
-    shapes = [() if x in case.single else (size,) for x in case.inputs]
-    inputs = [(torch.rand(shape) + 0.5).requires_grad_() for shape in shapes]
-    cotangent = torch.rand(size)
+    whole = (max(1, size // hidden), min(size, hidden)) if case.rows else (size,)
+    known = dict.fromkeys(case.single, ()) | dict.fromkeys(case.shared, whole[-1:])
+    inputs = [(torch.rand(known.get(x, whole)) + 0.5).requires_grad_() for x in case.inputs]
+    cotangent = torch.rand(case.plain(*inputs).shape)
     timed = {k: steps(f, inputs, cotangent) for k, f in variants(name, case, compile=compile).items()}
     rows = []
     for what in ("value", "gradient"):
         times = interleaved({variant: step[what] for variant, step in timed.items()}, seconds)
         ratios = {other: ratio(times[other], times["kernel"]) for other in times if other != "kernel"}
         medians = {variant: column.median().item() for variant, column in times.items()}
-        place = {"formula": name, "size": size, "threads": threads, "what": what}
+        label = f"{name}, {whole[-1]:,}" if case.rows else name
+        place = {"formula": label, "size": size, "threads": threads, "what": what}
         rows.append({**place, "medians": medians, "ratios": ratios})
     return rows
+
+
+def cells(asked: argparse.Namespace, *, rows: bool) -> Iterator[tuple[int, int]]:
+    """Return sizes, and of rows their lengths: those that are shorter than the whole."""
+    for size in map(int, asked.sizes.split(",")):
+        lengths = [int(h) for h in asked.hidden.split(",") if int(h) <= size] if rows else []
+        yield from ((size, hidden) for hidden in lengths or [size])
 
 
 def line(row: dict[str, Any]) -> str:
@@ -129,6 +167,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="1,1000,100000,10000000")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--hidden", default="1024,4096")
     parser.add_argument("--only", default=",".join(CASES))
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--json", type=Path)
@@ -139,8 +178,10 @@ def main() -> None:
     rows = []
     for name in asked.only.split(","):
         for threads in map(int, asked.threads.split(",")):
-            for size in map(int, asked.sizes.split(",")):
-                found = cell(name, size, threads, asked.seconds, compile=not asked.no_compile)
+            for size, hidden in cells(asked, rows=CASES[name].rows):
+                found = cell(
+                    *(name, size, threads, asked.seconds), hidden=hidden, compile=not asked.no_compile
+                )
                 print("\n".join(map(line, found)), flush=True)
                 rows += found
     for other in others:
