@@ -119,7 +119,7 @@ def built(kernels: KernelSource, jobs: int) -> bytes:
     """
     program = compiler()
     machine = _output(program, "-dumpmachine").decode(errors="replace")
-    # Only of these processors has a program to ask for the level.
+    # The other levels are of these processors; a cross compiler may be for others than this one.
     levels = kernels.levels if machine.startswith("x86_64") else {"DEFAULT": kernels.levels["DEFAULT"]}
     options = ["-c" if word == "-shared" else word for word in kernels.command]
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(jobs) as pool:
