@@ -14,8 +14,9 @@ from fngen.layout import filled
 from fngen.lower import MARGIN, Body
 
 GLOBALS = (
-    *("_ALONG", "_COMMAND", "_LEVELS", "_ROUNDING", "_SOURCE", "_STILL", "_TYPES"),
-    *("_built", "_cache", "_forked", "_intact", "_kernels", "_library", "_loaded", "_own", "_seal"),
+    *("_ALONG", "_COMMAND", "_LEVELS", "_PASSES", "_ROUNDING", "_SOURCE", "_STILL", "_TYPES"),
+    *("_built", "_cache", "_forked", "_intact", "_kernels", "_level", "_library", "_loaded", "_own"),
+    *("_prebuilt", "_seal"),
 )
 """What a file with kernels in C defines beside the rest."""
 MODULES = (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -307,6 +309,82 @@ def test_a_strict_editable_install_of_setuptools(setuptools: Project) -> None:
     subprocess.run([sys.executable, "-c", call], cwd=setuptools.folder, env=environment, check=True)
     (linked,) = setuptools.folder.glob("build/__editable__*/losses/layers/focal.py")
     assert linked.samefile(setuptools.folder / "src/losses/layers/focal.py")
+
+
+def compiled(project: Project) -> None:
+    """Have the layers of an example made with kernels, and these built ahead of time."""
+    if project.name == "hatchling":
+        head = "[tool.hatch.build.hooks.fngen]\n"
+        project.edit("pyproject.toml", head, f"{head}compile = true\n")
+    else:
+        path = project.folder / "pyproject.toml"
+        path.write_text(path.read_text() + "\n[tool.distutils.build_fngen]\ncompile = true\n")
+    project.edit("pyproject.toml", "[tool.fngen]\n", '[tool.fngen]\ndefaults.backend = "c"\n')
+
+
+IN_A_WHEEL = """
+import os, sys, warnings
+warnings.simplefilter("error")
+os.environ |= {"CC": "/nowhere/cc", "FNGEN_CACHE": "/proc/fngen"}
+import torch
+from importlib import import_module
+module = import_module(sys.argv[1])
+function = getattr(module, sys.argv[1].rpartition(".")[2])
+tensors = [torch.rand(3, 4, requires_grad=True) for _ in range(int(sys.argv[2]))]
+node = type(function(*tensors).grad_fn).__name__
+sys.exit(0 if node.endswith("FusedBackward") else node)
+"""
+
+
+@both
+def test_a_wheel_carries_kernels_for_any_python(project: Project, name: str, tmp_path: Path) -> None:
+    compiled(project)
+    wheel = project.built()
+    platform = re.sub("[-.]", "_", sysconfig.get_platform())
+    assert wheel.name.endswith(f"-py3-none-{platform}.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        opened.extractall(tmp_path / "installed")
+        (about,) = (opened.read(x).decode() for x in opened.namelist() if x.endswith("/WHEEL"))
+    assert "Root-Is-Purelib: false\n" in about
+    assert f"Tag: py3-none-{platform}\n" in about
+    libraries = sorted(tmp_path.glob("installed/*/layers/*.kernels.so"))
+    assert {f"{path.parent.parent.name}/layers/{path.name}" for path in libraries} == {
+        key.replace(".py", ".kernels.so") for key in MAKES[name] if "__init__" not in key
+    }
+    layer = {"hatchling": ("gates.layers.gate", "3"), "setuptools": ("losses.layers.charbonnier", "2")}[name]
+    shutil.rmtree(project.folder / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_WHEEL, *layer],
+        cwd=tmp_path / "installed",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@both
+def test_a_source_distribution_has_no_kernels_and_needs_no_compiler(
+    project: Project, name: str, tmp_path: Path
+) -> None:
+    compiled(project)
+    with tarfile.open(project.built("build_sdist", CC="/nowhere/cc")) as opened:
+        names = opened.getnames()
+    assert any(x.endswith(".py") for x in names)
+    assert not any(x.endswith(".so") for x in names)
+    done = project.call("build_wheel", CC="/nowhere/cc")
+    assert "fngen: no C compiler '/nowhere/cc'" in done.stdout + done.stderr
+    assert not list(project.folder.glob("dist/*.whl"))
+
+
+@both
+def test_kernels_that_nobody_asked_a_wheel_for_are_not_in_it(project: Project, name: str) -> None:
+    project.edit("pyproject.toml", "[tool.fngen]\n", '[tool.fngen]\ndefaults.backend = "c"\n')
+    built = fngen.project.build(project.folder, compile=True, verify=False)
+    assert any(path.name.endswith(".kernels.so") for path in built.outputs)
+    wheel = project.built()
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert set(contents(wheel)) == MAKES[name]
 
 
 def test_what_is_to_be_verified_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fngen import ahead
 from fngen.errors import FngenError
 from fngen.installed import require_torch
 from fngen.project import Listener, Result, State, build, read
@@ -20,12 +21,14 @@ class Brought:
     Attributes:
         folder: The folder that they are in.
         outputs: Their files, the package's own among them.
+        libraries: Their kernels, built ahead of time: a wheel with these is for one platform.
         sources: What it takes to make them again: the declaration, the formula files, the manifest.
             With the manifest a later fngen may replace what this one wrote.
     """
 
     folder: Path
     outputs: tuple[Path, ...]
+    libraries: tuple[Path, ...]
     sources: tuple[Path, ...]
 
 
@@ -34,6 +37,7 @@ def brought(
     config: str | None = None,
     *,
     verify: bool = False,
+    compile: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Brought:
     """Bring the layers of the project in a folder up to date.
@@ -42,6 +46,7 @@ def brought(
         root: The folder of the project's pyproject.toml.
         config: The declaration, from there. Default: what declares layers there.
         verify: Verify those that are written.
+        compile: Build their kernels in C ahead of time.
         tell: Is told what becomes of each file.
 
     Raises:
@@ -51,13 +56,16 @@ def brought(
         require_torch("Name fngen[torch] in the requirements of the build, or leave `verify` out.")
     declaration = read(root / config if config else root)
     _check_inside(root, (declaration.output, *declaration.files))
-    outcome = build(declaration.path, verify=None if verify else False, listener=_Telling(tell))
+    verified = None if verify else False
+    outcome = build(declaration.path, verify=verified, compile=compile, listener=_Telling(tell))
     if not outcome.ok:
         raise FngenError(outcome.complaint)
     for note in outcome.notes:
         tell(note)
     sources = (*outcome.inputs, declaration.output / MANIFEST)
-    return Brought(declaration.output, outcome.outputs, sources)
+    outputs = tuple(path for path in outcome.outputs if path.suffix == ".py")
+    libraries = tuple(path for path in outcome.outputs if path.name.endswith(ahead.SUFFIX))
+    return Brought(declaration.output, outputs, libraries, sources)
 
 
 def _check_inside(root: Path, paths: Iterable[Path]) -> None:

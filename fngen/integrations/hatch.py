@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from fngen.errors import FngenError
 from fngen.integrations.bring import Brought, brought
 from fngen.suggest import closest
 
-_OPTIONS = {"config": str, "verify": bool}
+_OPTIONS = {"config": str, "verify": bool, "compile": bool}
 _OF_HATCH = {"dependencies", "require-runtime-dependencies", "require-runtime-features", "enable-by-default"}
 
 
@@ -35,6 +36,7 @@ class FngenBuildHook(BuildHookInterface[BuilderConfig]):
                 root,
                 self.config.get("config"),
                 verify=self.config.get("verify", False),
+                compile=self.config.get("compile", False) and self.target_name == "wheel",
                 tell=self.app.display_info,
             )
         except FngenError as error:
@@ -43,15 +45,19 @@ class FngenBuildHook(BuildHookInterface[BuilderConfig]):
         if self.target_name == "sdist":
             sources = [_below(path, root) for path in self._brought.sources]
             build_data["force_include"] |= {path: path for path in (*sources, *made)}
-        else:
-            build_data["artifacts"] += [f"/{_literal(path)}" for path in made]
+            return
+        made += [_below(path, root) for path in self._brought.libraries]
+        build_data["artifacts"] += [f"/{_literal(path)}" for path in made]
+        if self._brought.libraries and version != "editable":
+            platform = re.sub("[-. ]", "_", sysconfig.get_platform())
+            build_data |= {"pure_python": False, "tag": f"py3-none-{platform}"}
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Refuse a package without the layers: hatchling takes no file from outside its packages."""
         if version == "editable":
             return
         names = _names(Path(artifact_path))
-        for path in self._brought.outputs:
+        for path in (*self._brought.outputs, *self._brought.libraries):
             place = _below(path, Path(self.root))
             wanted = Path(self.build_config.get_distribution_path(place)).as_posix()
             if not any(f"/{name}".endswith(f"/{wanted}") for name in names):

@@ -13,17 +13,20 @@ from functools import cached_property
 from pathlib import Path
 
 from setuptools import Command, Distribution
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 from setuptools.errors import SetupError
 
+from fngen.ahead import SUFFIX
 from fngen.errors import FngenError
 from fngen.integrations.bring import Brought, brought
 from fngen.project import toml
 from fngen.project.manifest import FILENAME as MANIFEST
 
 _NAME = "build_fngen"
-_NOT_DATA = (MANIFEST, f"*/{MANIFEST}")
-"""What ``build_py`` would take for data of the package: a source distribution has it."""
+_NOT_DATA = (MANIFEST, f"*/{MANIFEST}", f"*{SUFFIX}", f"*/*{SUFFIX}")
+"""What ``build_py`` would take for data of the package: a source distribution has the manifest, and
+of libraries a wheel has those that were asked for."""
 _FALSE = ("", "0", "false", "no", "off")
 
 
@@ -39,6 +42,10 @@ def finalize(distribution: Distribution) -> None:
     commands = [(_NAME, None), *base.sub_commands]  # First, for what build_py finds of it.
     distribution.cmdclass["build"] = type("build", (base,), {"sub_commands": commands})
     distribution.cmdclass[_NAME] = BuildFngen
+    wheel: type[bdist_wheel] = distribution.get_command_class("bdist_wheel")
+    distribution.cmdclass["bdist_wheel"] = type("bdist_wheel", (_Wheel, wheel), {})
+    has_extensions = distribution.has_ext_modules
+    distribution.has_ext_modules = lambda: has_extensions() or _compiles(distribution)
 
 
 def _is_asked_for(path: Path) -> bool:
@@ -50,6 +57,24 @@ def _is_asked_for(path: Path) -> bool:
         return False
 
 
+class _Wheel(bdist_wheel):  # type: ignore[misc]
+    """What makes the wheels of such a project."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """Return the tag: libraries of kernels are for any Python, unlike extensions."""
+        python, abi, platform = super().get_tag()
+        extensions = self.distribution.ext_modules or self.distribution.has_c_libraries()
+        if extensions or not _compiles(self.distribution):
+            return python, abi, platform
+        return self.python_tag, "none", platform
+
+
+def _compiles(distribution: Distribution) -> bool:
+    """Say whether libraries of kernels are asked for."""
+    _, said = distribution.get_option_dict(_NAME).get("compile", ("", False))
+    return _is_true(said)
+
+
 class BuildFngen(Command):  # type: ignore[misc]
     """Brings the layers up to date: in place, and for a wheel in its tree as well."""
 
@@ -57,12 +82,14 @@ class BuildFngen(Command):  # type: ignore[misc]
     user_options = [
         ("config=", None, "the declaration (default: what declares layers beside pyproject.toml)"),
         ("verify=", None, "whether the layers are tested against torch autograd (default: false)"),
+        ("compile=", None, "whether their kernels in C are built for the wheel (default: false)"),
     ]
 
     def initialize_options(self) -> None:
         """Start from the defaults."""
         self.config: str | None = None
         self.verify: str | bool = False
+        self.compile: str | bool = False
         self.build_lib: str | None = None
         self.editable_mode = False
 
@@ -73,9 +100,16 @@ class BuildFngen(Command):  # type: ignore[misc]
     @cached_property
     def _brought(self) -> Brought:
         """The layers, up to date."""
-        verify = self.verify if isinstance(self.verify, bool) else self.verify.lower() not in _FALSE
+        return self._bring(verify=_is_true(self.verify))
+
+    @cached_property
+    def _compiled(self) -> Brought:
+        """The same with their kernels, if these are asked for: a source distribution has none."""
+        return self._bring(compile=True) if _compiles(self.distribution) else self._brought
+
+    def _bring(self, **options: bool) -> Brought:
         try:
-            return brought(Path.cwd(), self.config, verify=verify, tell=logging.getLogger(__name__).info)
+            return brought(Path.cwd(), self.config, tell=logging.getLogger(__name__).info, **options)
         except FngenError as error:
             raise SetupError(f"fngen: {error}") from None
 
@@ -86,8 +120,8 @@ class BuildFngen(Command):  # type: ignore[misc]
             return
         folder = Path(str(self.build_lib), self._place())
         self.mkpath(str(folder))
-        for path in folder.glob("*.py"):  # Of an earlier build: some may not be declared any more.
-            path.unlink()
+        for path in (*folder.glob("*.py"), *folder.glob(f"*{SUFFIX}")):
+            path.unlink()  # Of an earlier build: some may not be declared any more.
         for target, source in copies.items():
             self.copy_file(source, target, preserve_mode=False)
 
@@ -102,7 +136,8 @@ class BuildFngen(Command):  # type: ignore[misc]
     def get_output_mapping(self) -> dict[str, str]:
         """Return which file of the wheel is which file of the project."""
         folder = os.path.join(str(self.build_lib), self._place())
-        return {os.path.join(folder, path.name): _relative(path) for path in self._brought.outputs}
+        files = (*self._brought.outputs, *self._compiled.libraries)
+        return {os.path.join(folder, path.name): _relative(path) for path in files}
 
     def _place(self) -> str:
         """Return the folder of the layers as the wheel has it: by the package that it is in.
@@ -123,6 +158,11 @@ class BuildFngen(Command):  # type: ignore[misc]
                 "Set `output` in the declaration to a folder inside a package."
             )
         return found[0]
+
+
+def _is_true(said: str | bool) -> bool:
+    """Return what an option says, which from a file may be text."""
+    return said if isinstance(said, bool) else said.lower() not in _FALSE
 
 
 def _relative(path: Path) -> str:

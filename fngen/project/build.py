@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fngen.naming import snake_case
+from fngen.project import prebuilt
 from fngen.project.declaration import Declaration
 from fngen.project.fingerprint import tool
 from fngen.project.folder import Folder, locked
@@ -37,6 +38,7 @@ def build(
     keep_stale: bool = False,
     fresh: bool = False,
     dry: bool = False,
+    compile: bool = False,
     output: str | Path | None = None,
     listener: Listener | None = None,
 ) -> Outcome:
@@ -51,6 +53,7 @@ def build(
         keep_stale: Leave files that nobody declares any more.
         fresh: Generate every layer, whatever the manifest says.
         dry: Write nothing: the outcome says what a build would do.
+        compile: Build the kernels in C ahead of time as well, into libraries beside the files.
         output: The folder to write to in place of the declared one, from the current folder.
         listener: Is told how the build goes.
 
@@ -61,17 +64,13 @@ def build(
         FileError: If there is no declaration, or the folder cannot be written.
         DeclarationError: If the declaration is no TOML.
         VerificationError: If every layer is to be verified, and there is no torch to do it with.
+        FngenError: If kernels are to be compiled, and there is no compiler.
     """
-    options = Options(tuple(map(snake_case, only)), jobs, verify, force, keep_stale, fresh, dry)
+    options = Options(tuple(map(snake_case, only)), jobs, verify, force, keep_stale, fresh, dry, compile)
     declaration = read(config)
     if output is not None:
         declaration = replace(declaration, output=Path(output).absolute())
-    listener = listener or Listener()
-    first = _Build(declaration, options, listener)
-    if first.is_idle or dry or declaration.broken:
-        return first.run()
-    with locked(declaration.output, listener.waiting):
-        return _Build(declaration, options, listener).run()
+    return _built(declaration, options, listener or Listener())
 
 
 def check(
@@ -81,6 +80,7 @@ def check(
     jobs: int | None = None,
     keep_stale: bool = False,
     fresh: bool = False,
+    compile: bool = False,
     listener: Listener | None = None,
 ) -> Outcome:
     """Find out whether all layers are up to date, and write nothing.
@@ -88,9 +88,17 @@ def check(
     Takes arguments of :func:`build` and raises what it raises. The outcome's ``.check_code`` is 0 if
     they are; each of its results has a ``.diff()``.
     """
-    return build(
-        config, only=only, jobs=jobs, keep_stale=keep_stale, fresh=fresh, dry=True, listener=listener
-    )
+    options: dict[str, Any] = {"keep_stale": keep_stale, "fresh": fresh, "compile": compile}
+    return build(config, only=only, jobs=jobs, dry=True, listener=listener, **options)
+
+
+def _built(declaration: Declaration, options: Options, listener: Listener) -> Outcome:
+    """Return the outcome of a build; one that writes holds the folder."""
+    first = _Build(declaration, options, listener)
+    if first.is_idle or options.dry or declaration.broken:
+        return first.run()
+    with locked(declaration.output, listener.waiting):
+        return _Build(declaration, options, listener).run()
 
 
 class _Build:
@@ -140,6 +148,8 @@ class _Build:
         gone = self.stale or (self.former and not self.options.only)
         if self.todo or self.folder.leftovers or (gone and not self.options.keep_stale):
             return False
+        if self.options.compile and not prebuilt.are_current((x.filename for x in self.wanted), self.folder):
+            return False
         package = self._package()
         return self.folder.remembers and (package is None or package.state is not State.WRITTEN)
 
@@ -155,7 +165,7 @@ class _Build:
             self.results = {}
         else:
             self._finish()
-        return self._outcome()
+        return prebuilt.with_libraries(self._outcome(), self.folder, self.options, self.listener)
 
     def _generate(self) -> None:
         """Work on the layers; what is done is written every few seconds."""

@@ -96,6 +96,7 @@ def _line(result: Result) -> None:
 @click.option("--force", is_flag=True, help="Overwrite files that were edited.")
 @click.option("--keep-stale", is_flag=True, help="Leave files that nobody declares any more.")
 @click.option("--fresh", is_flag=True, help="Generate all layers, whatever the manifest says.")
+@click.option("--compile", is_flag=True, help="Build the kernels in C as well, into libraries for a wheel.")
 @click.option(
     "--depfile", type=click.Path(path_type=Path), metavar="PATH", help="Dependencies, for make, ninja."
 )

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
+from fngen import ahead
 from fngen.errors import FileError
 from fngen.project import manifest, package
 from fngen.project.manifest import Entry, Home, hashed
@@ -117,6 +118,13 @@ class Folder:
             self.names.add(name)
             self.adopt(name, key, text)
 
+    def write_library(self, name: str, content: bytes) -> None:
+        """Write a library of kernels: the manifest vouches for texts only."""
+        with _writing(self.path / name):
+            write_if_changed(self.path / name, content)
+        self._contents[name], self._hashes[name] = content, hashed(content)
+        self.names.add(name)
+
     def _check_untouched(self, name: str) -> None:
         """Refuse to write over what was edited while the build was at work."""
         path = self.path / name
@@ -128,8 +136,9 @@ class Folder:
             raise FileError(f"{shown(path)} was changed during the build", "Build again.", path=str(path))
 
     def remove(self, names: list[str]) -> None:
-        """Remove files of layers."""
-        for name in names:
+        """Remove files of layers, and the libraries beside them."""
+        beside = [ahead.library_name(name) for name in names]
+        for name in [*(x for x in beside if ahead.key_of(self.content(x) or b"")), *names]:
             with _writing(self.path / name), suppress(FileNotFoundError):
                 (self.path / name).unlink()
             self.names.discard(name)

@@ -50,7 +50,8 @@ class Result:
         before: Its text, or None if it was not there; only where it is to change or in the way.
         after: The text that it has now, or should have; None if it is to be removed.
         problems: What is wrong.
-        report: The line or, where it failed, the table of its verification.
+        report: The line or, where it failed, the table of its verification; of a library of kernels,
+            what is wrong with it.
     """
 
     path: Path
@@ -76,6 +77,8 @@ class Result:
 
         if self.state not in (*CHANGES, *IN_THE_WAY):
             return ""
+        if self.before is self.after is None:  # A library of kernels has no text.
+            return f"{shown(self.path)}: {self.report}\n"
         texts = (self.before, self.after)
         old, new = ((text or "").splitlines(True) for text in texts)
         source, target = ("/dev/null" if text is None else shown(self.path) for text in texts)
@@ -87,7 +90,8 @@ class Outcome:
     """What a build did, or would do.
 
     Attributes:
-        results: What became of each file that was looked at, sorted; the package's own comes last.
+        results: What became of each file that was looked at, sorted; the package's own comes last,
+            and then libraries of kernels.
         problems: What is wrong with the declaration and its formulas.
         notes: What else there is to know.
         inputs: The files that were read: the declaration, the formula files.

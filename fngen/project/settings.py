@@ -33,6 +33,7 @@ class Options:
         keep_stale: Leave files that nobody declares any more.
         fresh: Generate all layers, whatever the manifest says.
         dry: Write nothing, and verify nothing.
+        compile: Build the kernels in C ahead of time as well.
     """
 
     only: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Options:
     keep_stale: bool = False
     fresh: bool = False
     dry: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         """See that what is asked for can be had."""
