@@ -55,6 +55,10 @@ sum(where(x > y, x, y), dim=-1, keepdim=True)
 sin(logsumexp(x + y, dim=-2))
 y*(x + x)*max((1.5*x)*norm(y, dim=-1) + x, dim=-1)
 sum(x, dim=-1)*sum(y, dim=0)
+max(mean(abs(x), dim=-2), dim=-1)
+sum(max(x, y, 1), dim=0) + min(x*y, dim=0)
+where(x > 0.5, x - mean(where(x > 0.5, x, 0), dim=-1), 0)
+where(x < 0.5, x*sum(clamp(x, max=0.5), dim=-1), 1)
 """.strip().split("\n")
 
 
@@ -521,6 +525,32 @@ def test_a_chain_that_shares_its_parts_costs_its_size() -> None:
         steps = (f"a{i + 1} = a{i}*sigmoid(mean(a{i}*x, dim=-1)) + sin(a{i})" for i in range(n))
         sizes.append(len(fngen.generate("; ".join(["a0 = x", *steps]), name="layer").text))
     assert sizes[1] < 8 * sizes[0], sizes
+
+
+OF_ONE_NUMBER = {
+    "w*(x - mean(x))/std(x) + b": lambda x, w, b: (w * (x - x.mean()) / x.std() + b,),
+    "softmax(w*x)*b": lambda x, w, b: ((w * x).flatten().softmax(0).view_as(x) * b,),
+    "w*norm(x) + b": lambda x, w, b: (w * x.norm() + b,),
+    "u = b*w*x; v = sum(u); z = mean(u, dim=-1)": lambda x, w, b: ((b * w * x).sum(), (b * w * x).mean(-1)),
+}
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)], ids=str)
+@pytest.mark.parametrize("formula", OF_ONE_NUMBER)
+def test_the_parameters_of_the_module_go_to_the_function(formula: str, shape: tuple[int, ...]) -> None:
+    """They have a dimension of one element, which what is reduced over everything has not."""
+    module = fngen.compile(formula, name="f", params={"w": 1.5, "b": 0.5})
+    x, t = torch.rand(2, 3, 4, dtype=torch.float64).unbind()
+    learned = [torch.full(shape, v, dtype=torch.float64, requires_grad=True) for v in (1.5, 0.5)]
+    numbers = [p.detach().clone().view(()).requires_grad_() for p in learned]
+    found = module.f(x, *learned)
+    got, want = found if isinstance(found, tuple) else (found,), OF_ONE_NUMBER[formula](x, *numbers)
+    torch.testing.assert_close(tuple(got), want)
+    ours, theirs = (
+        torch.autograd.grad([y.sin().sum() for y in ys], xs) for ys, xs in ((got, learned), (want, numbers))
+    )
+    torch.testing.assert_close(ours, tuple(g.view(shape) for g in theirs))
+    torch.func.jvp(module.f, (x, *learned), (t, *learned))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (6, 1), (5,), (6, 5)])
