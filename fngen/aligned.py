@@ -49,11 +49,12 @@ def of_several(layer: Layer) -> list[str]:
         unequal = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
     unequal += larger
     twice = [_ambiguous(layer)] if _ambiguous(layer) else []
+    lines += _enough(layer, wide[0]) if twice else []  # Before torch, which would not say what is missing.
     cases = [(unequal, _UNEQUAL), (twice, _TWICE)] if node.raw else [(unequal + twice, "")]
     for conditions, refusal in cases:
         if conditions:
             lines += [*if_lines(conditions, "or", 4), *_by_torch(layer, [*tensors, *numbers], refusal)]
-    lines += _enough(layer, wide[0])
+    lines += [] if twice else _enough(layer, wide[0])
     return lines if len(lines) > 1 else []
 
 

@@ -176,6 +176,12 @@ def test_a_missing_dimension_is_named(dims: str) -> None:
         layer(torch.ones(3))
 
 
+def test_a_missing_dimension_is_named_where_others_are_counted_from_the_other_end() -> None:
+    layer = fngen.compile("u = max(x, dim=2); v = sum(x*y, dim=-3)", name="layer").layer
+    with pytest.raises(ValueError, match=r"layer\(\) reduces dim=\(-3, 2\): x has 2 dimensions"):
+        layer(torch.ones(3, 3), torch.ones(3, 3))
+
+
 def test_what_is_counted_from_both_ends() -> None:
     """On a matrix dimensions 1 and -1 are one."""
     layer = fngen.compile("sum(x, dim=1)*sum(x**2, dim=-1)", name="layer").layer
@@ -308,12 +314,15 @@ SEVERAL = {
     "a = mean(x); b = x*w; c = sum(y, dim=0)": ("a", "b", "c"),
     "u = x; w = y; v = sum(x*y, dim=-1)": ("u", "w", "v"),
     "n = norm(x, dim=-1); u = x/max(n, 1e-6)": ("n", "u"),
+    "a = relu(x); b = softmax(x, dim=2)": ("a", "b"),
+    "a = cos(mean(softmax(x, dim=2), dim=(1, 2))); b = x*a; c = a": ("a", "b", "c"),
+    "a = tanh(sum(x + y, dim=(1, 2))); v = var(w - y, dim=0)": ("a", "v"),
 }
 
 
 @pytest.mark.parametrize("formula", SEVERAL)
 def test_several_outputs(formula: str) -> None:
-    params = {"w[-1]": 1.0} if "*w" in formula else {}
+    params = {"w[-1]": 1.0} if "*w" in formula or "var(w" in formula else {}
     report = fngen.verify(
         fngen.generate(formula, name="layer", outputs=list(SEVERAL[formula]), params=params)
     )
