@@ -329,6 +329,25 @@ def test_several_outputs(formula: str) -> None:
     assert report.ok, report
 
 
+@pytest.mark.parametrize("key", ["w", "w[-1]", "w[C]"])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y = mean(x*w, dim=1); r = k*w**2",
+        "y = mean(x*w, dim=-2); r = exp(w)",
+        "y = mean(x*w, dim=(0, 1)); z = sum(x); r = w",
+        "y = mean(x*w, dim=1); r = norm(w, dim={})",
+    ],
+)
+def test_an_output_of_parameters_has_their_dimensions(formula: str, key: str) -> None:
+    if "{}" in formula and key == "w":
+        return  # One number has nothing to reduce.
+    formula = formula.format(1 if key == "w[C]" else -1)
+    options = {"consts": {"k": 2}} if "k*" in formula else {}
+    report = fngen.verify(fngen.generate(formula, name="layer", params={key: 1.5}, **options))
+    assert report.ok, report
+
+
 def test_any_of_several_outputs_may_have_a_gradient() -> None:
     layer = fngen.compile(
         "p = softmax(x, dim=-1); h = -sum(p*log(p), dim=-1)", name="layer", outputs=["p", "h"]
