@@ -31,7 +31,7 @@ def of_several(layer: Layer) -> list[str]:
     node, wide, numbers = layer.main, list(layer.alignment.inputs), layer.numbers
     tensors = [x for x, s in zip(node.names.inputs, node.scalars, strict=True) if not s]
     together = layer.alignment.together
-    lines = _at(tuple_lines(tensors, 4, tail=" = args"))
+    lines = _at(tuple_lines(tensors, 4, tail=" = args")) + _without_dimensions(layer, tensors)
     larger = [_larger(x, dim) for x, dim in layer.alignment.elsewhere.items() if x in tensors]
     unequal: list[str] = []
     if together and len(wide) > 1:
@@ -49,12 +49,23 @@ def of_several(layer: Layer) -> list[str]:
         unequal = [_differ(along, shape, 4) for dims, along in groups for shape in _shapes(dims)]
     unequal += larger
     twice = [_ambiguous(layer)] if _ambiguous(layer) else []
+    lines += _enough(layer, wide[0]) if twice else []  # Before torch, which would not say what is missing.
     cases = [(unequal, _UNEQUAL), (twice, _TWICE)] if node.raw else [(unequal + twice, "")]
     for conditions, refusal in cases:
         if conditions:
             lines += [*if_lines(conditions, "or", 4), *_by_torch(layer, [*tensors, *numbers], refusal)]
-    lines += _enough(layer, wide[0])
+    lines += [] if twice else _enough(layer, wide[0])
     return lines if len(lines) > 1 else []
+
+
+def _without_dimensions(layer: Layer, tensors: list[str]) -> list[str]:
+    """Return the statements for parameters that are one number: the sum over everything has no dimension."""
+    if None not in layer.alignment.every:
+        return []
+    lines: list[str] = []
+    for x in (x for x, dim in layer.alignment.params.items() if dim is None and x in tensors):
+        lines += [f"if {x}.dim() and {x}.numel() == 1:", f"    {x} = {x}.view(())"]
+    return [*lines, *_at(bracketed("args = (", tensors, ")", 4))] if lines else []
 
 
 def _enough(layer: Layer, x: str) -> list[str]:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from fngen.algebra import exact
 from fngen.ir import (
     SLICED,
+    Over,
     Value,
     inside,
     is_number,
@@ -63,8 +64,13 @@ def _unguarded(node: Value, chosen: Mapping[Value, int], clamped: Collection[Val
             for inner in (n for n in postorder([side]) if n.op == "where"):
                 holds = _implied(inner.args[0], condition, holds=place == 0)
                 known |= {} if holds is None else {inner: inner.args[1 if holds else 2]}
-        found.append(substitute(side, known) if known else side)
+        found.append(substitute(side, known | _of_all_elements(side)) if known else side)
     return rebuild(node, found)
+
+
+def _of_all_elements(side: Value) -> dict[Value, Value]:
+    """Return what stays as it is: it reads elements of which the condition may say something else."""
+    return {n: n for n in postorder([side]) if isinstance(n.datum, Over) or n.op == "sum_to"}
 
 
 def _implied(asked: Value, known: Value, *, holds: bool) -> bool | None:

@@ -23,6 +23,9 @@ from fngen.saved import (
 )
 from fngen.several import Several
 
+_FINAL = re.compile(r"\._?\w+_\(|\.aten\.|\bown=True\b")
+"""What of a statement torch does not differentiate: operators in place and those without a derivative."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EagerView:
@@ -118,7 +121,7 @@ def returned(node: Node | Several) -> list[str]:
 def _eager(node: Node, eager: Eager, several: bool) -> EagerView:
     parameters = ["ctx: Any", *typed(node.names.inputs, node.scalars)]
     *forward, result = _statements(node, eager.forward)
-    final = any(re.search(r"\._?\w+_\(|\.aten\.", text) for text in eager.backward.printed.values())
+    final = any(_FINAL.search(text) for text in eager.backward.printed.values())
     return EagerView(
         cls=node.eager_class,
         forward_head=bracketed("def forward(", parameters, ") -> Tensor:", 4),

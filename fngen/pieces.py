@@ -22,8 +22,7 @@ class Pieces:
     def __init__(
         self, order: Sequence[Value], term: Callable[[Value], Term], span: Callable[[Value], Span]
     ) -> None:
-        self.span = span
-        self.numbers = fold(order, lambda node, args: node.op != "name" and all(args))
+        self.span, self.numbers = span, dict[Value, bool]()
         self.found = list[tuple[Value, Term]]()
         self.places = dict[Value, list[int]]()
         for node in (n for n in order if n.op in ("mul", "div")):
@@ -39,6 +38,8 @@ class Pieces:
         """Say whether a product is worth finding again: a quotient, or scaled by what is reduced."""
         if len(term.powers) < 2:
             return False
+        # A factor need not be a node of the formula: the gate of a choice is none.
+        fold(term.powers, lambda node, args: node.op != "name" and all(args), self.numbers)
         held = [self.span(f) for f in term.powers if not self.numbers[f]]
         return min(term.powers.values()) < 0 or any(a < b for a in held for b in held)
 

@@ -220,4 +220,4 @@ def _dropped(
     known = of_inputs(inputs, spec.params, every)
     check_dimensions(reading, roots, known)
     check_fit(declared, roots[0], known)
-    return without(roots, known, every)
+    return without(roots, known, every, spec.params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fngen.declared import Const
+from fngen.declared import CHANNELS, Const, Param
 from fngen.ir import REDUCTIONS, Value, names, postorder, rewrite, value
 from fngen.language.parse import Reading
 from fngen.spans import Span, over, spans
@@ -48,10 +48,22 @@ def check_dimensions(reading: Reading, roots: Sequence[Value], known: Mapping[st
             raise reading.error(f"what is reduced here has {'no ' * bool(gone)}{what} to reduce", node, hint)
 
 
-def without(roots: Sequence[Value], known: Mapping[str, Span], every: Span) -> tuple[Span, ...]:
-    """Return the dimensions over which everything in a result was reduced, and that nobody asked to keep."""
+def without(
+    roots: Sequence[Value], known: Mapping[str, Span], every: Span, params: Sequence[Param]
+) -> tuple[Span, ...]:
+    """Return the dimensions over which everything in a result was reduced, and that nobody asked to keep.
+
+    What is made of parameters alone has no more dimensions than those.
+    """
     kept = spans(roots, known, kept=True)
-    return tuple(every - kept[root] for root in roots)
+    return tuple((every - kept[root]) & _of_result(root, known, every, params) for root in roots)
+
+
+def _of_result(root: Value, known: Mapping[str, Span], every: Span, params: Sequence[Param]) -> Span:
+    """Return the dimensions that there may be: all, but for parameters that are not shaped as inputs."""
+    own = {p.name: p.dim for p in params}
+    dims = {own.get(x, CHANNELS) for x in names([root]) if x in known}
+    return every if CHANNELS in dims else every & {None, *dims}
 
 
 def with_dimensions(roots: Sequence[Value]) -> list[Value]:

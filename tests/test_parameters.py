@@ -119,6 +119,15 @@ def test_large_gradients_that_are_batched_or_differentiated(case: str) -> None:
         torch.testing.assert_close(second(layer), second(plain), rtol=1e-9, atol=1e-7)
 
 
+def test_a_buffer_that_a_sum_uses_again_is_not_differentiated() -> None:
+    layer = fngen.compile("k*x*(w/1.75)", name="made", params={"w": 1.0}, consts={"k": 0.5}).made
+    x, w = drawn(3, 4).requires_grad_(), drawn(1, seed=1).requires_grad_()
+    grads = torch.autograd.grad(layer(x, w).square().sum(), [x, w], create_graph=True)
+    got = torch.autograd.grad(sum(g.square().sum() for g in grads), [x, w])
+    grads = torch.autograd.grad((0.5 * x * w / 1.75).square().sum(), [x, w], create_graph=True)
+    torch.testing.assert_close(got, torch.autograd.grad(sum(g.square().sum() for g in grads), [x, w]))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_halves_are_summed_in_single_precision(dtype: torch.dtype) -> None:
     x, w = torch.rand(MANY, dtype=dtype), torch.ones((), dtype=dtype, requires_grad=True)

@@ -55,6 +55,13 @@ sum(where(x > y, x, y), dim=-1, keepdim=True)
 sin(logsumexp(x + y, dim=-2))
 y*(x + x)*max((1.5*x)*norm(y, dim=-1) + x, dim=-1)
 sum(x, dim=-1)*sum(y, dim=0)
+max(mean(abs(x), dim=-2), dim=-1)
+var(where(x < 0.5, y, 0)*2*y, dim=-1, correction=0)
+sum(where(y > 0, x, 0)*y, dim=-1)/sum(where(y > 0, 1, 0) + 1, dim=-1)
+mean(where(x < 1, sum(x, dim=0), y)*where(x < 1, 0, abs(x)), dim=-1)
+sum(max(x, y, 1), dim=0) + min(x*y, dim=0)
+where(x > 0.5, x - mean(where(x > 0.5, x, 0), dim=-1), 0)
+where(x < 0.5, x*sum(clamp(x, max=0.5), dim=-1), 1)
 """.strip().split("\n")
 
 
@@ -170,6 +177,12 @@ def test_a_missing_dimension_is_named(dims: str) -> None:
     layer = fngen.compile(f"softmax(x, dim={dims})", name="layer").layer
     with pytest.raises(ValueError, match=r"layer\(\) reduces dim=.*: x has 1 dimensions"):
         layer(torch.ones(3))
+
+
+def test_a_missing_dimension_is_named_where_others_are_counted_from_the_other_end() -> None:
+    layer = fngen.compile("u = max(x, dim=2); v = sum(x*y, dim=-3)", name="layer").layer
+    with pytest.raises(ValueError, match=r"layer\(\) reduces dim=\(-3, 2\): x has 2 dimensions"):
+        layer(torch.ones(3, 3), torch.ones(3, 3))
 
 
 def test_what_is_counted_from_both_ends() -> None:
@@ -304,15 +317,37 @@ SEVERAL = {
     "a = mean(x); b = x*w; c = sum(y, dim=0)": ("a", "b", "c"),
     "u = x; w = y; v = sum(x*y, dim=-1)": ("u", "w", "v"),
     "n = norm(x, dim=-1); u = x/max(n, 1e-6)": ("n", "u"),
+    "a = relu(x); b = softmax(x, dim=2)": ("a", "b"),
+    "a = cos(mean(softmax(x, dim=2), dim=(1, 2))); b = x*a; c = a": ("a", "b", "c"),
+    "a = tanh(sum(x + y, dim=(1, 2))); v = var(w - y, dim=0)": ("a", "v"),
 }
 
 
 @pytest.mark.parametrize("formula", SEVERAL)
 def test_several_outputs(formula: str) -> None:
-    params = {"w[-1]": 1.0} if "*w" in formula else {}
+    params = {"w[-1]": 1.0} if "*w" in formula or "var(w" in formula else {}
     report = fngen.verify(
         fngen.generate(formula, name="layer", outputs=list(SEVERAL[formula]), params=params)
     )
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("key", ["w", "w[-1]", "w[C]"])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y = mean(x*w, dim=1); r = k*w**2",
+        "y = mean(x*w, dim=-2); r = exp(w)",
+        "y = mean(x*w, dim=(0, 1)); z = sum(x); r = w",
+        "y = mean(x*w, dim=1); r = norm(w, dim={})",
+    ],
+)
+def test_an_output_of_parameters_has_their_dimensions(formula: str, key: str) -> None:
+    if "{}" in formula and key == "w":
+        return  # One number has nothing to reduce.
+    formula = formula.format(1 if key == "w[C]" else -1)
+    options = {"consts": {"k": 2}} if "k*" in formula else {}
+    report = fngen.verify(fngen.generate(formula, name="layer", params={key: 1.5}, **options))
     assert report.ok, report
 
 
@@ -521,6 +556,32 @@ def test_a_chain_that_shares_its_parts_costs_its_size() -> None:
         steps = (f"a{i + 1} = a{i}*sigmoid(mean(a{i}*x, dim=-1)) + sin(a{i})" for i in range(n))
         sizes.append(len(fngen.generate("; ".join(["a0 = x", *steps]), name="layer").text))
     assert sizes[1] < 8 * sizes[0], sizes
+
+
+OF_ONE_NUMBER = {
+    "w*(x - mean(x))/std(x) + b": lambda x, w, b: (w * (x - x.mean()) / x.std() + b,),
+    "softmax(w*x)*b": lambda x, w, b: ((w * x).flatten().softmax(0).view_as(x) * b,),
+    "w*norm(x) + b": lambda x, w, b: (w * x.norm() + b,),
+    "u = b*w*x; v = sum(u); z = mean(u, dim=-1)": lambda x, w, b: ((b * w * x).sum(), (b * w * x).mean(-1)),
+}
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)], ids=str)
+@pytest.mark.parametrize("formula", OF_ONE_NUMBER)
+def test_the_parameters_of_the_module_go_to_the_function(formula: str, shape: tuple[int, ...]) -> None:
+    """They have a dimension of one element, which what is reduced over everything has not."""
+    module = fngen.compile(formula, name="f", params={"w": 1.5, "b": 0.5})
+    x, t = torch.rand(2, 3, 4, dtype=torch.float64).unbind()
+    learned = [torch.full(shape, v, dtype=torch.float64, requires_grad=True) for v in (1.5, 0.5)]
+    numbers = [p.detach().clone().view(()).requires_grad_() for p in learned]
+    found = module.f(x, *learned)
+    got, want = found if isinstance(found, tuple) else (found,), OF_ONE_NUMBER[formula](x, *numbers)
+    torch.testing.assert_close(tuple(got), want)
+    ours, theirs = (
+        torch.autograd.grad([y.sin().sum() for y in ys], xs) for ys, xs in ((got, learned), (want, numbers))
+    )
+    torch.testing.assert_close(ours, tuple(g.view(shape) for g in theirs))
+    torch.func.jvp(module.f, (x, *learned), (t, *learned))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (6, 1), (5,), (6, 5)])

@@ -47,7 +47,7 @@ def _difference(asked: Problem, text: str) -> str:
     if (again.reduction, again.dropped, again.drops) != (asked.reduction, asked.dropped, asked.drops):
         return "formula() reduces something else"
     generator, kind = torch.Generator().manual_seed(2), torch.complex128 if asked.complex else torch.float64
-    shape = Plain(asked).shape if asked.reduces else (16,)
+    shape = Plain(asked, tuple(graph for _, graph in asked.results)).shape if asked.reduces else (16,)
     points = {x: torch.rand(shape, generator=generator, dtype=kind) + 0.5 for x in asked.inputs}
     pairs = zip(_values(asked, points), _values(again, points), strict=True)
     same = all(torch.allclose(a, b, _CLOSE, _CLOSE, equal_nan=True) for a, b in pairs)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError
 
 from fngen.ir import postorder
 from fngen.problem import Problem
@@ -15,6 +17,8 @@ from fngen.verification.under_test import Subject
 
 _JUDGED = 3
 _FEW_INPUTS, _MANY_INPUTS = 6, 24
+_ELEMENTS = 24
+"""Elements of tensors up to which every one is compared by itself."""
 
 
 def well_conditioned(subject: Subject, native: bool) -> Tensor:
@@ -63,8 +67,43 @@ def judge(name: str, judged_by: Callable[..., bool], subject: Subject, points: T
     options = {"fast_mode": len(leaves) > _FEW_INPUTS}
     if name == "gradcheck":
         options["check_forward_ad"] = True
-    judged_by(function, leaves, **options)
+    with repeatable():
+        judged_by(function, leaves, **options)
     return Check(name, True, points.shape[1])
+
+
+def looked_at(
+    judge: Callable[..., bool],
+    wanted: Sequence[bool],
+    options: Mapping[str, bool],
+    function: Callable[..., Tensor],
+    sample: Sequence[Tensor],
+) -> None:
+    """Let a judge compare a function of tensors with finite differences.
+
+    Raises:
+        GradcheckError: If they differ.
+    """
+    leaves = [x.clone().requires_grad_(w) for x, w in zip(sample, wanted, strict=True)]
+    with repeatable():
+        judge(function, leaves, fast_mode=sum(x.numel() for x in leaves) > _ELEMENTS, **options)
+
+
+def holds(judged: Callable[..., None], function: Callable[..., Tensor], sample: Sequence[Tensor]) -> bool:
+    """Say whether a judge has nothing to say against a function."""
+    try:
+        judged(function, sample)
+    except GradcheckError:
+        return False
+    return True
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Let what a judge draws at random be the same at all times."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def _along_a_direction(subject: Subject, points: Tensor) -> tuple[Callable[[Tensor], Tensor], tuple[Tensor]]:

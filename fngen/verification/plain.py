@@ -28,9 +28,15 @@ Sample = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Plain:
-    """The formula as torch's operators, one by one."""
+    """The formula as torch's operators, one by one.
+
+    Attributes:
+        problem: The formula.
+        beside: The other outputs of its layer, which must have the dimensions that they reduce, too.
+    """
 
     problem: Problem
+    beside: tuple[Value, ...] = ()
 
     def __call__(self, *tensors: Tensor) -> Tensor:
         """Return the value, without the dimensions that everything was reduced over."""
@@ -64,12 +70,12 @@ class Plain:
     def shape(self) -> tuple[int, ...]:
         """A shape with one dimension more than the formula needs, few elements along many of them."""
         problem = self.problem
-        declared = [slope for _, slope in problem.grads]
-        needs = alignment([problem.value], {x: x for x in problem.inputs}, problem.params, declared)
+        roots, declared = [problem.value, *self.beside], [slope for _, slope in problem.grads]
+        needs = alignment(roots, {x: x for x in problem.inputs}, problem.params, declared)
         rank = min(max(needs.rank, needs.distinct, 1) + 1, _MOST)
         sizes = [*_SIZES, *(1 for _ in range(rank))][:rank]
         # A variance is infinite where its correction is the number of elements or more.
-        graphs = postorder([problem.value, *declared])
+        graphs = postorder([*roots, *declared])
         options = [over(n).option or 0 for n in graphs if n.op in ("var", "std")]
         least = min(int(max(options, default=0)) + 2, _LONGEST)
         for d in sorted({d % rank for d in needs.dims} or {0})[:_SEVERAL]:

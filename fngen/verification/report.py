@@ -47,7 +47,8 @@ class Report:
         compared = [c for c in self.checks if c.worst is not None]
         others = [c.name for c in self.checks if c.worst is None]
         worst = max((c.worst or 0.0 for c in compared), default=0.0)
-        partials = sum(c.name.startswith("d/d") for c in compared)
+        own = {c.name.rpartition(": ")[2] for c in compared}  # Without the output that it is of.
+        partials = sum(c.startswith("d/d") for c in own)
         points = max((c.points for c in self.checks), default=0)
         what = (
             f"value and {partials} partial{'s' * (partials != 1)} against {self.reference} at {points} points"
