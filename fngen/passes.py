@@ -29,7 +29,7 @@ _KEYWORDS = (
     *("volatile", "while", "asm", "typeof", "unix", "linux"),
 )
 _OF_SOURCE = (
-    *("BFLOAT16", "BLOCK", "CHUNKS", "CONST", "FLOAT16", "FLOAT32", "FLOAT64", "INLINE", "SAME", "VECTOR"),
+    *("BFLOAT16", "BLOCK", "CHUNKS", "CONST", "FLOAT16", "FLOAT32", "FLOAT64", "INLINE", "LANES", "SAME", "VECTOR"),
     *("WIDE", "capped", "lanes", "one", "there"),
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
     *("rounded", "run", "seconds", "spread", "stored", "work"),
