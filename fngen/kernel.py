@@ -94,6 +94,7 @@ class Kernels:
         helpers: The functions that the source defines: name, parameters and statements.
         rows: Whether they reduce rows.
         narrow: Whether the value is one of a row, or one for all, not one of an element.
+        total: The reduction of all elements at the end, if there is one.
     """
 
     value: Kernel
@@ -107,6 +108,7 @@ class Kernels:
     helpers: tuple[tuple[str, tuple[str, ...], Body], ...]
     rows: bool
     narrow: bool
+    total: str
 
     @property
     def all(self) -> tuple[Kernel, ...]:

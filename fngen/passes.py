@@ -29,8 +29,8 @@ _KEYWORDS = (
     *("volatile", "while", "asm", "typeof", "unix", "linux"),
 )
 _OF_SOURCE = (
-    *("BFLOAT16", "BLOCK", "CHUNKS", "CONST", "FLOAT16", "FLOAT32", "FLOAT64", "INLINE", "LANES", "SAME", "VECTOR"),
-    *("WIDE", "capped", "lanes", "one", "there"),
+    *("BFLOAT16", "BLOCK", "CHUNKS", "CONST", "FLOAT16", "FLOAT32", "FLOAT64", "INLINE", "LANES", "SAME"),
+    *("VECTOR", "WIDE", "capped", "lanes", "one", "there"),
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
     *("rounded", "run", "seconds", "spread", "stored", "work"),
     *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "apart", "at", "column", "columns"),
@@ -45,8 +45,6 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     Raises:
         NoKernel: If it has none.
     """
-    if problem.reduction and language.tiles:
-        raise NoKernel("no kernel reduces all elements")
     if not isinstance(node, Node) or problem.complex:
         raise NoKernel("kernels are of formulas of real numbers, with one output")
     labels = node.names
@@ -65,7 +63,7 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     roots = libm.expand(graphs[:count])
     seconds = [] if problem.reduces else _seconds(found, slopes, problem.inputs, leaves)
     if problem.reduction:
-        roots, seconds = rows.reduced(problem, roots, seconds)
+        roots, seconds = rows.reduced(problem, roots, seconds, tiles=language.tiles)
     roots += [*seconds, *libm.expand(graphs[count:])]
     return _Builder(problem, node, roots, language, leaves).kernels(len(seconds), narrow)
 
@@ -169,6 +167,7 @@ class _Builder:
             *(tuple(library), made),
             rows=self.problem.every == {-1},
             narrow=narrow[0],
+            total=self.problem.reduction or "",
         )
 
     def small(self) -> list[str]:

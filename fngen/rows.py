@@ -65,7 +65,7 @@ def narrow(problem: Problem, graphs: Sequence[Value], output: str) -> tuple[bool
 
 
 def reduced(
-    problem: Problem, roots: Sequence[Value], seconds: Sequence[Value]
+    problem: Problem, roots: Sequence[Value], seconds: Sequence[Value], *, tiles: bool
 ) -> tuple[list[Value], list[Value]]:
     """Return the graphs of a formula that all elements are reduced of in the end.
 
@@ -73,11 +73,12 @@ def reduced(
         problem: The formula.
         roots: Its value and gradients, without the reduction.
         seconds: The gradients of these, by the cotangent first.
+        tiles: Whether each tile leaves a sum of its elements.
     """
-    total, count = value("sum", roots[0], datum=Over(None)), name(COUNT)
+    total, count = roots[0] if tiles else value("sum", roots[0], datum=Over(None)), name(COUNT)
     if problem.reduction == "sum":
         return [total, *roots[1:]], list(seconds)
     arriving = {name(COTANGENT): div(name(COTANGENT), count)}
     further = substitute_all(seconds, arriving)
     further[:1] = [div(graph, count) for graph in further[:1]]
-    return [div(total, count), *substitute_all(roots[1:], arriving)], further
+    return [total if tiles else div(total, count), *substitute_all(roots[1:], arriving)], further

@@ -65,6 +65,7 @@ class TritonView:
     passes: list[PassView]
     functions_of_rows: list[str]
     rows: bool
+    total: str
     divides: bool
     library: bool
     sums: bool
@@ -74,7 +75,8 @@ def triton_view(kernels: Kernels, types: dict[str, str]) -> TritonView:
     """Return the view of kernels for types, each computed in one."""
     passes, one = kernels.all, len(kernels.gradients.results) == 1
     # Of a single input nothing is broadcast, and no gradient is a sum.
-    views = [_pass(p, sums=p is not kernels.value and not one) for p in passes]
+    total = bool(kernels.total)
+    views = [_pass(p, sums=total or (p is not kernels.value and not one), rows=kernels.rows) for p in passes]
     functions = [*(_helper(*helper) for helper in kernels.helpers), *map(_function, passes)]
     text = "\n".join(line for f in functions for line in f.body)
     return TritonView(
@@ -84,6 +86,7 @@ def triton_view(kernels: Kernels, types: dict[str, str]) -> TritonView:
         passes=views,
         functions_of_rows=[f for f in ("sum", "amax", "amin", "capped") if f"{HELPER}{f}(" in text],
         rows=kernels.rows,
+        total=kernels.total,
         divides=QUOTIENT in text,
         library="libdevice." in text,
         sums=any(p.sums for p in views),
@@ -131,7 +134,7 @@ def _head(name: str, parameters: tuple[str, ...]) -> list[str]:
     return bracketed(f"def {name}(", parameters, "):", 4)
 
 
-def _pass(given: Kernel, *, sums: bool) -> PassView:
+def _pass(given: Kernel, *, sums: bool, rows: bool) -> PassView:
     column = 12 if sums else 8
     results, head = list(given.results), f"{', '.join(given.results)} = _tile_{given.name}("
     further = [x if x != "inside" else "inside[0] & inside[1]" for x in _further(given)]
@@ -152,7 +155,7 @@ def _pass(given: Kernel, *, sums: bool) -> PassView:
     unindented = [line[column - 8 :] for line in made], [line[column - 8 :] for line in stores]
     return PassView(
         *(given.name, _used(given), list(given.numbers), given.count),
-        narrow=[x for x in results if x in given.narrow] if sums else [],
+        narrow=[x for x in results if x in given.narrow] if sums and rows else [],
         sums=totals,
         call=unindented[0],
         stores=unindented[1],
