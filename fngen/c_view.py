@@ -54,6 +54,7 @@ class PlaceView:
 
     array: int
     one: int
+    total: bool
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,7 +109,7 @@ class CView:
 def c_view(kernels: Kernels, types: dict[str, str]) -> CView:
     """Return the view of kernels for types, each computed in one."""
     places = [_Places(kernel) for kernel in kernels.all]
-    made = [_kernel(*pair) for pair in zip(kernels.all, places, strict=True)]
+    made = [_kernel(*pair, kernels.totals) for pair in zip(kernels.all, places, strict=True)]
     helpers = [_helper(*helper) for helper in kernels.helpers]
     lines = [x for kernel in made for loop in kernel.loops for x in (*loop.once, *loop.each)]
     text = "\n".join([*lines, *(line for h in helpers for line in h.body)])
@@ -156,13 +157,13 @@ class _Places:
         return self.slots.index(f"{x} total" if total else x)
 
 
-def _kernel(given: Kernel, places: _Places) -> KernelView:
+def _kernel(given: Kernel, places: _Places, totals: tuple[str, ...]) -> KernelView:
     loops = [
         _loop(loop, f"{given.name}_{i}" if len(given.loops) > 1 else given.name, given, places)
         for i, loop in enumerate(given.loops, 1)
     ]
     made = {x for loop in given.loops for x in (*loop.ones, *loop.totals)}
-    narrow = [(x, PlaceView(places.slot(x), places.one(x))) for x in given.narrow]
+    narrow = [(x, PlaceView(places.slot(x), places.one(x), x in totals)) for x in given.narrow]
     return KernelView(
         name=given.name,
         reads=len(given.reads),

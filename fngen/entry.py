@@ -184,8 +184,10 @@ def _by_kernel(layer: Layer, tensors: str, args: str, graph: str) -> list[str]:
     """Return the statements that have a kernel work out the value, if there is one."""
     if layer.kernels is None:
         return []
-    numbers = list(next(iter(layer.kernels.values())).value.numbers.values())
-    given = ["_VALUE", tensors, *(["(True,)", *numbers] if numbers else [])]
+    some = next(iter(layer.kernels.values()))
+    numbers, kept = list(some.value.numbers.values()), [graph] * len(some.totals)
+    wanted = f"({', '.join(['True', *kept])}{',' * (not kept)})"
+    given = ["_VALUE", tensors, *([wanted, *numbers] if numbers or kept else [])]
     fused = f"return _{layer.main.cls}Fused.apply("
     return [
         "if not torch.compiler.is_compiling():",

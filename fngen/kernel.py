@@ -88,6 +88,7 @@ class Kernels:
         seconds: That of the gradients of these, if there is one.
         leaves: The node's names of what the gradients read, beside the cotangent.
         shapes: Those of learnable parameters that are read for their shape alone.
+        totals: What the value leaves for the gradients: the names of what is reduced for both.
         users: For each of the leaves the inputs whose gradients read it, as a bit mask.
         constants: The irrational numbers by name.
         library: The functions of C's library that they call.
@@ -102,6 +103,7 @@ class Kernels:
     seconds: Kernel | None
     leaves: tuple[str, ...]
     shapes: tuple[str, ...]
+    totals: tuple[str, ...]
     users: tuple[int, ...]
     constants: tuple[Constant, ...]
     library: tuple[str, ...]

@@ -32,6 +32,7 @@ class KernelView:
     sources: str
     few: str
     rows: bool
+    totals: int
     shape: str
     forward_head: list[str]
     keep: list[str]
@@ -79,6 +80,7 @@ def kernel_view(kernels: dict[str, Kernels], node: Node, *, accurate: bool) -> K
         sources=_sources(some, node),
         few=_few(kernels["c"]) if "c" in kernels else "",
         rows=some.rows,
+        totals=len(some.totals),
         shape="shape[:-1]" if node.inserted else "(*shape[:-1], 1)" if some.narrow else "shape",
         returned=_returned(node),
         slopes=_slopes(some, node),
@@ -113,7 +115,7 @@ def _python(kernels: Kernels, node: Node) -> dict[str, list[str]]:
         "backward_head": bracketed("def backward(", ["ctx: Any", f"{grad}: Tensor"], f") -> {kinds}:", 4),
         "read": [
             *_saved(kernels, node),
-            *tuple_lines([_spread(node, grad), *read, *kernels.shapes], 8, "kept = "),
+            *tuple_lines([_spread(node, grad), *read, *kernels.shapes, *kernels.totals], 8, "kept = "),
             *bracketed("output = _run(", given, ")", 8),
         ],
         "again": _again(kernels, node),
@@ -146,14 +148,14 @@ def _keep(kernels: Kernels, node: Node) -> list[str]:
         lines.append("        wanted = ctx.needs_input_grad")
     own = {node.names.output: "output[0]"}
     kept = [if_wanted(own.get(x) or stored(node, x), mask, every) for x, mask in users.items()]
-    kept += kernels.shapes
+    kept += [*kernels.shapes, *(["*output[1:]"] if kernels.totals else [])]
     return lines + (bracketed("ctx.save_for_backward(", kept, ")", 8) if kept else [])
 
 
 def _saved(kernels: Kernels, node: Node) -> list[str]:
     """Return the statements that read it: once, as checkpoints want it."""
     lines = ["        saved = ctx.saved_tensors"]
-    names = [*node.leaves, *kernels.shapes]
+    names = [*node.leaves, *kernels.shapes, *kernels.totals]
     lines += tuple_lines(names, 8, tail=" = saved") if names else []
     return lines + read_numbers(node, _words(kernels.gradients), 8)
 
@@ -165,7 +167,7 @@ def _words(given: Kernel) -> set[str]:
 
 def _leaves(kernels: Kernels, node: Node) -> str:
     """Return what is saved of the leaves."""
-    return f"saved[:{len(node.leaves)}]" if kernels.shapes else "saved"
+    return f"saved[:{len(node.leaves)}]" if kernels.shapes or kernels.totals else "saved"
 
 
 def _again(kernels: Kernels, node: Node) -> list[str]:
@@ -180,7 +182,7 @@ def _again(kernels: Kernels, node: Node) -> list[str]:
 def _sources(kernels: Kernels, node: Node) -> str:
     """Return for each result of each pass the place of the tensor that it belongs to, -1 for none."""
     places = {x: i for i, x in enumerate((*kernels.leaves, *kernels.shapes), 1)}
-    rows = [[-1], [places.get(x, -1) for x in tensors_of(node)]]
+    rows = [[-1] * (1 + len(kernels.totals)), [places.get(x, -1) for x in tensors_of(node)]]
     rows += [[*range(len(kernels.leaves) + 1)]] if kernels.seconds else []
     return str(tuple(map(tuple, rows)))
 

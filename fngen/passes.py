@@ -38,9 +38,19 @@ _OF_SOURCE = (
     *("steps", "tl"),
 )
 
+_CALLED = {"sum": "total", "amax": "largest", "amin": "least"}
+"""What the result of a reduction is called in Python."""
 
-def build(problem: Problem, found: Derivatives, node: object, language: Language) -> Kernels:
+
+def build(problem: Problem, found: Derivatives, node: object, language: Language, *, alone: bool) -> Kernels:
     """Return the kernels of a formula.
+
+    Args:
+        problem: The formula.
+        found: Its derivatives.
+        node: Its node.
+        language: How they are written down.
+        alone: Whether there is no other language.
 
     Raises:
         NoKernel: If it has none.
@@ -65,7 +75,7 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     if problem.reduction:
         roots, seconds = rows.reduced(problem, roots, seconds, tiles=language.tiles)
     roots += [*seconds, *libm.expand(graphs[count:])]
-    return _Builder(problem, node, roots, language, leaves).kernels(len(seconds), narrow)
+    return _Builder(problem, node, roots, language, leaves, alone).kernels(len(seconds), narrow)
 
 
 def _seconds(
@@ -86,8 +96,11 @@ class _Builder:
         roots: Sequence[Value],
         language: Language,
         leaves: Sequence[str],
+        alone: bool,
     ) -> None:
         self.problem, self.node, self.language = problem, node, language
+        # A tile has them at hand; and what one language leaves, the other does not know.
+        self.keeps = alone and not language.tiles and problem.every == {-1}
         labels, consts = node.names, [x.name for x in problem.consts]
         self.python = dict(zip([*problem.inputs, *consts], labels.inputs, strict=False))
         self.leaves = {x: self.python.get(x, labels.output) for x in leaves}
@@ -150,8 +163,14 @@ class _Builder:
         users = tuple(sum((x in names([p])) << i for i, p in enumerate(products)) for x in read)
         few = [self.aliases[x] for x in self.small()] + [cotangent, self.output] * narrow[0]
         few += [x for x, one in zip(self.results, narrow[1:], strict=True) if one]
-        forward = self.made("value", inputs, [self.output], [root], labels, few)
-        reads = [cotangent, *read, *shapes]
+        common = rows.shared(root, products) if self.keeps else []
+        self.taken |= {*self.python.values()}
+        totals = [self.fresh(_CALLED[n.op]) for n in common]
+        products = substitute_all(products, dict(zip(common, map(name, totals), strict=True)))
+        few += totals
+        results = [self.output, *totals]
+        forward = self.made("value", inputs, results, [root, *common], labels, few)
+        reads = [cotangent, *read, *shapes, *totals]
         backward = self.made("gradients", reads, self.results, products, labels, few)
         seconds = None
         if more:
@@ -163,8 +182,8 @@ class _Builder:
         made = tuple((h.name, h.parameters, self.helper(h)) for h in helpers)
         leaves, constants = tuple(self.leaves.values()), tuple(self.constants)
         return Kernels(
-            *(forward, backward, seconds, leaves, tuple(self.python[x] for x in params), users, constants),
-            *(tuple(library), made),
+            *(forward, backward, seconds, leaves, tuple(self.python[x] for x in params), tuple(totals)),
+            *(users, constants, tuple(library), made),
             rows=self.problem.every == {-1},
             narrow=narrow[0],
             total=self.problem.reduction or "",

@@ -73,7 +73,9 @@ def _built(core: Core, inputs: tuple[str, ...], found: Derivatives, name: str, s
         try:
             if name in kernel_view.imported(wanted):
                 raise NoKernel(f"a file with kernels imports another {name!r}")
-            kernels[backend] = passes.build(core.problem, found, built.main, LANGUAGES[backend])
+            kernels[backend] = passes.build(
+                core.problem, found, built.main, LANGUAGES[backend], alone=len(wanted) == 1
+            )
         except NoKernel as error:
             missing.setdefault(error.message, []).append(TITLES[backend])
     why = "; ".join(f"no kernels in {' and '.join(titles)}: {message}" for message, titles in missing.items())

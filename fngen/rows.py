@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fngen.algebra import div
 from fngen.backends.libm import TILE, NoKernel
 from fngen.derivatives import COTANGENT
-from fngen.ir import REDUCTIONS, Over, Value, fold, name, rebuild, substitute_all, value
+from fngen.ir import REDUCTIONS, Over, Value, fold, name, names, postorder, rebuild, substitute_all, value
 from fngen.problem import Problem
 from fngen.spans import spans
 from fngen.totals import lowered
@@ -62,6 +62,15 @@ def narrow(problem: Problem, graphs: Sequence[Value], output: str) -> tuple[bool
     learned = {p.name for p in problem.params if not problem.spans[p.name]}
     slopes = zip(problem.inputs, graphs[1:], strict=True)
     return (not wide, *(x in learned and not found[graph] for x, graph in slopes))
+
+
+def shared(root: Value, slopes: Sequence[Value]) -> list[Value]:
+    """Return the reductions of a value that its gradients need, too."""
+    known = {n for n in postorder([root]) if n.op in REDUCTIONS}
+    found = [n for n in postorder(slopes) if n in known]
+    marked = substitute_all(slopes, {n: name(f"total {i}!") for i, n in enumerate(found)})
+    read = set(names(marked))
+    return [n for i, n in enumerate(found) if f"total {i}!" in read]
 
 
 def reduced(
