@@ -164,7 +164,7 @@ def _modules(layer: Layer, texts: str, kernel: KernelView | None, *, wide: bool)
 def _abstract(texts: str, kernel: KernelView | None) -> list[str]:
     """Return what a file imports of the abstract types of collections."""
     calls = bool(kernel and kernel.c) or "_sum_in_slices" in texts
-    lays_out = kernel is not None and (kernel.c is not None or not (kernel.triton and kernel.triton.rows))
+    lays_out = kernel is not None and not kernel.rows
     return ["Callable"] * calls + ["Sequence"] * lays_out
 
 

@@ -15,7 +15,7 @@ import torch
 
 import fngen
 from fngen.load import execute
-from tests.kernels import is_from_kernel, source
+from tests.kernels import BACKENDS, OF_ROWS, is_from_kernel, source
 
 X = torch.linspace(-3, 3, 101)
 
@@ -254,7 +254,7 @@ def test_processes(script: str, cache: Path, tmp_path: Path) -> None:
 
 
 def test_the_source_compiles_without_a_warning(tmp_path: Path) -> None:
-    for name in ("black_scholes", "huber", "planck", "log_cosh"):
+    for name in ("black_scholes", "huber", "planck", "log_cosh", "mse", *OF_ROWS):
         file = fresh(name)
         for flags in file._TYPES.values():
             words = ["cc", "-Wall", "-Wextra", "-Wno-psabi", "-std=gnu11", *flags, *file._ROUNDING]
@@ -265,9 +265,14 @@ def test_the_source_compiles_without_a_warning(tmp_path: Path) -> None:
 
 
 def test_files_are_as_tools_want_them(tmp_path: Path) -> None:
-    for name in ("square", "huber", "black_scholes"):
-        (tmp_path / f"{name}.py").write_text(source(name).text)
-        assert all(len(line) <= 88 for line in source(name).text.splitlines())
+    found = [
+        source(name, b) for name in ("square", "huber", "mse", *OF_ROWS) for b in (*BACKENDS, "c,triton")
+    ]
+    reducing = ("alpha*sum(x**2) + x", "exp(x - max(x))*alpha", "alpha*mean(x, dim=-1)", "mean(exp(x))*alpha")
+    found += [fngen.generate(f, name="f", params={"alpha": 1}, backend="c") for f in reducing]
+    for i, made in enumerate(found):
+        (tmp_path / f"{made.name}_{i}.py").write_text(made.text)
+        assert all(len(line) <= 88 for line in made.text.splitlines()), made.name
     for command in (["ruff", "check", "--isolated"], ["ruff", "format", "--isolated", "--check"], ["mypy"]):
         words = [sys.executable, "-m", *command, str(tmp_path)]
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -193,15 +193,19 @@ def test_a_mean_of_ten_million_keeps_its_digits() -> None:
 
 
 @pytest.mark.parametrize("expanded", [False, True])
-def test_what_all_rows_share(expanded: bool) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_all_rows_share(backend: str, expanded: bool) -> None:
     """Its gradient is a sum over rows, as long as it is one row in memory: an expanded one is many."""
-    file = made("x*y/(1 + norm(x, dim=-1))", "c", inputs=["x", "y"])
-    x, y = torch.randn(40, 33, dtype=torch.float64), torch.randn(1, 33, dtype=torch.float64)
+    file = made("x*y/(1 + norm(x, dim=-1))", backend, inputs=["x", "y"])
+    x, y = (torch.randn(n, 33, dtype=torch.float64, device=DEVICE) for n in (40, 1))
     y = y.expand(40, 33) if expanded else y[0]
     inputs = [x.requires_grad_(), y.detach().requires_grad_()]
     for one, two in zip(*both(file, inputs), strict=True):
         assert one.shape == two.shape
         close(one, two, rtol=1e-12)
+    plain = second(lambda x, y: x * y / (1 + x.norm(dim=-1, keepdim=True)), inputs, inputs)
+    for one, two in zip(second(file.f, inputs, inputs), plain, strict=True):
+        close(one, two, rtol=1e-10)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
