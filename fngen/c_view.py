@@ -33,6 +33,8 @@ class LoopView:
     name: str
     once: list[str]
     given: list[str]
+    asks: list[str]
+    usual: list[str]
     each: list[str]
     read: str
     written: str
@@ -180,25 +182,36 @@ def _kernel(given: Kernel, places: _Places, totals: tuple[str, ...]) -> KernelVi
 
 
 def _loop(loop: Loop, label: str, given: Kernel, places: _Places) -> LoopView:
-    once, each = list[str](), list[str]()
+    once, asks, usual, each = list[str](), list[str](), list[str](), list[str]()
     read = list[str]()
     if loop.once:
         once = _ones(places, loop.once) + _statements(loop.once, [f"one[{places.one(x)}]" for x in loop.ones])
     if loop.each:
         used = _used(loop.each) - {*given.narrow}
         read = [x for x in (*given.reads, *given.kept) if x in used and x not in loop.ends]
-        ends = [places.slot(x, total=x in loop.totals) for x in loop.ends]
-        each = [f"const real {x} = at[{places.slot(x)}][i];" for x in read]
-        each += _statements(loop.each, [f"at[{i}][i]" for i in ends])
+        ends = [f"at[{places.slot(x, total=x in loop.totals)}][i]" for x in loop.ends]
+        each = _elements(loop.each, read, places, ends)
+    if loop.usual and loop.rare:
+        usual = _elements(loop.usual, read, places, ends)
+        asks = _elements(loop.rare, read, places, ["rare"])
+        asks[-1] = asks[-1].replace("rare = ", "rare |= ", 1)
     return LoopView(
         name=label,
         once=once,
         given=_ones(places, loop.each) if loop.each else [],
+        asks=asks,
+        usual=usual,
         each=each,
         read=_mask(map(places.slot, read)),
         written=_mask(places.slot(x) for x in loop.ends if x not in loop.totals),
         totals=[TotalView(places.slot(x, total=True), places.one(x), op) for x, op in loop.totals.items()],
     )
+
+
+def _elements(body: Body, read: list[str], places: _Places, ends: list[str]) -> list[str]:
+    """Return the statements of a loop over a block."""
+    used = _used(body)
+    return [f"const real {x} = at[{places.slot(x)}][i];" for x in read if x in used] + _statements(body, ends)
 
 
 def _ones(places: _Places, body: Body) -> list[str]:

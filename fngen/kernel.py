@@ -39,6 +39,8 @@ class Loop:
         each: The statements for an element, if there are any.
         ends: The names of what these work out.
         totals: The names among them of what is reduced, and how.
+        usual: The statements for a block in which nothing asks for a rare side, if these take long.
+        rare: Those that say whether one does.
     """
 
     once: Body | None
@@ -46,6 +48,8 @@ class Loop:
     each: Body | None
     ends: tuple[str, ...]
     totals: dict[str, str]
+    usual: Body | None = None
+    rare: Body | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ class Kernel:
     @property
     def bodies(self) -> tuple[Body, ...]:
         """All its statements."""
-        return tuple(body for loop in self.loops for body in (loop.once, loop.each) if body)
+        loops = self.loops
+        return tuple(b for loop in loops for b in (loop.once, loop.each, loop.usual, loop.rare) if b)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fngen.lower import Body, Target, lower
 from fngen.naming import free_name
 from fngen.printing.infix import Printer
 from fngen.schedule import schedule
+from fngen.usual import without_rare_sides
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,24 @@ class Wanted:
 
 def loops(
     wanted: Wanted,
-    keeps: Callable[[Value], bool],
+    costs: Callable[[Value], bool],
     language: Language,
     printer: Printer,
     taken: Collection[str],
+    *,
+    keeps: bool,
 ) -> tuple[tuple[Loop, ...], tuple[str, ...]]:
     """Return the loops, and the names of what one leaves for later ones, of each element.
 
     Args:
         wanted: What they are to work out.
-        keeps: Says of a node whether it costs more than memory.
+        costs: Says of a node whether it costs more than memory.
         language: How they are written down.
         printer: Its printer.
         taken: Identifiers that are in use.
+        keeps: Whether there is memory for what is left.
     """
-    writer = _Writer(wanted, keeps, language, printer, taken)
+    writer = _Writer(wanted, costs, language, printer, taken, keeps=keeps)
     made = tuple(writer.loop(each) for each in writer.passes)
     return made, tuple(writer.kept)
 
@@ -56,12 +60,14 @@ class _Writer:
     def __init__(
         self,
         wanted: Wanted,
-        keeps: Callable[[Value], bool],
+        costs: Callable[[Value], bool],
         language: Language,
         printer: Printer,
         taken: Collection[str],
+        *,
+        keeps: bool,
     ) -> None:
-        self.wanted, self.language, self.printer = wanted, language, printer
+        self.wanted, self.costs, self.language, self.printer = wanted, costs, language, printer
         wide = {x for x in wanted.reads if x not in wanted.narrow}
         graphs = [*wanted.results.values(), *wanted.named]
         self.wide: dict[Value, bool] = fold(
@@ -75,7 +81,7 @@ class _Writer:
         ]
         self.taken = {*taken, *wanted.named.values()}
         inputs = tuple(dict.fromkeys([*wanted.reads, *sorted(taken)]))
-        found = schedule(inputs, ends, wanted.named, self.is_wide, keeps)
+        found = schedule(inputs, ends, wanted.named, self.is_wide, lambda n: keeps and costs(n))
         self.passes = found.passes
         made = [(let, True) for each in self.passes for let in each.block.results]
         made += [(let, False) for each in self.passes for let in each.totals]
@@ -104,12 +110,29 @@ class _Writer:
         each = {**totals, **{x: g for x, g in ends.items() if x not in narrow}}
         once, graphs = self.split(list(each.values()))
         once |= narrow
+        return self.made(once, dict(zip(each, graphs, strict=True)), wanted, given.totals)
+
+    def made(
+        self,
+        once: Mapping[str, Value],
+        each: Mapping[str, Value],
+        wanted: Mapping[Value, str],
+        totals: Sequence[Let] = (),
+    ) -> Loop:
+        """Return a loop, of what is worked out once and for each element."""
+        ordinary = without_rare_sides(list(each.values()), self.costs)
+        usual = rare = None
+        if ordinary:
+            usual = self.body(dict(zip(each, ordinary.graphs, strict=True)), wanted)
+            rare = self.body({"rare": ordinary.rare}, {})
         return Loop(
             once=self.body(once, wanted) if once else None,
             ones=tuple(once),
-            each=self.body(dict(zip(each, graphs, strict=True)), wanted) if each else None,
+            each=self.body(each, wanted) if each else None,
             ends=tuple(each),
-            totals={let.name: let.value.op for let in given.totals},
+            totals={let.name: let.value.op for let in totals},
+            usual=usual,
+            rare=rare,
         )
 
     def depends(self, graphs: Sequence[Value]) -> dict[Value, bool]:

@@ -30,7 +30,7 @@ _KEYWORDS = (
 )
 _OF_SOURCE = (
     *("BFLOAT16", "BLOCK", "CHUNKS", "CONST", "FLOAT16", "FLOAT32", "FLOAT64", "INLINE", "LANES", "SAME"),
-    *("VECTOR", "WIDE", "capped", "lanes", "one", "there"),
+    *("VECTOR", "WIDE", "capped", "lanes", "one", "rare", "there"),
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
     *("rounded", "run", "seconds", "spread", "stored", "work"),
     *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "apart", "at", "column", "columns"),
@@ -220,9 +220,9 @@ class _Builder:
     def loops(self, wanted: Wanted, printer: Printer) -> tuple[tuple[Loop, ...], tuple[str, ...]]:
         """Return the loops of a kernel; of whole rows at once, one."""
         taken, graphs = set(self.taken), wanted.results
-        if not self.language.tiles and (self.problem.reduces or self.problem.reduction):
-            keeps = libm.is_costly if self.problem.every == {-1} else lambda n: False
-            return loops(wanted, keeps, self.language, printer, taken)
+        if not self.language.tiles:
+            keeps = self.problem.every == {-1}
+            return loops(wanted, libm.is_costly, self.language, printer, taken, keeps=keeps)
         targets = [Target(root, self.language.result(i, x), x) for i, (x, root) in enumerate(graphs.items())]
         body = lower(targets, printer, taken | {*wanted.named.values()}, wanted.named, self.language.let)
         return (Loop(None, (), body, tuple(graphs), {}),), ()

@@ -162,6 +162,26 @@ def test_a_result_does_not_depend_on_its_place(name: str, dtype: torch.dtype) ->
             assert torch.equal(whole[start:], function(*(x[start:].clone() for x in inputs)))
 
 
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_a_gradient_does_not_depend_on_rare_ones_beside_it(dtype: torch.dtype) -> None:
+    """Far below zero a gate takes another exponential: a block is worked out with it or without."""
+    function = layer("swiglu").function
+    a = torch.cat([torch.linspace(-3, 3, 300), torch.linspace(-120, -30, 50), torch.linspace(-3, 3, 300)]).to(
+        dtype
+    )
+    b = like(a, seed=1)
+
+    def slopes(part: slice) -> tuple[Tensor, ...]:
+        leaves = [x[part].clone().requires_grad_() for x in (a, b)]
+        return torch.autograd.grad(function(*leaves), leaves, like(a)[part].clone())
+
+    whole = slopes(slice(None))
+    for start in range(0, 650, 7):
+        part = slice(start, start + 130)
+        for one, all_of_them in zip(slopes(part), whole, strict=True):
+            assert torch.equal(one, all_of_them[part])
+
+
 @pytest.mark.parametrize("name", ["mish", "snake", "black_scholes"])
 def test_a_result_does_not_depend_on_threads(name: str) -> None:
     inputs = leaves(PLAIN[name], 100_003, dtype=torch.float32)

@@ -8,7 +8,7 @@ from fngen.printing.c import CPrinter
 
 LANGUAGE = Language(
     printer=lambda like, constants: CPrinter(),
-    let=8 + len("const real  = ;"),
-    result=lambda i, x: MARGIN - 8 - len("at[10][i] = ;"),
+    let=12 + len("const real  = ;"),
+    result=lambda i, x: MARGIN - 12 - len("at[10][i] = ;"),
     helper=MARGIN - len("    return ;"),
 )
