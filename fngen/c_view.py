@@ -68,7 +68,7 @@ class KernelView:
     all: int
     loops: list[LoopView]
     numbers: int
-    count: int | None
+    counts: list[tuple[int, bool]]
     heads: list[PlaceView]
     ends: list[PlaceView]
     kept: list[int]
@@ -99,6 +99,8 @@ class CView:
     helpers: list[HelperView]
     kernels: list[KernelView]
     rows: bool
+    total: str
+    narrow: bool
     arrays: int
     slots: int
     numbers: int
@@ -129,6 +131,8 @@ def c_view(kernels: Kernels, types: dict[str, str]) -> CView:
         helpers=helpers,
         kernels=made,
         rows=kernels.rows,
+        total=kernels.total,
+        narrow=kernels.narrow,
         arrays=max(kernel.all for kernel in made),
         slots=max(len(place.slots) for place in places),
         numbers=max(1, *(len(kernel.numbers) for kernel in kernels.all)),
@@ -147,8 +151,7 @@ class _Places:
         totals = [x for loop in kernel.loops for x in loop.totals]
         self.slots = [*self.arrays, *kernel.kept, *(f"{x} total" for x in totals)]
         made = [x for loop in kernel.loops for x in loop.ones]
-        count = [kernel.count] if kernel.count else []
-        self.ones = list(dict.fromkeys([*kernel.numbers, *count, *kernel.narrow, *totals, *made]))
+        self.ones = list(dict.fromkeys([*kernel.numbers, *kernel.counts, *kernel.narrow, *totals, *made]))
 
     def one(self, x: str) -> int:
         """Return the place of what is one of a row."""
@@ -172,7 +175,7 @@ def _kernel(given: Kernel, places: _Places, totals: tuple[str, ...]) -> KernelVi
         all=len(places.arrays),
         loops=loops,
         numbers=len(given.numbers),
-        count=places.one(given.count) if given.count else None,
+        counts=[(places.one(x), whole) for x, whole in given.counts.items()],
         heads=[place for x, place in narrow if x in given.reads],
         ends=[place for x, place in narrow if x in made],
         kept=[places.slot(x) for x in given.kept],

@@ -61,7 +61,7 @@ class Kernel:
         reads: The arrays that it reads, by name.
         results: What it works out, by name.
         numbers: The names of the numbers that it takes, and the text of each in Python.
-        count: The name of the number of elements that are reduced, if it takes that.
+        counts: The names of numbers of elements that it takes: those of a row, or of all.
         narrow: What it reads and works out that is one of a row, not of an element.
         kept: The names of what one loop leaves for later ones, of each element.
         loops: Its passes.
@@ -71,7 +71,7 @@ class Kernel:
     reads: tuple[str, ...]
     results: tuple[str, ...]
     numbers: dict[str, str]
-    count: str
+    counts: dict[str, bool]
     narrow: tuple[str, ...]
     kept: tuple[str, ...]
     loops: tuple[Loop, ...]

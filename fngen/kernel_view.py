@@ -33,6 +33,7 @@ class KernelView:
     few: str
     rows: bool
     totals: int
+    total: str
     shape: str
     forward_head: list[str]
     keep: list[str]
@@ -81,6 +82,7 @@ def kernel_view(kernels: dict[str, Kernels], node: Node, *, accurate: bool) -> K
         few=_few(kernels["c"]) if "c" in kernels else "",
         rows=some.rows,
         totals=len(some.totals),
+        total=some.total,
         shape="shape[:-1]" if node.inserted else "(*shape[:-1], 1)" if some.narrow else "shape",
         returned=_returned(node),
         slopes=_slopes(some, node),

@@ -63,7 +63,8 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     if by_output:
         slopes = substitute_all(slopes, {problem.value: name(f"{labels.output}!")})
     leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in names(slopes)]
-    value, products = problem.value, list(slopes)
+    total, value = rows.ending(problem)
+    products = list(slopes)
     if not problem.reduces:
         products = [product(name(COTANGENT), slope) for slope in slopes]
     graphs, count = [value, *products, *problem.named], 1 + len(products)
@@ -75,7 +76,7 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     if problem.reduction:
         roots, seconds = rows.reduced(problem, roots, seconds, tiles=language.tiles)
     roots += [*seconds, *libm.expand(graphs[count:])]
-    return _Builder(problem, node, roots, language, leaves, alone).kernels(len(seconds), narrow)
+    return _Builder(problem, node, roots, language, leaves, alone).kernels(len(seconds), narrow, total)
 
 
 def _seconds(
@@ -100,13 +101,14 @@ class _Builder:
     ) -> None:
         self.problem, self.node, self.language = problem, node, language
         # A tile has them at hand; and what one language leaves, the other does not know.
-        self.keeps = alone and not language.tiles and problem.every == {-1}
+        self.rows = -1 in problem.every
+        self.keeps = alone and not language.tiles and self.rows
         labels, consts = node.names, [x.name for x in problem.consts]
         self.python = dict(zip([*problem.inputs, *consts], labels.inputs, strict=False))
         self.leaves = {x: self.python.get(x, labels.output) for x in leaves}
         self.python |= self.leaves | {COTANGENT: labels.cotangent}
         if problem.reduces or problem.reduction:
-            self.python[rows.COUNT] = "count"
+            self.python |= {rows.COUNT: "count", rows.ALL: "count"}
         gradients = labels.gradients[: len(problem.inputs)]
         self.python |= {f"{x}!": f"grad_{y}" for x, y in zip(problem.inputs, gradients, strict=True)}
         self.taken = {*_KEYWORDS, *_OF_SOURCE, *libm.reserved(), *(f"sum_{i}" for i in range(len(roots)))}
@@ -149,7 +151,7 @@ class _Builder:
         literals = {name(k.name): number(Decimal(k.literal)) for k in constants}
         return TorchPrinter().print(substitute_all([spelled], literals)[0])
 
-    def kernels(self, more: int, narrow: Sequence[bool]) -> Kernels:
+    def kernels(self, more: int, narrow: Sequence[bool], total: str) -> Kernels:
         """Return all that the source is made of; so many roots are second derivatives."""
         count = len(self.problem.inputs)
         root, products, rest = self.roots[0], self.roots[1 : 1 + count], self.roots[1 + count :]
@@ -161,7 +163,8 @@ class _Builder:
         params = [p.name for p in self.problem.params if p.name not in self.leaves]
         shapes = [self.aliases[x] for x in params]  # Their gradients are sums to these.
         users = tuple(sum((x in names([p])) << i for i, p in enumerate(products)) for x in read)
-        few = [self.aliases[x] for x in self.small()] + [cotangent, self.output] * narrow[0]
+        few = [self.aliases[x] for x in self.small()] + [self.output] * narrow[0]
+        few += [cotangent] * (narrow[0] or bool(total))
         few += [x for x, one in zip(self.results, narrow[1:], strict=True) if one]
         common = rows.shared(root, products) if self.keeps else []
         self.taken |= {*self.python.values()}
@@ -184,15 +187,15 @@ class _Builder:
         return Kernels(
             *(forward, backward, seconds, leaves, tuple(self.python[x] for x in params), tuple(totals)),
             *(users, constants, tuple(library), made),
-            rows=self.problem.every == {-1},
+            rows=self.rows,
             narrow=narrow[0],
-            total=self.problem.reduction or "",
+            total=total,
         )
 
     def small(self) -> list[str]:
         """Return the parameters that are one number a row, where rows are reduced."""
-        known = self.problem.spans
-        return [p.name for p in self.problem.params if self.problem.reduces and not known[p.name]]
+        known, along = self.problem.spans, -1 if self.rows else None
+        return [p.name for p in self.problem.params if self.problem.reduces and along not in known[p.name]]
 
     def made(
         self,
@@ -211,18 +214,16 @@ class _Builder:
         made, kept = self.loops(Wanted(tuple(reads), graphs, narrow, wanted), printer)
         used = names(roots)
         numbers = {x: text for x, text in self.numbers.items() if x in used}
-        count = self.aliases.get(rows.COUNT, "")
+        counts = {self.aliases.get(x, ""): x == rows.ALL for x in (rows.COUNT, rows.ALL)}
         few = tuple(x for x in (*reads, *results) if x in narrow)
-        return Kernel(
-            label, tuple(reads), tuple(results), numbers, count if count in used else "", few, kept, made
-        )
+        counted = {x: of_all for x, of_all in counts.items() if x in used}
+        return Kernel(label, tuple(reads), tuple(results), numbers, counted, few, kept, made)
 
     def loops(self, wanted: Wanted, printer: Printer) -> tuple[tuple[Loop, ...], tuple[str, ...]]:
         """Return the loops of a kernel; of whole rows at once, one."""
         taken, graphs = set(self.taken), wanted.results
         if not self.language.tiles:
-            keeps = self.problem.every == {-1}
-            return loops(wanted, libm.is_costly, self.language, printer, taken, keeps=keeps)
+            return loops(wanted, libm.is_costly, self.language, printer, taken, keeps=self.rows)
         targets = [Target(root, self.language.result(i, x), x) for i, (x, root) in enumerate(graphs.items())]
         body = lower(targets, printer, taken | {*wanted.named.values()}, wanted.named, self.language.let)
         return (Loop(None, (), body, tuple(graphs), {}),), ()

@@ -47,7 +47,7 @@ class PassView:
     name: str
     reads: list[tuple[int, str]]
     numbers: list[str]
-    count: str
+    counts: list[tuple[str, bool]]
     narrow: list[str]
     sums: list[str]
     call: list[str]
@@ -127,7 +127,7 @@ def _texts(given: Kernel) -> list[str]:
 def _further(given: Kernel) -> list[str]:
     """Return what a function takes beside what is read."""
     inside = ["inside"] * any(", inside)" in text for text in _texts(given))
-    return [*given.numbers, *([given.count] if given.count else []), *inside]
+    return [*given.numbers, *given.counts, *inside]
 
 
 def _head(name: str, parameters: tuple[str, ...]) -> list[str]:
@@ -154,7 +154,7 @@ def _pass(given: Kernel, *, sums: bool, rows: bool) -> PassView:
             stores += bracketed("_store(", place, ")", column)
     unindented = [line[column - 8 :] for line in made], [line[column - 8 :] for line in stores]
     return PassView(
-        *(given.name, _used(given), list(given.numbers), given.count),
+        *(given.name, _used(given), list(given.numbers), list(given.counts.items())),
         narrow=[x for x in results if x in given.narrow] if sums and rows else [],
         sums=totals,
         call=unindented[0],

@@ -148,6 +148,34 @@ def test_losses(backend: str, formula: str, shapes: tuple[tuple[int, ...], tuple
             close(got, says, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(40, 70), (3, 5, 129), (300,), (1, 6)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "mean(-sum(softmax(t, dim=-1)*log_softmax(x, dim=-1), dim=-1))",
+        "sum(1 - sum(x*t, dim=-1)/(norm(x, dim=-1)*norm(t, dim=-1)))",
+        "mean((softmax(x, dim=-1) - t)**2)",
+        "mean(max(0, norm(x - t, dim=-1) - 1))",
+        "sum(t*x/(1 + norm(x, dim=-1)))",
+    ],
+)
+def test_losses_of_rows(formula: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    file = made(formula, "c", inputs=["x", "t"])
+    inputs = [like(torch.empty(shape, dtype=dtype), seed=i) for i in range(2)]
+    inputs = [x.requires_grad_() for x in inputs]
+    for one, two in zip(*both(file, inputs), strict=True):
+        assert one.shape == two.shape
+        scale = 1 + two.detach().abs().max().item()
+        close(one, two, rtol=LOOSE[dtype], atol=LOOSE[dtype] * scale)
+    if dtype == torch.float64:
+        found = second(file.f, inputs, inputs)
+        with without_kernels(file):
+            wanted = second(file.f, inputs, inputs)
+        for one, two in zip(found, wanted, strict=True):
+            close(one, two, rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize(
     ("formula", "params"),
     [
