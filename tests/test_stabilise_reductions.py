@@ -184,6 +184,8 @@ log(2*sum(exp(x))) => log(2) + logsumexp(x)
 log(sum(exp(x))/w) => log(1/w) + logsumexp(x)
 log(sum(3*exp(x))) => log(3) + logsumexp(x)
 log(1 + sum(exp(x))) => log1pexp(logsumexp(x))
+log(sum(exp(x)) + 2) => logaddexp(log(2), logsumexp(x))
+exp(x)/(sum(exp(x), dim=-1) + 1e-9) => exp(x - logaddexp(log(1e-9), logsumexp(x, dim=-1)))
 log1p(sum(exp(x), dim=-1)) => log1pexp(logsumexp(x, dim=-1))
 log(1 + sum(exp(x))*sum(exp(y))) => log1pexp(logsumexp(x) + logsumexp(y))
 log(exp(y) + sum(exp(x), dim=-1)) => logaddexp(y, logsumexp(x, dim=-1))
@@ -232,6 +234,8 @@ def test_what_is_recognised(spelling: str) -> None:
 
 COUNTED = {
     "log(mean(exp(x), dim=-1))": "sub(logsumexp(x, dim=-1), log(count(x, dim=-1)))",
+    "log(mean(exp(x))/2)": "add(log(1/2), sub(logsumexp(x, all), log(count(x, all))))",
+    "log(exp(x)/mean(exp(x)))": "add(sub(x, logsumexp(x, all)), log(count(x, all)))",
     "exp(x)/mean(exp(x))": "mul(count(x, all), exp(sub(x, logsumexp(x, all))))",
     "sqrt(mean(x**2, dim=0))": "div(norm(x, dim=0 option=2), sqrt(count(x, dim=0)))",
     "sqrt(mean((x - y)**2))": "div(norm(sub(x, y), option=2), sqrt(count(sub(x, y), all)))",
@@ -247,7 +251,12 @@ def test_what_is_counted(formula: str) -> None:
     "formula",
     [
         *("exp(x)/sum(exp(y*x), dim=-1)*0 + x", "x/sum(exp(x), dim=-1)", "sum(exp(x), dim=-1)/exp(x)"),
-        *("log(sum(w*exp(x), dim=-1))", "log(sum(exp(x) + y))", "log(sum(exp(x)) + 2)"),
+        *(
+            "log(sum(w*exp(x), dim=-1))",
+            "log(sum(exp(x) + y))",
+            "log(sum(exp(x)) - 2)",
+            "exp(x)/(sum(exp(x)) - 1)",
+        ),
         *("log(sum(-2*exp(x)))", "log(sum(exp(x), dim=-1)*y + x)", "log(prod(exp(x), dim=-1) + 1)"),
         *("sqrt(sum(x**2, dim=-1) + c)", "sqrt(sum(x**3))", "sqrt(sum(x*y))", "sqrt(sum(x)**2 + y)"),
         *("mean(x**2, dim=-1) - mean(x)**2", "mean(x**2) - mean(y)**2", "mean(x**2) - 2*mean(x)**2"),

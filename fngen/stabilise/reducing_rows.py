@@ -14,6 +14,8 @@ OF_REDUCTIONS = (
     # A sum of exponentials is that of its logarithm; a softmax is exp(u - logsumexp(u)).
     Rule("log(sum(exp(u)))", "logsumexp(u)", OVERFLOW),
     Rule("log(mean(exp(u)))", "logsumexp(u) - log(n)", OVERFLOW),
+    Rule("log(exp(u)/mean(exp(u)))", "u - logsumexp(u) + log(n)", OVERFLOW),
+    Rule("log(a*mean(exp(u)))", "log(a) + (logsumexp(u) - log(n))", OVERFLOW),
     Rule("log(exp(u)/sum(exp(v)))", "u - logsumexp(v)", OVERFLOW),
     Rule("log(a*exp(u)/sum(exp(v)))", "log(a) + (u - logsumexp(v))", OVERFLOW),
     Rule("log(a*sum(exp(v))/exp(u))", "log(a) - (u - logsumexp(v))", OVERFLOW),
@@ -22,6 +24,7 @@ OF_REDUCTIONS = (
     Rule("log(sum(C*exp(u)))", "log(C) + logsumexp(u)", OVERFLOW, "C > 0"),
     Rule("log(exp(u) + sum(exp(v)))", "logaddexp(u, logsumexp(v))", OVERFLOW),
     Rule("log(sum(exp(u)) + sum(exp(v)))", "logaddexp(logsumexp(u), logsumexp(v))", OVERFLOW),
+    Rule("log(C + sum(exp(u)))", "logaddexp(log(C), logsumexp(u))", OVERFLOW, "C > 0 and C != 1"),
     Rule("log1p(sum(exp(u)))", "log1pexp(logsumexp(u))", OVERFLOW),
     Rule("log1p(sum(exp(u))*sum(exp(v)))", "log1pexp(logsumexp(u) + logsumexp(v))", OVERFLOW),
     Rule("sum(u*exp(v))/sum(exp(v))", "sum(u*exp(v - logsumexp(v)))", OVERFLOW),
@@ -32,6 +35,12 @@ OF_REDUCTIONS = (
     Rule("sum(exp(v))/(exp(u) + sum(exp(v)))", "logistic(logsumexp(v) - u)", OVERFLOW),
     Rule("sum(exp(u))/(1 + sum(exp(u)))", "logistic(logsumexp(u))", OVERFLOW),
     Rule("exp(u)/(1 + sum(exp(v)))", "exp(u - log1pexp(logsumexp(v)))", OVERFLOW),
+    Rule(
+        "exp(u)/(C + sum(exp(v)))",
+        "exp(u - logaddexp(log(C), logsumexp(v)))",
+        OVERFLOW,
+        "C > 0 and C != 1",
+    ),
     Rule("1/(1 + sum(exp(u)))", "logistic(-logsumexp(u))", OVERFLOW),
     # What was subtracted by hand is not needed any more.
     Rule("max(u) + logsumexp(u - max(u))", "logsumexp(u)", FEWER),
