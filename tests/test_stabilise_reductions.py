@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  As everybody calls it.
 
 import fngen
 from fngen import problem
@@ -326,9 +327,10 @@ def test_recognising_changes_no_value(formula: str) -> None:
 
 
 def softmax1(x: Tensor) -> Tensor:
-    return torch.exp(x - torch.nn.functional.softplus(torch.logsumexp(x, -1, keepdim=True)))
+    return torch.exp(x - F.softplus(torch.logsumexp(x, -1, keepdim=True)))
 
 
+EPS = torch.tensor(1e-9, dtype=torch.float64).log().to(DEVICE)
 LAYERS: dict[str, Callable[..., Tensor]] = {
     "exp(x)/sum(exp(x), dim=-1)": lambda x: torch.softmax(x, -1),
     "exp(x)/sum(exp(x), dim=0)": lambda x: torch.softmax(x, 0),
@@ -342,7 +344,11 @@ LAYERS: dict[str, Callable[..., Tensor]] = {
     "-sum(t*log(exp(x)/sum(exp(x), dim=-1)), dim=-1)": lambda t, x: -(t * torch.log_softmax(x, -1)).sum(-1),
     "sum(exp(x)*v, dim=-1)/sum(exp(x), dim=-1)": lambda x, v: (torch.softmax(x, -1) * v).sum(-1),
     "exp(x)/(1 + sum(exp(x), dim=-1))": softmax1,
-    "log(1 + sum(exp(x), dim=-1))": lambda x: torch.nn.functional.softplus(torch.logsumexp(x, -1)),
+    "log(1 + sum(exp(x), dim=-1))": lambda x: F.softplus(torch.logsumexp(x, -1)),
+    "-log(exp(p)/(exp(p) + sum(exp(n), dim=-1)))": lambda p, n: F.softplus(n.logsumexp(-1, True) - p),
+    "exp(x)/(1e-9 + sum(exp(x), dim=-1))": lambda x: torch.exp(
+        x - EPS - F.softplus(x.logsumexp(-1, True) - EPS)
+    ),
     "mean(x**2, dim=-1) - mean(x, dim=-1)**2": lambda x: x.var(-1, correction=0),
     "mean(x*y) - mean(x)*mean(y)": lambda x, y: ((x - x.mean()) * (y - y.mean())).mean(),
     "sqrt(mean(x**2, dim=-1) - mean(x, dim=-1)**2)": lambda x: x.std(-1, correction=0),
