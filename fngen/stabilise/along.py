@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 
-from fngen.algebra import exact
-from fngen.ir import REDUCTIONS, Over, Value, value
+from fngen.algebra import as_decimal, exact
+from fngen.ir import REDUCTIONS, Over, Value, number, value
 from fngen.spans import over
 
 _DIMS = "dims"
 """What a match binds beside its letters: the dimensions."""
 _COUNT = "n"
 """Of a form: the number of elements of ``u`` that are reduced."""
+_COMMON_DENOMINATOR = 100
+"""What a person writes as a quotient, and not as the decimal that it may be too."""
 
 
 def same(pattern: Value, node: Value, bound: dict[str, Value]) -> Iterator[dict[str, Value]]:
@@ -31,7 +34,9 @@ def named(letter: str, bound: Mapping[str, Value]) -> Value:
     if letter == _COUNT:
         # Of what is reduced itself: an input of it may be broadcast along the dimensions.
         return value("count", bound["u"], datum=Over(over(bound[_DIMS]).dims))
-    return bound[letter]
+    node = bound[letter]
+    long = isinstance(node.datum, Fraction) and node.datum.denominator > _COMMON_DENOMINATOR
+    return number(as_decimal(exact(node))) if long else node
 
 
 def reduced(node: Value, args: list[Value], bound: Mapping[str, Value]) -> Value:
