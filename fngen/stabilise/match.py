@@ -17,6 +17,7 @@ Bound = dict[str, Value]
 Wanted = tuple[tuple[Value, Fraction], ...]
 """The terms or factors of a pattern that are still to be found."""
 _OF_INPUTS = frozenset("uvw")
+_LEAF = "c"
 _LONGEST = 40
 """Terms or factors beyond which nobody looks for a pattern in any order."""
 
@@ -161,6 +162,8 @@ class Matcher:
 
     def _may_be(self, text: str, node: Value) -> bool:
         """Say whether a letter may stand for a graph."""
+        if text == _LEAF:
+            return node.op in ("number", "name")
         if text not in _OF_INPUTS and not text.isupper():
             return True
         if node not in self.varies:

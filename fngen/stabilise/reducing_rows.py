@@ -1,7 +1,7 @@
 """The rules for parts that reduce: a softmax, a variance, a norm, in steps.
 
 All reductions of a rule run over the same dimensions, whichever these are. In a form ``n`` is how many
-elements of ``u`` these are.
+elements of ``u`` these are. In a pattern ``c`` is a number or a name.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from fngen.stabilise.rows import DIGITS, FEWER, OVERFLOW, Rule
 
 FLAT = "gradient 0 at 0"
+_TOP = "stop_gradient(clamp(max(v), 0, 1e30))"
+"""What may be taken off exponents: beside it nothing is small that was not, and an infinite one stays."""
 
 OF_REDUCTIONS = (
     # A sum of exponentials is that of its logarithm; a softmax is exp(u - logsumexp(u)).
@@ -24,7 +26,8 @@ OF_REDUCTIONS = (
     Rule("log(sum(C*exp(u)))", "log(C) + logsumexp(u)", OVERFLOW, "C > 0"),
     Rule("log(exp(u) + sum(exp(v)))", "logaddexp(u, logsumexp(v))", OVERFLOW),
     Rule("log(sum(exp(u)) + sum(exp(v)))", "logaddexp(logsumexp(u), logsumexp(v))", OVERFLOW),
-    Rule("log(C + sum(exp(u)))", "logaddexp(log(C), logsumexp(u))", OVERFLOW, "C > 0 and C != 1"),
+    Rule("log(1 + sum(exp(u)))", "log1pexp(logsumexp(u))", OVERFLOW),
+    Rule("log(c + sum(exp(v)))", f"{_TOP} + log(c*exp(-{_TOP}) + sum(exp(v - {_TOP})))", OVERFLOW),
     Rule("log1p(sum(exp(u)))", "log1pexp(logsumexp(u))", OVERFLOW),
     Rule("log1p(sum(exp(u))*sum(exp(v)))", "log1pexp(logsumexp(u) + logsumexp(v))", OVERFLOW),
     Rule("sum(u*exp(v))/sum(exp(v))", "sum(u*exp(v - logsumexp(v)))", OVERFLOW),
@@ -34,13 +37,7 @@ OF_REDUCTIONS = (
     Rule("exp(u)/(exp(u) + sum(exp(v)))", "logistic(u - logsumexp(v))", OVERFLOW),
     Rule("sum(exp(v))/(exp(u) + sum(exp(v)))", "logistic(logsumexp(v) - u)", OVERFLOW),
     Rule("sum(exp(u))/(1 + sum(exp(u)))", "logistic(logsumexp(u))", OVERFLOW),
-    Rule("exp(u)/(1 + sum(exp(v)))", "exp(u - log1pexp(logsumexp(v)))", OVERFLOW),
-    Rule(
-        "exp(u)/(C + sum(exp(v)))",
-        "exp(u - logaddexp(log(C), logsumexp(v)))",
-        OVERFLOW,
-        "C > 0 and C != 1",
-    ),
+    Rule("exp(u)/(c + sum(exp(v)))", f"exp(u - {_TOP})/(c*exp(-{_TOP}) + sum(exp(v - {_TOP})))", OVERFLOW),
     Rule("1/(1 + sum(exp(u)))", "logistic(-logsumexp(u))", OVERFLOW),
     # What was subtracted by hand is not needed any more.
     Rule("max(u) + logsumexp(u - max(u))", "logsumexp(u)", FEWER),
