@@ -17,7 +17,8 @@ Bound = dict[str, Value]
 Wanted = tuple[tuple[Value, Fraction], ...]
 """The terms or factors of a pattern that are still to be found."""
 _OF_INPUTS = frozenset("uvw")
-_LEAF = "c"
+_LARGE = "e"
+"""The letter of an exponent that nothing has been taken off."""
 _LONGEST = 40
 """Terms or factors beyond which nobody looks for a pattern in any order."""
 
@@ -162,8 +163,8 @@ class Matcher:
 
     def _may_be(self, text: str, node: Value) -> bool:
         """Say whether a letter may stand for a graph."""
-        if text == _LEAF:
-            return node.op in ("number", "name")
+        if text == _LARGE and any(t.op in ("amax", "stop_gradient") for t in self.terms(node)):
+            return False
         if text not in _OF_INPUTS and not text.isupper():
             return True
         if node not in self.varies:

@@ -1,7 +1,8 @@
 """The rules for parts that reduce: a softmax, a variance, a norm, in steps.
 
 All reductions of a rule run over the same dimensions, whichever these are. In a form ``n`` is how many
-elements of ``u`` these are. In a pattern ``c`` is a number or a name.
+elements of ``u`` these are. In a pattern ``e`` is an exponent that nothing has been taken off: no largest
+element, and nothing without a gradient.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from fngen.stabilise.rows import DIGITS, FEWER, OVERFLOW, Rule
 
 FLAT = "gradient 0 at 0"
-_TOP = "stop_gradient(clamp(max(v), 0, 1e30))"
+_TOP = "stop_gradient(clamp(max(e), 0, 1e30))"
 """What may be taken off exponents: beside it nothing is small that was not, and an infinite one stays."""
 
 OF_REDUCTIONS = (
@@ -27,7 +28,7 @@ OF_REDUCTIONS = (
     Rule("log(exp(u) + sum(exp(v)))", "logaddexp(u, logsumexp(v))", OVERFLOW),
     Rule("log(sum(exp(u)) + sum(exp(v)))", "logaddexp(logsumexp(u), logsumexp(v))", OVERFLOW),
     Rule("log(1 + sum(exp(u)))", "log1pexp(logsumexp(u))", OVERFLOW),
-    Rule("log(c + sum(exp(v)))", f"{_TOP} + log(c*exp(-{_TOP}) + sum(exp(v - {_TOP})))", OVERFLOW),
+    Rule("log(a + sum(exp(e)))", f"{_TOP} + log(a*exp(-{_TOP}) + sum(exp(e - {_TOP})))", OVERFLOW),
     Rule("log1p(sum(exp(u)))", "log1pexp(logsumexp(u))", OVERFLOW),
     Rule("log1p(sum(exp(u))*sum(exp(v)))", "log1pexp(logsumexp(u) + logsumexp(v))", OVERFLOW),
     Rule("sum(u*exp(v))/sum(exp(v))", "sum(u*exp(v - logsumexp(v)))", OVERFLOW),
@@ -37,7 +38,7 @@ OF_REDUCTIONS = (
     Rule("exp(u)/(exp(u) + sum(exp(v)))", "logistic(u - logsumexp(v))", OVERFLOW),
     Rule("sum(exp(v))/(exp(u) + sum(exp(v)))", "logistic(logsumexp(v) - u)", OVERFLOW),
     Rule("sum(exp(u))/(1 + sum(exp(u)))", "logistic(logsumexp(u))", OVERFLOW),
-    Rule("exp(u)/(c + sum(exp(v)))", f"exp(u - {_TOP})/(c*exp(-{_TOP}) + sum(exp(v - {_TOP})))", OVERFLOW),
+    Rule("exp(u)/(a + sum(exp(e)))", f"exp(u - {_TOP})/(a*exp(-{_TOP}) + sum(exp(e - {_TOP})))", OVERFLOW),
     Rule("1/(1 + sum(exp(u)))", "logistic(-logsumexp(u))", OVERFLOW),
     # What was subtracted by hand is not needed any more.
     Rule("max(u) + logsumexp(u - max(u))", "logsumexp(u)", FEWER),
