@@ -7,8 +7,10 @@ from dataclasses import replace
 from fractions import Fraction
 
 from fngen.algebra import as_decimal, exact
-from fngen.ir import REDUCTIONS, Over, Value, number, value
+from fngen.extents import Extents
+from fngen.ir import REDUCTIONS, Over, Value, names, number, value
 from fngen.spans import over
+from fngen.spans import reduced as spanned
 
 _DIMS = "dims"
 """What a match binds beside its letters: the dimensions."""
@@ -27,6 +29,13 @@ def same(pattern: Value, node: Value, bound: dict[str, Value]) -> Iterator[dict[
         dims = value(_DIMS, datum=replace(over(node), option=None))
         if bound.get(_DIMS, dims) is dims:
             yield {**bound, _DIMS: dims}
+
+
+def alike(made: Value, node: Value) -> bool:
+    """Say whether two graphs have the same variables along the same dimensions, and so one shape."""
+    extents = Extents(names([made, node]), every=spanned([made, node]))
+    found = extents.depends([made, node])
+    return found[made] == found[node]
 
 
 def named(letter: str, bound: Mapping[str, Value]) -> Value:

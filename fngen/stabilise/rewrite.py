@@ -9,7 +9,7 @@ from functools import cache
 from math import isqrt
 
 from fngen.algebra import ZERO, add, div, exact, fold_numbers, mul, neg, power, sub
-from fngen.ir import LEAVES, REDUCTIONS, Value, fold, is_number, names, number, postorder, rebuild, value
+from fngen.ir import LEAVES, REDUCTIONS, Value, fold, is_number, number, postorder, rebuild, value
 from fngen.language.parse import parse_expression
 from fngen.stabilise import along, views
 from fngen.stabilise.match import Match, Matcher
@@ -85,9 +85,7 @@ class Rewriter:
             return list(roots)
         pairs = zip(self._rewritten(roots), roots, strict=True)
         # Its shape is that of all of them, and it is no number where one of them is none.
-        return [
-            made if made is root or set(names([made])) == set(names([root])) else root for made, root in pairs
-        ]
+        return [made if made is root or along.alike(made, root) else root for made, root in pairs]
 
     def prepare(self, roots: Sequence[Value]) -> bool:
         """Look which rules may match in graphs, and say whether there are any."""
@@ -119,6 +117,8 @@ class Rewriter:
                 continue
             stack.pop()
             args = [done[part] for part in parts]
+            if now.op in REDUCTIONS and args[0] is not now.args[0] and not along.alike(args[0], now.args[0]):
+                args = [*now.args]  # What it runs over is counted.
             changed = any(a is not b for a, b in zip(args, now.args, strict=True))
             after = _tidy(now, args) if changed else now
             done[key] = after if inner or not changed else self.applied_to(after)
