@@ -46,7 +46,7 @@ def _last(root: Value, numbers: Collection[str]) -> tuple[list[Value], bool]:
         node = stack.pop()
         if node.op in REDUCTIONS:
             last[node] = None
-        else:
+        elif node.op != "count":  # A Python number.
             # A softmax counts dimensions, too.
             tensors |= isinstance(node.datum, Over) or (node.op == "name" and node.datum not in numbers)
             stack.extend(node.args)

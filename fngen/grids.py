@@ -113,6 +113,7 @@ def _deviation(x: list[Any], correction: Any) -> Any:
 
 
 _FUNCTIONS: dict[str, Callable[[list[Any], Any], Any]] = {
+    "count": lambda x, _: len(x),
     "sum": lambda x, _: sum(x),
     "mean": lambda x, _: sum(x) / len(x),
     "prod": lambda x, _: prod(x),

@@ -53,6 +53,7 @@ class Segments:
         self.varies = _varying(order, inputs)
         reductions = [n for n in order if n.op in REDUCTIONS]
         self.joints: Collection[Value] = set()
+        self.counts = [n for n in order if n.op == "count"]
         self._cut(reductions)
         if sum(len(self._leaves(end)) for end in (None, *reductions)) > LARGE:
             self.joints = joints(order, self.varies)
@@ -60,7 +61,7 @@ class Segments:
 
     def _cut(self, ends: Sequence[Value]) -> None:
         self.ends = [end for end in ends if end in self.varies]
-        self.holes = {end: name(f"end {i}!") for i, end in enumerate(ends)}
+        self.holes = {end: name(f"end {i}!") for i, end in enumerate([*ends, *self.counts])}
         self.actual = {hole: end for end, hole in self.holes.items()}
         self.variables = {*self.inputs, *(str(self.holes[end].datum) for end in self.ends)}
 
@@ -130,6 +131,8 @@ def _pieces(order: Sequence[Value], shared: Collection[Value], varies: Collectio
 def _varying(order: Sequence[Value], inputs: Collection[str]) -> set[Value]:
     found = set[Value]()
     for node in order:
+        if node.op == "count":
+            continue  # Of elements, whatever their values are.
         if node.datum in inputs if node.op == "name" else not found.isdisjoint(node.args):
             found.add(node)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch.nn import functional as F  # noqa: N812  As everybody calls it.
 
@@ -35,16 +37,22 @@ SOFTMAX = {
     "log_softmax_of_an_image": Row("log_softmax(x, dim=(-2, -1))",
         lambda x: F.log_softmax(x.flatten(-2), -1).view_as(x), "nn.LogSoftmax of a flat image", shape=IMAGE),
     "softmax_by_hand": Row("e = exp(x - max(x, dim=-1)); e/sum(e, dim=-1)", lambda x: F.softmax(x, -1), "nn.Softmax"),
+    "softmax_in_steps": Row("e = exp(x); e/sum(e, dim=-1)", lambda x: F.softmax(x, -1), "nn.Softmax"),
+    "softmax_off_by_one": Row("exp(x)/(1 + sum(exp(x), dim=-1))", lambda x: torch.exp(x - F.softplus(x.logsumexp(-1, True))),
+        "a softmax that may be next to 0"),
     "tempered_softmax": Row("softmax(x/tau, dim=-1)", lambda x, t: F.softmax(x / t, -1), "a softmax whose temperature is learned",
         params={"tau": 1.5}),
     "logsumexp": Row("logsumexp(x, dim=-1)", lambda x: torch.logsumexp(x, -1), "torch.logsumexp"),
     "smooth_max": Row("logsumexp(k*x, dim=-1)/k", lambda x: torch.logsumexp(3 * x, -1) / 3, "a smooth maximum", consts={"k": 3}),
+    "log_mean_exp": Row("log(mean(exp(x), dim=-1))", lambda x: x.logsumexp(-1) - math.log(x.shape[-1]), "by hand"),
     "attention_pooling": Row("sum(softmax(s, dim=-1)*v, dim=-1)", lambda s, v: (F.softmax(s, -1) * v).sum(-1), "by hand",
         (REAL, REAL)),
     "entropy": Row("-sum(softmax(x, dim=-1)*log_softmax(x, dim=-1), dim=-1)",
         lambda x: torch.distributions.Categorical(logits=x).entropy(), "torch.distributions.Categorical"),
     "cross_entropy": Row("mean(-sum(log_softmax(x, dim=-1)*t, dim=-1))", F.cross_entropy, "nn.CrossEntropyLoss, soft targets",
         (REAL, UNIT)),
+    "cross_entropy_in_steps": Row("p = exp(x)/sum(exp(x), dim=-1); mean(-sum(t*log(p), dim=-1))", F.cross_entropy,
+        "nn.CrossEntropyLoss, soft targets", (REAL, UNIT), inputs=("x", "t")),
     "smoothed_cross_entropy": Row("p = t/sum(t, dim=-1); mean(-sum(log_softmax(x, dim=-1)*((1 - s)*p + s/5), dim=-1))",
         lambda x, t: F.cross_entropy(x, t / t.sum(-1, keepdim=True), label_smoothing=0.1), "nn.CrossEntropyLoss, smoothed",
         (REAL, UNIT), consts={"s": 0.1}, inputs=("x", "t")),
@@ -125,6 +133,8 @@ PLAIN_REDUCTIONS = {
     "amin": Row("min(x, dim=(-2, -1))", lambda x: x.amin((-2, -1)), "torch.amin"),
     "var": Row("var(x, dim=-1)", lambda x: x.var(-1), "torch.var"),
     "std": Row("std(x, dim=0, correction=0)", lambda x: x.std(0, correction=0), "torch.std"),
+    "var_in_steps": Row("mean(x**2, dim=-1) - mean(x, dim=-1)**2", lambda x: x.var(-1, correction=0), "torch.var"),
+    "root_mean_square": Row("sqrt(mean(x**2, dim=-1))", lambda x: x.square().mean(-1).sqrt(), "by hand"),
     "norm_3": Row("norm(x, p=3, dim=-1)", lambda x: torch.linalg.vector_norm(x, 3, -1), "torch.linalg.vector_norm"),
     "norm_inf": Row("norm(x, p=inf, dim=-1)", lambda x: torch.linalg.vector_norm(x, torch.inf, -1), "torch.linalg.vector_norm"),
     "norm_of_all": Row("norm(x)", torch.linalg.vector_norm, "torch.linalg.vector_norm"),

@@ -91,7 +91,7 @@ def test_verified(formula: str) -> None:
 
 TEXTBOOK = [
     ("softmax", "return y * (grad_y - torch.sum(grad_y * y, dim=-1, keepdim=True))"),
-    ("softmax_by_hand", "return u * (grad_y - torch.sum(grad_y * u, dim=-1, keepdim=True))"),
+    ("softmax_by_hand", "return y * (grad_y - torch.sum(grad_y * y, dim=-1, keepdim=True))"),
     ("rms_norm", "torch.mean(u * s, dim=-1, keepdim=True)) / v"),
     ("rms_norm_by_rsqrt", "torch.mean("),
     ("layer_norm", "torch.mean(u, dim=-1, keepdim=True)"),

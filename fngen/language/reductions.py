@@ -123,6 +123,8 @@ def _norm(
     end: int,
 ) -> Operand:
     """Return a norm; one that is another reduction is that."""
+    if builder.rule and order is not None and order.node.op == "name":
+        return builder.make("norm", (x, order), start, end, Over(dims, keepdim))
     infinity = value("name", datum="inf")
     p: Fraction | Decimal | str = Fraction(2)
     if order is not None:

@@ -9,7 +9,7 @@ from functools import cache
 
 from fngen.algebra import ONE, exact, neg, power
 from fngen.ir import Value, names, number
-from fngen.stabilise import views
+from fngen.stabilise import along, views
 from fngen.stabilise.keys import SYMMETRIC, Keys
 from fngen.stabilise.views import Factors, Terms
 
@@ -17,6 +17,8 @@ Bound = dict[str, Value]
 Wanted = tuple[tuple[Value, Fraction], ...]
 """The terms or factors of a pattern that are still to be found."""
 _OF_INPUTS = frozenset("uvw")
+_LARGE = "e"
+"""The letter of an exponent that nothing has been taken off."""
 _LONGEST = 40
 """Terms or factors beyond which nobody looks for a pattern in any order."""
 
@@ -106,15 +108,15 @@ class Matcher:
         d, wanted = _factors(pattern)
         if not len([p for p in wanted if p[0].op != "name"]) <= len(found) <= _LONGEST:
             return
-        single = len(wanted) == 1
         first, n = wanted[0]
         for factor, m in found.items():
-            power = m / n if single and (m / n).denominator == 1 and m / n > 0 else Fraction(1)
+            power = m / n if (m / n).denominator == 1 and m / n > 0 else Fraction(1)
             if n * power != m or (power != 1 and d != 1):
                 continue
+            others = tuple((p, e * power) for p, e in wanted[1:])
             for bound in self._same(first, factor, {}):
                 rest = {f: e for f, e in found.items() if f is not factor}
-                for end, left in self._factors(wanted[1:], rest, bound):
+                for end, left in self._factors(others, rest, bound):
                     yield Match(end, scale=c / d, power=power, rest=left)
 
     def _factors(self, wanted: Wanted, found: Factors, bound: Bound) -> Iterator[tuple[Bound, Factors]]:
@@ -153,13 +155,16 @@ class Matcher:
                 yield from self._whole_sum(pattern, self.terms(node), bound)
         elif _is_product(pattern):
             yield from self._whole_product(pattern, node, bound)
-        elif pattern.op == node.op and len(pattern.args) == len(node.args) and pattern.datum == node.datum:
-            yield from self._all(pattern.args, node.args, bound)
-            if node.op in SYMMETRIC and node.args[0] is not node.args[1]:
-                yield from self._all(pattern.args, node.args[::-1], bound)
+        elif pattern.op == node.op and len(pattern.args) == len(node.args):
+            for more in along.same(pattern, node, bound):
+                yield from self._all(pattern.args, node.args, more)
+                if node.op in SYMMETRIC and node.args[0] is not node.args[1]:
+                    yield from self._all(pattern.args, node.args[::-1], more)
 
     def _may_be(self, text: str, node: Value) -> bool:
         """Say whether a letter may stand for a graph."""
+        if text == _LARGE and any(t.op in ("amax", "stop_gradient") for t in self.terms(node)):
+            return False
         if text not in _OF_INPUTS and not text.isupper():
             return True
         if node not in self.varies:

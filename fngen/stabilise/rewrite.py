@@ -8,10 +8,10 @@ from fractions import Fraction
 from functools import cache
 from math import isqrt
 
-from fngen.algebra import add, div, exact, fold_numbers, mul, neg, power, sub
-from fngen.ir import LEAVES, Value, fold, is_number, names, number, postorder, rebuild, value
+from fngen.algebra import ZERO, add, div, exact, fold_numbers, mul, neg, power, sub
+from fngen.ir import LEAVES, REDUCTIONS, Value, fold, is_number, number, postorder, rebuild, value
 from fngen.language.parse import parse_expression
-from fngen.stabilise import views
+from fngen.stabilise import along, views
 from fngen.stabilise.match import Match, Matcher
 from fngen.stabilise.rows import Rule
 
@@ -51,7 +51,7 @@ class Identity:
     @property
     def kind(self) -> str:
         """What a graph must be for the pattern to match it."""
-        return views.kind(self.pattern)
+        return "product" if self.pattern.op == "pow" else views.kind(self.pattern)
 
 
 @cache
@@ -85,9 +85,7 @@ class Rewriter:
             return list(roots)
         pairs = zip(self._rewritten(roots), roots, strict=True)
         # Its shape is that of all of them, and it is no number where one of them is none.
-        return [
-            made if made is root or set(names([made])) == set(names([root])) else root for made, root in pairs
-        ]
+        return [made if made is root or along.alike(made, root) else root for made, root in pairs]
 
     def prepare(self, roots: Sequence[Value]) -> bool:
         """Look which rules may match in graphs, and say whether there are any."""
@@ -119,6 +117,8 @@ class Rewriter:
                 continue
             stack.pop()
             args = [done[part] for part in parts]
+            if now.op in REDUCTIONS and args[0] is not now.args[0] and not along.alike(args[0], now.args[0]):
+                args = [*now.args]  # What it runs over is counted.
             changed = any(a is not b for a, b in zip(args, now.args, strict=True))
             after = _tidy(now, args) if changed else now
             done[key] = after if inner or not changed else self.applied_to(after)
@@ -175,7 +175,7 @@ def half_powers(node: Value) -> int:
 def _is_inner(node: Value, arg: Value) -> bool:
     """Say whether an argument is a part of the same sum or product."""
     kind = views.kind(node)
-    return kind in ("sum", "product") and views.kind(arg) == kind and arg.op != "pow"
+    return kind in ("sum", "product") and views.kind(arg) == kind and arg.op not in ("pow", "rsqrt")
 
 
 def _tidy(node: Value, args: list[Value]) -> Value:
@@ -207,9 +207,11 @@ def substituted(form: Value, match: Match) -> Value:
 
     def visit(node: Value, args: list[Value]) -> Value:
         if node.op == "name":
-            return match.bound[str(node.datum)]
+            return along.named(str(node.datum), match.bound)
+        if node.op in REDUCTIONS:
+            return along.reduced(node, args, match.bound)
         if node.op not in BUILD:
-            return _root(rebuild(node, args)) if args else node
+            return _known(rebuild(node, args)) if args else node
         made = BUILD[node.op](*args)
         if node.op in ("add", "sub"):
             found = views.terms(made)
@@ -221,8 +223,10 @@ def substituted(form: Value, match: Match) -> Value:
     return fold_numbers([made])[made]
 
 
-def _root(node: Value) -> Value:
-    """Return the square root of a number as a number, if it is rational."""
+def _known(node: Value) -> Value:
+    """Return the square root of a number as a number, if it is rational, and the logarithm of 1."""
+    if node.op == "log" and is_number(node.args[0], 1):
+        return ZERO
     if node.op != "sqrt" or node.args[0].op != "number" or exact(node.args[0]) < 0:
         return node
     x = exact(node.args[0])

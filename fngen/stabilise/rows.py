@@ -30,6 +30,7 @@ OVERFLOW = "no overflow"
 DIGITS = "without its cancellation"
 EARLY = "not 0 too early"
 SMALL = "exact for a small argument"
+FEWER = "one function for two"
 
 NAMES = (
     # Exponentials that are a logistic function or a hyperbolic one.
@@ -58,7 +59,7 @@ NAMES = (
     Rule("exp(u)/expm1(u)**2", "csch(u/2)**2/4", OVERFLOW),
     Rule("exp(u)/expm1(u)", "-1/expm1(-u)", OVERFLOW),
     Rule("exp(u) - exp(-u)", "2*sinh(u)", SMALL),
-    Rule("exp(u) + exp(-u)", "2*cosh(u)", "one function for two"),
+    Rule("exp(u) + exp(-u)", "2*cosh(u)", FEWER),
     Rule("cosh(u) - 1", "2*sinh(u/2)**2", DIGITS),
     # Their logarithms.
     Rule("log(exp(u))", "u", OVERFLOW),
@@ -94,7 +95,7 @@ NAMES = (
     Rule("pi/2 - atan(u)", "atan2(1, u)", DIGITS),
     Rule("u/(u**2 + v**2)", "u/hypot(u, v)/hypot(u, v)", OVERFLOW),
     Rule("1 - u**2/hypot(u, v)**2", "v**2/hypot(u, v)**2", DIGITS),
-    Rule("u*sign(u)", "abs(u)", "one function for two"),
+    Rule("u*sign(u)", "abs(u)", FEWER),
     Rule("sign(u)*tanh(abs(u))", "tanh(u)", "one function for three"),
     Rule("abs(u) + log1pexp(-2*abs(u)) - log(2)", "logcosh(u)", DIGITS),
     # The error function.

@@ -15,6 +15,7 @@ from fngen.derivatives import Derivatives
 from fngen.ir import Value, fold, name, names, postorder, rebuild, substitute_all
 from fngen.printing.formula import FormulaPrinter
 from fngen.problem import Problem
+from fngen.stabilise.reducing_rows import OF_REDUCTIONS
 from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import NAMES
 
@@ -30,13 +31,14 @@ _CALM = frozenset({"name", "number", "add", "mul", "pow", "neg"})
 _SMOOTH = _CALM | {"div", "sin", "cos", "exp", "pi"}
 """What derivatives are made of of which autograd takes the derivative as well as anybody."""
 _EITHER = frozenset({"add", "mul"})
+_ALL_NAMES = (*OF_REDUCTIONS, *NAMES)
 
 
 def recognised(problem: Problem) -> Problem:
     """Return a problem with the functions that its parts are, by their names."""
     if problem.complex:
         return problem
-    rewriter = Rewriter(NAMES)
+    rewriter = Rewriter(_ALL_NAMES)
     found = problem.rewritten(partial(_rewritten, rewriter))
     return replace(found, written=problem.value, reasons=tuple(rewriter.reasons))
 
@@ -44,7 +46,7 @@ def recognised(problem: Problem) -> Problem:
 def recognised_again(found: Derivatives) -> Derivatives:
     """Return derivatives with the functions that their parts are, by their names."""
     graphs = [*found.slopes, *found.tangents, *(g for joint in found.joints for g in joint.graphs)]
-    images = iter(_rewritten(Rewriter(NAMES), graphs))
+    images = iter(_rewritten(Rewriter(_ALL_NAMES), graphs))
     slopes = tuple(next(images) for _ in found.slopes)
     tangents = tuple(next(images) for _ in found.tangents)
     return replace(
