@@ -11,4 +11,5 @@ LANGUAGE = Language(
     let=8 + len("const real  = ;"),
     result=lambda i, x: MARGIN - 8 - len("at[10][i] = ;"),
     helper=MARGIN - len("    return ;"),
+    most=64,  # A bit mask says which of them are read.
 )
