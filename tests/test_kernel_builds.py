@@ -257,7 +257,16 @@ def test_the_source_compiles_without_a_warning(tmp_path: Path) -> None:
     for name in ("black_scholes", "huber", "planck", "log_cosh", "mse", *OF_ROWS):
         file = fresh(name)
         for flags in file._TYPES.values():
-            words = ["cc", "-Wall", "-Wextra", "-Wno-psabi", "-Wno-unused-parameter", "-std=gnu11", *flags, *file._ROUNDING]
+            words = [
+                "cc",
+                "-Wall",
+                "-Wextra",
+                "-Wno-psabi",
+                "-Wno-unused-parameter",
+                "-std=gnu11",
+                *flags,
+                *file._ROUNDING,
+            ]
             words += ["-O3", "-fopenmp", "-fPIC", "-c", "-x", "c", "-", "-o", str(tmp_path / "made.o")]
             done = subprocess.run(words, input=file._SOURCE, capture_output=True, text=True, check=False)
             assert done.returncode == 0
