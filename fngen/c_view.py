@@ -71,7 +71,7 @@ class KernelView:
     counts: list[tuple[int, bool]]
     heads: list[PlaceView]
     ends: list[PlaceView]
-    kept: list[int]
+    kept: int
     summed: str
     reduces: bool
 
@@ -178,7 +178,7 @@ def _kernel(given: Kernel, places: _Places, totals: tuple[str, ...]) -> KernelVi
         counts=[(places.one(x), whole) for x, whole in given.counts.items()],
         heads=[place for x, place in narrow if x in given.reads],
         ends=[place for x, place in narrow if x in made],
-        kept=[places.slot(x) for x in given.kept],
+        kept=len(given.kept),
         summed=_mask(places.slot(x) for loop in given.loops for x in loop.ends if x in given.results),
         reduces=any(loop.totals for loop in given.loops),
     )
@@ -205,8 +205,8 @@ def _loop(loop: Loop, label: str, given: Kernel, places: _Places) -> LoopView:
         asks=asks,
         usual=usual,
         each=each,
-        read=_mask(map(places.slot, read)),
-        written=_mask(places.slot(x) for x in loop.ends if x not in loop.totals),
+        read=_mask(places.slot(x) for x in read if x in places.arrays),
+        written=_mask(places.slot(x) for x in loop.ends if x in places.arrays and x not in loop.totals),
         totals=[TotalView(places.slot(x, total=True), places.one(x), op) for x, op in loop.totals.items()],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ class Language:
         result: The columns that are left for the text of the result of a place and a name.
         helper: The same of what a helper returns.
         tiles: Whether a whole row is at hand, with its sums: all passes over it are one.
+        most: The number of arrays that a kernel can have.
     """
 
     printer: Callable[[str, Collection[str]], Printer]
@@ -27,6 +29,7 @@ class Language:
     result: Callable[[int, str], int]
     helper: int
     tiles: bool = False
+    most: float = math.inf
 
 
 @dataclass(frozen=True)

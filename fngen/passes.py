@@ -176,7 +176,8 @@ class _Builder:
         reads = [cotangent, *read, *shapes, *totals]
         backward = self.made("gradients", reads, self.results, products, labels, few)
         seconds = None
-        if more:
+        # Without those of gradients, these are differentiated by torch.
+        if more and 2 * len(read) + 2 + count <= self.language.most:
             weights = [self.aliases[f"{x}!"] for x in self.problem.inputs]
             results = [self.fresh(f"grad_{x}") for x in (cotangent, *read)]
             reads = [cotangent, *read, *weights]
@@ -211,6 +212,8 @@ class _Builder:
         wanted = {n: free_name(text, taken) for n, text in named.items() if n.args}
         printer = self.language.printer(reads[0], {k.name for k in self.constants})
         graphs = dict(zip(results, roots, strict=True))
+        if len(reads) + len(results) > self.language.most:
+            raise NoKernel(f"a kernel has {self.language.most} arrays at most")
         made, kept = self.loops(Wanted(tuple(reads), graphs, narrow, wanted), printer)
         used = names(roots)
         numbers = {x: text for x, text in self.numbers.items() if x in used}

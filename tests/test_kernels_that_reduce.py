@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -268,3 +271,73 @@ def test_names_of_ours_are_names_too(backend: str, formula: str) -> None:
         wanted = second(file.f, inputs, inputs)
     for one, two in zip(found, wanted, strict=True):
         close(one, two, rtol=1e-11)
+
+
+def test_an_extreme_of_nothing_is_an_error_as_in_torch() -> None:
+    for formula in ("max(x)", "max(x)*x", "min(x, dim=-1)"):
+        file = made(formula, "c")
+        for shape in ((0,), (3, 0)):
+            with pytest.raises((RuntimeError, IndexError), match=r"amax|amin"):
+                file.f(torch.ones(shape))
+    assert made("sum(x**2)", "c").f(torch.ones(0)) == 0
+
+
+def test_rows_of_no_common_shape_are_an_error_as_in_torch() -> None:
+    file = made("x*y/(1 + norm(y, dim=-1))", "c", inputs=["x", "y"])
+    y = torch.ones(3, 4)
+    for x in (torch.ones(4).expand(2, 4), torch.ones(4).expand(0, 4)):
+        with pytest.raises(RuntimeError, match="must match"):
+            file.f(x, y)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (3, 4)])
+def test_one_row_and_a_cotangent_for_all_rows(shape: tuple[int, ...]) -> None:
+    """Neither needs a copy, nor torch: a row in two dimensions, and what ``sum()`` sends back."""
+    file = made("sum(sin(x*y), dim=-1)", "c", inputs=["x", "y"])
+    run, ran = file._run, list[bool]()
+    file._run = lambda *args: (ran.append((found := run(*args)) is not None), found)[1]
+    inputs = [like(torch.empty(s, dtype=torch.float64)).requires_grad_() for s in ((3, 4), shape)]
+    found = torch.autograd.grad(file.f(*inputs).sum(), inputs)
+    assert ran == [True, True]
+    wanted = torch.autograd.grad((inputs[0] * inputs[1]).sin().sum(), inputs)
+    for one, two in zip(found, wanted, strict=True):
+        assert one.shape == two.shape
+        close(one, two, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [17, 33])
+@pytest.mark.parametrize("formula", ["{}", "sum({}, dim=-1)**2"])
+def test_kernels_of_many_inputs(formula: str, count: int) -> None:
+    """Their masks have a bit for each array; what has more arrays than bits has no kernel."""
+    names = [f"x{i}" for i in range(count)]
+    file = made(formula.format("*".join(names)), "c", inputs=names)
+    assert hasattr(file, "_run") is (count == 17)
+    inputs = [
+        like(torch.empty(3, 50, dtype=torch.float64), seed=i).add(1).requires_grad_() for i in range(count)
+    ]
+    product = inputs[0]
+    for x in inputs[1:]:
+        product = product * x
+    plain = product if formula == "{}" else product.sum(-1) ** 2
+    result = file.f(*inputs)
+    close(result, plain, rtol=1e-11)
+    wanted = torch.autograd.grad(plain, inputs, like(plain))
+    for one, two in zip(gradients(result, inputs), wanted, strict=True):
+        close(one, two, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "formula", ["var(exp(x*y*z), dim=-1)", "softmax(x*y + z, dim=-1)*x", "x*y*z/norm(x)", "mean(exp(x)*y*z)"]
+)
+def test_kernels_stay_in_their_bounds(formula: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes beyond an array, or has no meaning in C, ends the process."""
+    code = (
+        "import fngen, torch; torch.set_num_threads(2)\n"
+        f"file = fngen.compile({formula!r}, name='f', backend='c', inputs=['x', 'y', 'z'])\n"
+        "for shape in ((3, 5), (300, 129)):\n"
+        "    inputs = [torch.rand(shape, requires_grad=True) for _ in range(3)]\n"
+        "    file.f(*inputs).exp().sum().backward()\n"
+        "assert all(file._kernels.values())\n"
+    )
+    monkeypatch.setenv("CC", "cc -fsanitize=undefined -fsanitize-undefined-trap-on-error")
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,4 +11,5 @@ LANGUAGE = Language(
     let=12 + len("const real  = ;"),
     result=lambda i, x: MARGIN - 12 - len("at[10][i] = ;"),
     helper=MARGIN - len("    return ;"),
+    most=64,  # A bit mask says which of them are read.
 )
