@@ -62,7 +62,10 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     slopes: Sequence[Value] = found.slopes
     if by_output:
         slopes = substitute_all(slopes, {problem.value: name(f"{labels.output}!")})
-    leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in names(slopes)]
+    read = set(names(slopes))
+    if problem.reduction:  # What is kept for its shape alone is that of the gradients.
+        read |= {x for x, y in zip(problem.inputs, labels.inputs, strict=False) if y in node.leaves}
+    leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in read]
     value, products = problem.value, list(slopes)
     if not problem.reduces:
         products = [product(name(COTANGENT), slope) for slope in slopes]

@@ -328,3 +328,21 @@ def test_one_gradient_of_one_row() -> None:
     finally:
         torch.use_deterministic_algorithms(False)
     close(found, 0.7 * y.sum().reshape(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "formula", ["sum(x)", "mean(x)", "mean(2*x)", "sum(a*x)", "sum(x + y)", "mean(a*x - y)"]
+)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_that_read_nothing_but_the_cotangent(backend: str, formula: str) -> None:
+    count = 1 + ("y" in formula)
+    file = made(formula, backend, inputs=["x", "y"][:count], params={"a": 2.0} if "a*" in formula else {})
+    for first in (1, 3):
+        inputs = [like(torch.empty(3, 7, dtype=torch.float64, device=DEVICE), seed=i) for i in range(count)]
+        inputs += [torch.tensor(2.0, dtype=torch.float64, device=DEVICE)] * ("a*" in formula)
+        leaves = [x.requires_grad_() for x in inputs[:first]]
+        found = torch.autograd.grad(file.f(*inputs), leaves)
+        with without_kernels(file):
+            wanted = torch.autograd.grad(file.f(*inputs), leaves)
+        for one, two in zip(found, wanted, strict=True):
+            close(one, two, rtol=1e-12)
