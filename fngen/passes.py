@@ -30,7 +30,7 @@ _KEYWORDS = (
 )
 _OF_SOURCE = (
     *("BFLOAT16", "BLOCK", "CHUNKS", "CONST", "FLOAT16", "FLOAT32", "FLOAT64", "INLINE", "LANES", "SAME"),
-    *("VECTOR", "WIDE", "capped", "lanes", "one", "rare", "there"),
+    *("VECTOR", "WIDE", "capped", "gather_sum", "lanes", "one", "rare", "there"),
     *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
     *("rounded", "run", "seconds", "spread", "stored", "work"),
     *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "apart", "at", "column", "columns"),
@@ -62,7 +62,10 @@ def build(problem: Problem, found: Derivatives, node: object, language: Language
     slopes: Sequence[Value] = found.slopes
     if by_output:
         slopes = substitute_all(slopes, {problem.value: name(f"{labels.output}!")})
-    leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in names(slopes)]
+    read = set(names(slopes))
+    if rows.ending(problem)[0]:  # What is kept for its shape alone is that of the gradients.
+        read |= {x for x, y in zip(problem.inputs, labels.inputs, strict=False) if y in node.leaves}
+    leaves = [f"{labels.output}!"] if by_output else [x for x in problem.inputs if x in read]
     total, value = rows.ending(problem)
     products = list(slopes)
     if not problem.reduces:

@@ -10,7 +10,7 @@ import torch
 
 import fngen
 from fngen.load import load
-from tests.kernels import BACKENDS, OF_ROWS, layer, made, module, ready
+from tests.kernels import BACKENDS, OF_ROWS, is_from_kernel, layer, made, module, ready
 from tests.layer_rows import ROWS
 from tests.modes_table import Table, Test, close, gradients, like
 from tests.plain import DEVICE, PLAIN, Plain
@@ -341,3 +341,36 @@ def test_kernels_stay_in_their_bounds(formula: str, monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setenv("CC", "cc -fsanitize=undefined -fsanitize-undefined-trap-on-error")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_gradient_of_one_row() -> None:
+    """What no gradient needs is not kept; a cotangent in its place has no room for what is one a row."""
+    x, y = (like(torch.empty(1, 1, 3, dtype=torch.float64), seed=i) for i in (0, 1))
+    file = made("sin(mean(x*y, dim=-1)) + i*y", "c", inputs=["x", "y"], params={"i": 1.0})
+    i = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    result = file.f(x, y, i)
+    assert is_from_kernel(result)
+    torch.use_deterministic_algorithms(True)  # It fills what is not written with what is no number.
+    try:
+        (found,) = torch.autograd.grad(result, i, torch.tensor(0.7, dtype=torch.float64).expand(1, 1, 3))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    close(found, 0.7 * y.sum().reshape(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "formula", ["sum(x)", "mean(x)", "mean(2*x)", "sum(a*x)", "sum(x + y)", "mean(a*x - y)"]
+)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_that_read_nothing_but_the_cotangent(backend: str, formula: str) -> None:
+    count = 1 + ("y" in formula)
+    file = made(formula, backend, inputs=["x", "y"][:count], params={"a": 2.0} if "a*" in formula else {})
+    for first in (1, 3):
+        inputs = [like(torch.empty(3, 7, dtype=torch.float64, device=DEVICE), seed=i) for i in range(count)]
+        inputs += [torch.tensor(2.0, dtype=torch.float64, device=DEVICE)] * ("a*" in formula)
+        leaves = [x.requires_grad_() for x in inputs[:first]]
+        found = torch.autograd.grad(file.f(*inputs), leaves)
+        with without_kernels(file):
+            wanted = torch.autograd.grad(file.f(*inputs), leaves)
+        for one, two in zip(found, wanted, strict=True):
+            close(one, two, rtol=1e-12)
