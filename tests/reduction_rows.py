@@ -38,6 +38,8 @@ SOFTMAX = {
         lambda x: F.log_softmax(x.flatten(-2), -1).view_as(x), "nn.LogSoftmax of a flat image", shape=IMAGE),
     "softmax_by_hand": Row("e = exp(x - max(x, dim=-1)); e/sum(e, dim=-1)", lambda x: F.softmax(x, -1), "nn.Softmax"),
     "softmax_in_steps": Row("e = exp(x); e/sum(e, dim=-1)", lambda x: F.softmax(x, -1), "nn.Softmax"),
+    "softmax_off_by_one": Row("exp(x)/(1 + sum(exp(x), dim=-1))", lambda x: x.exp() / (1 + x.exp().sum(-1, True)),
+        "a softmax that may be next to 0"),
     "tempered_softmax": Row("softmax(x/tau, dim=-1)", lambda x, t: F.softmax(x / t, -1), "a softmax whose temperature is learned",
         params={"tau": 1.5}),
     "logsumexp": Row("logsumexp(x, dim=-1)", lambda x: torch.logsumexp(x, -1), "torch.logsumexp"),

@@ -220,7 +220,7 @@ sum(abs(x)**1.5)**(2/3) => norm(x, 1.5)
 sum(x**4)**0.25 => norm(x, 4)
 sum(abs(x)**0.5)**2 => norm(x, 0.5)
 """.strip()
-    .replace("TOP", "stop_gradient(clamp(max(x, dim=-1), 0, 1e30))")
+    .replace("TOP", "stop_gradient(clamp(logsumexp(x, dim=-1), 0, 1e30))")
     .split("\n")
 )
 

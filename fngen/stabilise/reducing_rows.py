@@ -10,8 +10,9 @@ from __future__ import annotations
 from fngen.stabilise.rows import DIGITS, FEWER, OVERFLOW, Rule
 
 FLAT = "gradient 0 at 0"
-_TOP = "stop_gradient(clamp(max(e), 0, 1e30))"
-"""What may be taken off exponents: beside it nothing is small that was not, and an infinite one stays."""
+_TOP = "stop_gradient(clamp(logsumexp(e), 0, 1e30))"
+"""What may be taken off exponents: beside it nothing is small that was not, and an infinite one stays. A row
+without elements has one, too, where it has no largest."""
 
 OF_REDUCTIONS = (
     # A sum of exponentials is that of its logarithm; a softmax is exp(u - logsumexp(u)).
