@@ -35,14 +35,14 @@ def _earlier(spec: Spec, stage: str) -> str:
     if stage == "parse":
         return dump_block(block) + (f"\n    reduce {parsed.reduction}" if parsed.reduction else "")
     partials = pipeline.derive(parsed).slopes
-    if stage == "ir":
-        return "\n\n".join(map(dump_kernel, computation.both(parsed, partials)))
     known = {node: name(text) for node, text in parsed.named.items()}
     known[name(COTANGENT)] = name(f"grad_{parsed.output}")
     spell = FormulaPrinter().print
     slopes = [(entry, substitute(entry.slope, known)) for entry in listed(parsed, partials)]
     if max(tree_size(slope) for _, slope in slopes) > _LONGEST:
         raise OptionError("the derivatives are too long to write out", "Use --stage source.", option="stage")
+    if stage == "ir":
+        return "\n\n".join(map(dump_kernel, computation.both(parsed, partials)))
     lines = [f"{let.name} = {spell(let.value)}" for let in (*block.lets, *block.results)]
     for entry, slope in slopes:
         label = _label(parsed, entry, f"d{entry.output or parsed.output}/d")

@@ -11,8 +11,10 @@ from torch import Tensor
 from fngen import ir, pipeline, problem
 from fngen.blocks import TOTALS, Block, Kernel, Let, Pass, dump_kernel, verify_kernel
 from fngen.computation import both
+from fngen.errors import OptionError
 from fngen.ir import Over, Value, fold, name, number, rebuild, value
 from fngen.problem import Problem
+from fngen.show import show
 from fngen.spec import Spec
 from fngen.verification.reference import evaluate
 from tests.layer_row import Row
@@ -179,3 +181,11 @@ def others(x: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 def test_totals_are_no_others_than_reductions() -> None:
     assert ir.REDUCTIONS < TOTALS
+
+
+def test_what_is_too_long_to_write_out_is_refused() -> None:
+    nest = "x"
+    for _ in range(300):
+        nest = f"sin({nest})"
+    with pytest.raises(OptionError, match="too long to write out"):
+        show(Spec.create(nest), "ir")
