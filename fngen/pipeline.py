@@ -88,9 +88,10 @@ def derivatives(parsed: Problem, spec: Spec) -> Derivatives:
     return stage.recognised_again(found) if spec.stabilise and not parsed.complex else found
 
 
-def _slopes(parsed: Problem, spec: Spec, graph: Value) -> Sequence[Value]:
-    """Return the derivatives of a graph by the inputs of a problem."""
-    return derivatives(replace(parsed, value=graph, grads=(), written=None), spec).slopes
+def _slopes(parsed: Problem, spec: Spec, graph: Value, inputs: Sequence[str]) -> Sequence[Value]:
+    """Return the derivatives of a graph by some variables."""
+    alone = replace(parsed, value=graph, inputs=tuple(inputs), grads=(), written=None)
+    return derivatives(alone, spec).slopes
 
 
 def derive(parsed: Problem) -> Derivatives:

@@ -11,7 +11,7 @@ r"""Elementwise ``(2*j1(r)/r)**2`` with analytic derivatives.
         \operatorname{j1\_over\_x}(r) - \frac{J_1(r)}{r}\right)}{r^2}
 
 At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP of a normal number is 2.6 in the value, 2.7 in
+rounded once, the largest error in ULP of a normal number is 2.6 in the value, 2.8 in
 the derivative by ``r`` and 2.8 in the second one, beside what rounding an input
 changes: up to 36 there.
 """
@@ -39,10 +39,11 @@ class _AiryDiskReverse(torch.autograd.Function):
         dtype, r = _widened(r)
         mask = torch.abs(r) < 1 / 32
         r_squared = r**2
-        u = r_squared * (7 * r_squared / 122880 - 7 / 4608) + 5 / 192
+        u = -0.0015190137782094806 * r_squared + 0.02604166663610886
+        w = r_squared * (r_squared * u - 0.24999999999999833) + 1
         v = torch.where(mask, 1 / 32, r)
-        w = (2 * torch.special.bessel_j1(v) / v) ** 2
-        return torch.where(mask, r_squared * (r_squared * u - 1 / 4) + 1, w).to(dtype)
+        s = (2 * torch.special.bessel_j1(v) / v) ** 2
+        return torch.where(mask, w, s).to(dtype)  # a series near 0/0
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -56,24 +57,24 @@ class _AiryDiskReverse(torch.autograd.Function):
         r = ctx.saved_tensors[0].to(grad_y.dtype)
         mask = torch.abs(r) < 2
         r_squared = r**2
-        u = 8.870560445250297e-24 * r_squared - 1.908699902702133e-21
-        v = r_squared * (r_squared * u + 3.5629064850439815e-19)
-        w = r_squared * (v - 5.70635102644644e-17) + 7.740789218483868e-15
-        s = r_squared * (r_squared * w - 8.75815008719889e-13)
-        p = r_squared * (s + 8.112812712352656e-11) - 6.01302589268491e-09
-        q = r_squared * (r_squared * p + 143 / 412876800) - 11 / 737280
-        h = r_squared * (r_squared * (r_squared * q + 7 / 15360) - 7 / 768)
-        term_6 = (r_squared * (h + 5 / 48) - 1 / 2) * r
-        z = torch.where(mask, 2, r)
-        j1_z = _j1(z)
-        mask_1 = torch.abs(z) < 1 / 2
-        z_squared = z**2
-        term_1 = 1 / 2 - z_squared / 16 + z**4 / 384 - z**6 / 18432
-        term_2 = term_1 + z**8 / 1474560 - z**10 / 176947200
-        term_3 = j1_z / torch.where(mask_1, 1, z)
-        term_4 = torch.where(mask_1, term_2 + z**12 / 29727129600, term_3)
-        term_5 = 8 * j1_z * (_j0(z) - term_4 - j1_z / z) / z_squared
-        return grad_y * torch.where(mask, term_6, term_5)  # a series near 0/0
+        u = -5.036118023656526e-17 * r_squared + 7.684995034900907e-15
+        v = r_squared * (r_squared * u - 8.755551802045444e-13)
+        w = r_squared * (v + 8.112739286011631e-11) - 6.013024605774961e-09
+        s = r_squared * (r_squared * w + 3.4635029004392837e-07)
+        p = r_squared * (s - 1.4919704860267019e-05) + 0.0004557291666664033
+        q = r_squared * (r_squared * p - 0.009114583333333301)
+        term_4 = (r_squared * (q + 0.10416666666666667) - 1 / 2) * r
+        h = torch.where(mask, 2, r)
+        j1_h = _j1(h)
+        mask_1 = torch.abs(h) < 1 / 2
+        h_squared = h**2
+        h_squared_squared = h_squared**2
+        z = 1 / 2 - h_squared / 16 + h_squared_squared / 384
+        term_1 = z - (h**3) ** 2 / 18432 + h_squared_squared**2 / 1474560
+        term_2 = term_1 - h**10 / 176947200 + h**12 / 29727129600
+        term_3 = torch.where(mask_1, term_2, j1_h / torch.where(mask_1, 1, h))
+        term_5 = 8 * j1_h * (_j0(h) - term_3 - j1_h / h) / h_squared
+        return grad_y * torch.where(mask, term_4, term_5)  # a series near 0/0
 
 
 class AiryDiskFunction(_AiryDiskReverse):
@@ -88,24 +89,24 @@ class AiryDiskFunction(_AiryDiskReverse):
             dtype, r, r_t = _widened(r, r_t)
             mask = torch.abs(r) < 2
             r_squared = r**2
-            u = 8.870560445250297e-24 * r_squared - 1.908699902702133e-21
-            v = r_squared * (r_squared * u + 3.5629064850439815e-19)
-            w = r_squared * (v - 5.70635102644644e-17) + 7.740789218483868e-15
-            s = r_squared * (r_squared * w - 8.75815008719889e-13)
-            p = r_squared * (s + 8.112812712352656e-11) - 6.01302589268491e-09
-            q = r_squared * (r_squared * p + 143 / 412876800) - 11 / 737280
-            h = r_squared * (r_squared * (r_squared * q + 7 / 15360) - 7 / 768)
-            term_6 = (r_squared * (h + 5 / 48) - 1 / 2) * r
-            z = torch.where(mask, 2, r)
-            j1_z = _j1(z)
-            mask_1 = torch.abs(z) < 1 / 2
-            z_squared = z**2
-            term_1 = 1 / 2 - z_squared / 16 + z**4 / 384 - z**6 / 18432
-            term_2 = term_1 + z**8 / 1474560 - z**10 / 176947200
-            term_3 = j1_z / torch.where(mask_1, 1, z)
-            term_4 = torch.where(mask_1, term_2 + z**12 / 29727129600, term_3)
-            term_5 = 8 * j1_z * (_j0(z) - term_4 - j1_z / z) / z_squared
-            return (torch.where(mask, term_6, term_5) * r_t).to(dtype)
+            u = -5.036118023656526e-17 * r_squared + 7.684995034900907e-15
+            v = r_squared * (r_squared * u - 8.755551802045444e-13)
+            w = r_squared * (v + 8.112739286011631e-11) - 6.013024605774961e-09
+            s = r_squared * (r_squared * w + 3.4635029004392837e-07)
+            p = r_squared * (s - 1.4919704860267019e-05) + 0.0004557291666664033
+            q = r_squared * (r_squared * p - 0.009114583333333301)
+            term_4 = (r_squared * (q + 0.10416666666666667) - 1 / 2) * r
+            h = torch.where(mask, 2, r)
+            j1_h = _j1(h)
+            mask_1 = torch.abs(h) < 1 / 2
+            h_squared = h**2
+            h_squared_squared = h_squared**2
+            z = 1 / 2 - h_squared / 16 + h_squared_squared / 384
+            term_1 = z - (h**3) ** 2 / 18432 + h_squared_squared**2 / 1474560
+            term_2 = term_1 - h**10 / 176947200 + h**12 / 29727129600
+            term_3 = torch.where(mask_1, term_2, j1_h / torch.where(mask_1, 1, h))
+            term_5 = 8 * j1_h * (_j0(h) - term_3 - j1_h / h) / h_squared
+            return (torch.where(mask, term_4, term_5) * r_t).to(dtype)
 
 
 class _AiryDiskEager(torch.autograd.Function):
@@ -115,8 +116,8 @@ class _AiryDiskEager(torch.autograd.Function):
     def forward(ctx: Any, r: Tensor) -> Tensor:
         abs_r = torch.abs(r)
         r_squared = r**2
-        u = (7 * r_squared).div_(122880).sub_(7 / 4608).mul_(r_squared)
-        u = u.add_(5 / 192).mul_(r_squared).sub_(1 / 4).mul_(r_squared).add_(1)
+        u = (-0.0015190137782094806 * r_squared).add_(0.02604166663610886)
+        u = u.mul_(r_squared).sub_(0.24999999999999833).mul_(r_squared).add_(1)
         j1_r = torch.special.bessel_j1(r)
         ctx.save_for_backward(r, abs_r, j1_r)
         return torch.where(abs_r < 1 / 32, u, (2 * j1_r).div_(r).pow_(2))
@@ -127,22 +128,20 @@ class _AiryDiskEager(torch.autograd.Function):
             return _AiryDiskReverse.backward(ctx, grad_y)
         r, abs_r, j1_r = ctx.saved_tensors
         r_squared_1 = r**2
-        v = 8.870560445250297e-24 * r_squared_1
-        v = v.sub_(1.908699902702133e-21).mul_(r_squared_1)
-        v = v.add_(3.5629064850439815e-19).mul_(r_squared_1)
-        v = v.sub_(5.70635102644644e-17).mul_(r_squared_1)
-        v = v.add_(7.740789218483868e-15).mul_(r_squared_1)
-        v = v.sub_(8.75815008719889e-13).mul_(r_squared_1)
-        v = v.add_(8.112812712352656e-11).mul_(r_squared_1)
-        v = v.sub_(6.01302589268491e-09).mul_(r_squared_1)
-        v = v.add_(143 / 412876800).mul_(r_squared_1).sub_(11 / 737280)
-        v = v.mul_(r_squared_1).add_(7 / 15360).mul_(r_squared_1)
-        v = v.sub_(7 / 768).mul_(r_squared_1).add_(5 / 48)
-        v = v.mul_(r_squared_1).sub_(1 / 2).mul_(r)
+        v = -5.036118023656526e-17 * r_squared_1
+        v = v.add_(7.684995034900907e-15).mul_(r_squared_1)
+        v = v.sub_(8.755551802045444e-13).mul_(r_squared_1)
+        v = v.add_(8.112739286011631e-11).mul_(r_squared_1)
+        v = v.sub_(6.013024605774961e-09).mul_(r_squared_1)
+        v = v.add_(3.4635029004392837e-07).mul_(r_squared_1)
+        v = v.sub_(1.4919704860267019e-05).mul_(r_squared_1)
+        v = v.add_(0.0004557291666664033).mul_(r_squared_1)
+        v = v.sub_(0.009114583333333301).mul_(r_squared_1)
+        v = v.add_(0.10416666666666667).mul_(r_squared_1).sub_(1 / 2)
         w = j1_r / r
         w = torch.special.bessel_j0(r).sub_(w).sub_(w)
         w = w.mul_(8 * j1_r).div_(r_squared_1)
-        return grad_y * torch.where(abs_r < 2, v, w)  # a series near 0/0
+        return grad_y * torch.where(abs_r < 2, v.mul_(r), w)  # a series near 0/0
 
 
 def airy_disk(r: Tensor) -> Tensor:
@@ -229,10 +228,13 @@ class _J1Reverse(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         mask = torch.abs(x) < 1 / 2
-        u = 1 / 2 - x**2 / 16 + x**4 / 384 - x**6 / 18432 + x**8 / 1474560
-        v = u - x**10 / 176947200 + x**12 / 29727129600
-        w = _j0(x) - torch.where(mask, v, _j1(x) / torch.where(mask, 1, x))
-        return grad_y * w
+        x_squared = x**2
+        x_squared_squared = x_squared**2
+        u = 1 / 2 - x_squared / 16 + x_squared_squared / 384
+        v = u - (x**3) ** 2 / 18432 + x_squared_squared**2 / 1474560
+        w = v - x**10 / 176947200 + x**12 / 29727129600
+        s = _j0(x) - torch.where(mask, w, _j1(x) / torch.where(mask, 1, x))
+        return grad_y * s
 
 
 class _J1Function(_J1Reverse):
@@ -245,10 +247,13 @@ class _J1Function(_J1Reverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
             mask = torch.abs(x) < 1 / 2
-            u = 1 / 2 - x**2 / 16 + x**4 / 384 - x**6 / 18432 + x**8 / 1474560
-            v = u - x**10 / 176947200 + x**12 / 29727129600
-            w = _j0(x) - torch.where(mask, v, _j1(x) / torch.where(mask, 1, x))
-            return w * x_t
+            x_squared = x**2
+            x_squared_squared = x_squared**2
+            u = 1 / 2 - x_squared / 16 + x_squared_squared / 384
+            v = u - (x**3) ** 2 / 18432 + x_squared_squared**2 / 1474560
+            w = v - x**10 / 176947200 + x**12 / 29727129600
+            s = _j0(x) - torch.where(mask, w, _j1(x) / torch.where(mask, 1, x))
+            return s * x_t
 
 
 def _j1(x: Tensor) -> Tensor:

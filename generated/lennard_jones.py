@@ -35,6 +35,8 @@ __all__ = ["LennardJones", "LennardJonesFunction", "lennard_jones"]
 # Narrow types are computed in a wider one, and the result is rounded once.
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
+_SQRT_5_22 = 0.4767312946227962  # sqrt(5/22)
+
 
 class _LennardJonesReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -44,8 +46,8 @@ class _LennardJonesReverse(torch.autograd.Function):
     @staticmethod
     def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
         dtype, epsilon, sigma, r = _widened(epsilon, sigma, r)
-        u = (sigma / r) ** 6
-        return (4 * u * epsilon * (u - 1)).to(dtype)  # in an order that keeps digits
+        u = (sigma / r) ** 3
+        return (4 * u**2 * epsilon * ((u - 1) * (u + 1))).to(dtype)
 
     @staticmethod
     def setup_context(
@@ -59,17 +61,19 @@ class _LennardJonesReverse(torch.autograd.Function):
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         _, grad_y = _widened(grad_y)
-        # Autocast may have changed the output's type.
-        epsilon, sigma, r = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
-        u = (sigma / r) ** 6
+        # Autocast may have changed the output's type. None: no gradient needs it.
+        saved: Any = [
+            t if t is None else t.to(grad_y.dtype) for t in ctx.saved_tensors[:3]
+        ]
+        epsilon, sigma, r = saved
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
+            u = ((sigma / r) ** 3) ** 2
             grad_epsilon = grad_y * (4 * u * (u - 1))
         if ctx.needs_input_grad[1]:
             grad_sigma = grad_y * _derivative_sigma(epsilon, sigma, r)
         if ctx.needs_input_grad[2]:
-            v = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
-            grad_r = grad_y * (v * epsilon / r * sigma / r * (1 - 2 * u))
+            grad_r = grad_y * _derivative_r(epsilon, sigma, r)
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -85,11 +89,10 @@ class LennardJonesFunction(_LennardJonesReverse):
             epsilon, sigma, r = primals
             args = _widened(epsilon, sigma, r, epsilon_t, sigma_t, r_t)
             dtype, epsilon, sigma, r, epsilon_t, sigma_t, r_t = args
-            u = (sigma / r) ** 6
+            u = ((sigma / r) ** 3) ** 2
             v = _derivative_sigma(epsilon, sigma, r) * sigma_t
-            w = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
-            s = w * epsilon / r * sigma / r * (1 - 2 * u) * r_t
-            return (4 * u * (u - 1) * epsilon_t + v + s).to(dtype)
+            w = _derivative_r(epsilon, sigma, r) * r_t
+            return (4 * u * (u - 1) * epsilon_t + v + w).to(dtype)
 
 
 class _LennardJonesEager(torch.autograd.Function):
@@ -97,11 +100,19 @@ class _LennardJonesEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
-        u = (sigma / r).pow_(6)
-        v = 4 * u
+        u = sigma / r
+        u_cubed = u**3
+        u_cubed_squared = u_cubed**2
+        v = (u_cubed - 1).mul_(u_cubed + 1)
         wanted = ctx.needs_input_grad
-        ctx.save_for_backward(epsilon, sigma, r, u, v if wanted[0] else None)
-        return (v * epsilon).mul_(u - 1)  # in an order that keeps digits
+        ctx.save_for_backward(
+            epsilon if wanted[1] or wanted[2] else None,
+            sigma,
+            r,
+            u if wanted[1] else None,
+            u_cubed_squared,
+        )
+        return (4 * u_cubed_squared * epsilon).mul_(v)  # in an order that keeps digits
 
     @staticmethod
     def backward(
@@ -109,16 +120,16 @@ class _LennardJonesEager(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LennardJonesReverse.backward(ctx, grad_y)
-        epsilon, sigma, r, u, v = ctx.saved_tensors
-        w = (24 * sigma / r).mul_(sigma).div_(r).mul_(sigma).div_(r)
-        w = (w.mul_(sigma).div_(r).mul_(sigma).div_(r) * epsilon).div_(r)
+        epsilon, _, r, u, u_cubed_squared = ctx.saved_tensors
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = grad_y * (v * (u - 1))
+            grad_epsilon = grad_y * (4 * u_cubed_squared).mul_(u_cubed_squared - 1)
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (w * (2 * u - 1))  # in an order that keeps digits
+            grad_sigma = grad_y * epsilon * (u * (u**2).pow_(2)).mul_(24).div_(r)
+            grad_sigma = grad_sigma.mul_(2 * u_cubed_squared - 1)
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * w.mul_(sigma).div_(r).mul_(1 - 2 * u)
+            grad_r = (grad_y * epsilon).mul_((24 * u_cubed_squared).div_(r))
+            grad_r = grad_r.mul_(1 - 2 * u_cubed_squared)
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -231,8 +242,8 @@ class _DerivativeSigmaReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
-        u = 24 * sigma / r * sigma / r * sigma / r * sigma / r * sigma / r
-        return u * epsilon / r * (2 * (sigma / r) ** 6 - 1)
+        u = sigma / r
+        return 24 * (u * (u**2) ** 2) / r * epsilon * (2 * (u**3) ** 2 - 1)
 
     @staticmethod
     def setup_context(
@@ -247,16 +258,19 @@ class _DerivativeSigmaReverse(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         epsilon, sigma, r = ctx.saved_tensors
         u = sigma / r
-        v = u**6
-        w = 4 * v
+        v = (u**2) ** 2
+        w = u * v
+        u_cubed = u**3
+        u_cubed_squared = u_cubed**2
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = grad_y * ((1 * w + 1 * (v - 1) * 4) * (6 * u**5) / r)
+            grad_epsilon = grad_y * (24 * w / r * (2 * u_cubed_squared - 1))
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (u**4 * (24 * epsilon / r * (22 * v - 5) / r))
+            s = 22 * ((u_cubed - _SQRT_5_22) * (u_cubed + _SQRT_5_22))
+            grad_sigma = grad_y * (24 * v / r * epsilon / r * s)
         if ctx.needs_input_grad[2]:
-            s = u**2 * (144 * epsilon) / r * sigma / r * sigma / r * sigma / r
-            grad_r = grad_y * (s * (1 - w) / r)
+            p = w * (144 / r) * epsilon / r * (1 - 4 * u_cubed_squared)
+            grad_r = grad_y * p
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -271,15 +285,84 @@ class _DerivativeSigmaFunction(_DerivativeSigmaReverse):
             primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             epsilon, sigma, r = primals
             u = sigma / r
-            v = u**6
-            w = 4 * v
-            s = (1 * w + 1 * (v - 1) * 4) * (6 * u**5) / r * epsilon_t
-            q = s + u**4 * (24 * epsilon / r * (22 * v - 5) / r) * sigma_t
-            p = u**2 * (144 * epsilon) / r * sigma / r * sigma / r * sigma / r
-            return q + p * (1 - w) / r * r_t
+            v = (u**2) ** 2
+            w = u * v
+            u_cubed = u**3
+            u_cubed_squared = u_cubed**2
+            p = 24 * w / r * (2 * u_cubed_squared - 1) * epsilon_t
+            s = 22 * ((u_cubed - _SQRT_5_22) * (u_cubed + _SQRT_5_22))
+            q = w * (144 / r) * epsilon / r * (1 - 4 * u_cubed_squared) * r_t
+            return p + 24 * v / r * epsilon / r * s * sigma_t + q
 
 
 def _derivative_sigma(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
         return _DerivativeSigmaReverse.apply(epsilon, sigma, r)
     return _DerivativeSigmaFunction.apply(epsilon, sigma, r)
+
+
+class _DerivativeRReverse(torch.autograd.Function):
+    """The derivative by ``r``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+        u = ((sigma / r) ** 3) ** 2
+        return 24 * u / r * epsilon * (1 - 2 * u)  # in an order that keeps digits
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        epsilon, sigma, r = ctx.saved_tensors
+        u = sigma / r
+        u_cubed = u**3
+        u_cubed_squared = u_cubed**2
+        v = 4 * u_cubed_squared
+        u_squared = u**2
+        grad_epsilon = grad_sigma = grad_r = None
+        if ctx.needs_input_grad[0]:
+            w = (v + (u_cubed_squared - 1) * 4) * (2 * u_cubed)
+            grad_epsilon = grad_y * (-w * (3 * u_squared) * (u / r))
+        if ctx.needs_input_grad[1]:
+            grad_sigma = grad_y * (u * u_squared**2 * (144 / r) * epsilon / r * (1 - v))
+        if ctx.needs_input_grad[2]:
+            s = 24 * u_cubed_squared / r * epsilon / r
+            grad_r = grad_y * (s * (26 * u_cubed_squared - 7))
+        return grad_epsilon, grad_sigma, grad_r
+
+
+class _DerivativeRFunction(_DerivativeRReverse):
+    """Autograd node of :func:`_derivative_r`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, epsilon_t: Tensor, sigma_t: Tensor, r_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            epsilon, sigma, r = primals
+            u = sigma / r
+            u_cubed = u**3
+            u_cubed_squared = u_cubed**2
+            v = 4 * u_cubed_squared
+            w = (v + (u_cubed_squared - 1) * 4) * (2 * u_cubed)
+            u_squared = u**2
+            s = u * u_squared**2 * (144 / r) * epsilon / r * (1 - v) * sigma_t
+            q = -w * (3 * u_squared) * (u / r) * epsilon_t + s
+            p = 24 * u_cubed_squared / r * epsilon / r
+            return q + p * (26 * u_cubed_squared - 7) * r_t
+
+
+def _derivative_r(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _DerivativeRReverse.apply(epsilon, sigma, r)
+    return _DerivativeRFunction.apply(epsilon, sigma, r)

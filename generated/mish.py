@@ -190,13 +190,15 @@ class _DerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
+        u = torch.exp(torch.clamp(x, max=-40) / 2)
         sigmoid_x = torch.sigmoid(x)
         softplus_x = nn.functional.softplus(x)
-        u = 2 * softplus_x
-        v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
-        w = sigmoid_x * v
-        s = 2 * (sigmoid_x * sigmoid_x * v * torch.tanh(softplus_x) * x)
-        return grad_y * (2 * w + w * torch.sigmoid(-x) * x - s)
+        v = 2 * softplus_x
+        w = 4 * torch.sigmoid(v) * torch.sigmoid(-v)
+        s = sigmoid_x * w
+        p = 2 * (sigmoid_x * sigmoid_x * w * torch.tanh(softplus_x) * x)
+        q = 2 * s + s * torch.sigmoid(-x) * x - p
+        return grad_y * torch.where(x < -40, u * (2 + x) * u, q)
 
 
 class _DerivativeFunction(_DerivativeReverse):
@@ -208,13 +210,15 @@ class _DerivativeFunction(_DerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
+            u = torch.exp(torch.clamp(x, max=-40) / 2)
             sigmoid_x = torch.sigmoid(x)
             softplus_x = nn.functional.softplus(x)
-            u = 2 * softplus_x
-            v = 4 * torch.sigmoid(u) * torch.sigmoid(-u)
-            w = sigmoid_x * v
-            s = 2 * (sigmoid_x * sigmoid_x * v * torch.tanh(softplus_x) * x)
-            return (2 * w + w * torch.sigmoid(-x) * x - s) * x_t
+            v = 2 * softplus_x
+            w = 4 * torch.sigmoid(v) * torch.sigmoid(-v)
+            s = sigmoid_x * w
+            p = 2 * (sigmoid_x * sigmoid_x * w * torch.tanh(softplus_x) * x)
+            q = 2 * s + s * torch.sigmoid(-x) * x - p
+            return torch.where(x < -40, u * (2 + x) * u, q) * x_t
 
 
 def _derivative(x: Tensor) -> Tensor:

@@ -255,8 +255,11 @@ class _DerivativeKReverse(torch.autograd.Function):
         k, x, y = ctx.saved_tensors
         h = x - y
         z = y - x
-        term_3 = torch.sigmoid(k * h)
-        term_4 = torch.sigmoid(k * z)
+        term_3 = k * z
+        mask = term_3 < -40
+        term_4 = torch.exp(torch.clamp(term_3, max=-40) / 2)
+        term_5 = torch.sigmoid(k * h)
+        sigmoid_term_3 = torch.sigmoid(term_3)
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
             u = k * x
@@ -269,9 +272,11 @@ class _DerivativeKReverse(torch.autograd.Function):
             term_2 = w / k + p * q * h + y * s * q * z - term_1 / k
             grad_k = grad_y_ * ((term_2 - (term_1 - w) / k) / k)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y_ * (term_3 * term_4 * h)
+            term_6 = term_4 * (term_5 * h) * term_4
+            grad_x = grad_y_ * torch.where(mask, term_6, term_5 * sigmoid_term_3 * h)
         if ctx.needs_input_grad[2]:
-            grad_y = grad_y_ * (term_4 * term_3 * z)
+            term_7 = term_4 * (term_5 * z) * term_4
+            grad_y = grad_y_ * torch.where(mask, term_7, sigmoid_term_3 * term_5 * z)
         return grad_k, grad_x, grad_y
 
 
@@ -294,10 +299,16 @@ class _DerivativeKFunction(_DerivativeKReverse):
             z = y - x
             term_1 = p + y * q
             term_2 = w / k + p * q * h + y * s * q * z - term_1 / k
-            term_5 = (term_2 - (term_1 - w) / k) / k * k_t
-            term_3 = torch.sigmoid(k * h)
-            term_4 = torch.sigmoid(k * z)
-            return term_5 + term_3 * term_4 * h * x_t + term_4 * term_3 * z * y_t
+            term_3 = k * z
+            mask = term_3 < -40
+            term_4 = torch.exp(torch.clamp(term_3, max=-40) / 2)
+            term_5 = torch.sigmoid(k * h)
+            term_6 = term_4 * (term_5 * h) * term_4
+            sigmoid_term_3 = torch.sigmoid(term_3)
+            term_7 = torch.where(mask, term_6, term_5 * sigmoid_term_3 * h) * x_t
+            term_8 = term_4 * (term_5 * z) * term_4
+            term_9 = torch.where(mask, term_8, sigmoid_term_3 * term_5 * z) * y_t
+            return (term_2 - (term_1 - w) / k) / k * k_t + term_7 + term_9
 
 
 def _derivative_k(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -327,19 +338,21 @@ class _DerivativeXReverse(torch.autograd.Function):
         ctx: Any, grad_y_: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         k, x, y = ctx.saved_tensors
-        w = k * x
-        s = k * y
-        p = torch.sigmoid(w - s)
-        q = torch.sigmoid(s - w)
+        u = k * (y - x)
+        mask = u < -40
+        v = torch.exp(torch.clamp(u, max=-40) / 2)
+        w = x - y
+        s = torch.sigmoid(k * w)
+        sigmoid_u = torch.sigmoid(u)
+        p = s * sigmoid_u
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            u = x - y
-            v = torch.sigmoid(k * u) * torch.sigmoid(k * (y - x)) * u
-            grad_k = grad_y_ * v
+            grad_k = grad_y_ * torch.where(mask, v * (s * w) * v, p * w)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y_ * (k * p * q)
+            grad_x = grad_y_ * (p * k)
         if ctx.needs_input_grad[2]:
-            grad_y = -grad_y_ * (k * q * p)
+            q = torch.where(mask, -v * (s * k) * v, -sigmoid_u * s * k)
+            grad_y = grad_y_ * q
         return grad_k, grad_x, grad_y
 
 
@@ -352,13 +365,16 @@ class _DerivativeXFunction(_DerivativeXReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            u = x - y
-            q = torch.sigmoid(k * u) * torch.sigmoid(k * (y - x)) * u * k_t
-            v = k * x
-            w = k * y
-            s = torch.sigmoid(v - w)
-            p = torch.sigmoid(w - v)
-            return q + k * s * p * x_t - y_t * (k * p * s)
+            u = k * (y - x)
+            mask = u < -40
+            v = torch.exp(torch.clamp(u, max=-40) / 2)
+            w = x - y
+            s = torch.sigmoid(k * w)
+            sigmoid_u = torch.sigmoid(u)
+            p = s * sigmoid_u
+            q = torch.where(mask, v * (s * w) * v, p * w) * k_t + p * k * x_t
+            h = torch.where(mask, -v * (s * k) * v, -sigmoid_u * s * k) * y_t
+            return q + h
 
 
 def _derivative_x(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -390,18 +406,21 @@ class _DerivativeYReverse(torch.autograd.Function):
         ctx: Any, grad_y_: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         k, x, y = ctx.saved_tensors
-        w = k * y
-        s = k * x
-        p = grad_y_ * (k * torch.sigmoid(w - s) * torch.sigmoid(s - w))
+        u = y - x
+        v = k * u
+        mask = v < -40
+        w = torch.exp(torch.clamp(v, max=-40) / 2)
+        s = torch.sigmoid(k * (x - y))
+        p = torch.sigmoid(v) * s
+        q = w * (s * k) * w
+        h = p * k
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            u = y - x
-            v = torch.sigmoid(k * u) * torch.sigmoid(k * (x - y)) * u
-            grad_k = grad_y_ * v
+            grad_k = grad_y_ * torch.where(mask, w * (s * u) * w, p * u)
         if ctx.needs_input_grad[1]:
-            grad_x = -p
+            grad_x = grad_y_ * torch.where(mask, -q, -h)
         if ctx.needs_input_grad[2]:
-            grad_y = p
+            grad_y = grad_y_ * torch.where(mask, q, h)
         return grad_k, grad_x, grad_y
 
 
@@ -415,11 +434,16 @@ class _DerivativeYFunction(_DerivativeYReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = y - x
-            p = torch.sigmoid(k * u) * torch.sigmoid(k * (x - y)) * u * k_t
-            v = k * y
-            w = k * x
-            s = k * torch.sigmoid(v - w) * torch.sigmoid(w - v)
-            return p - x_t * s + s * y_t
+            v = k * u
+            mask = v < -40
+            w = torch.exp(torch.clamp(v, max=-40) / 2)
+            s = torch.sigmoid(k * (x - y))
+            p = torch.sigmoid(v) * s
+            z = torch.where(mask, w * (s * u) * w, p * u) * k_t
+            q = w * (s * k) * w
+            h = p * k
+            term_1 = z + torch.where(mask, -q, -h) * x_t
+            return term_1 + torch.where(mask, q, h) * y_t
 
 
 def _derivative_y(k: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -229,15 +229,14 @@ class _DerivativeAReverse(torch.autograd.Function):
         a, b = ctx.saved_tensors
         sigmoid_a = torch.sigmoid(a)
         sigmoid_neg_a = torch.sigmoid(-a)
-        u = a * sigmoid_neg_a
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            v = b * sigmoid_a * sigmoid_neg_a * (2 + u - a * sigmoid_a)
-            grad_a = grad_y * v
+            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
+            grad_a = grad_y * (b * sigmoid_a * sigmoid_neg_a * u)
         if ctx.needs_input_grad[1]:
-            w = torch.exp(torch.clamp(a, max=-40) / 2)
-            s = torch.where(a < -40, w * (1 + a) * w, sigmoid_a * (1 + u))
-            grad_b = grad_y * s
+            v = torch.exp(torch.clamp(a, max=-40) / 2)
+            w = sigmoid_a + sigmoid_a * sigmoid_neg_a * a
+            grad_b = grad_y * torch.where(a < -40, v * (1 + a) * v, w)
         return grad_a, grad_b
 
 
@@ -252,11 +251,11 @@ class _DerivativeAFunction(_DerivativeAReverse):
             a, b = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             sigmoid_a = torch.sigmoid(a)
             sigmoid_neg_a = torch.sigmoid(-a)
-            u = a * sigmoid_neg_a
-            s = b * sigmoid_a * sigmoid_neg_a * (2 + u - a * sigmoid_a) * a_t
+            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
             v = torch.exp(torch.clamp(a, max=-40) / 2)
-            w = torch.where(a < -40, v * (1 + a) * v, sigmoid_a * (1 + u)) * b_t
-            return s + w
+            w = sigmoid_a + sigmoid_a * sigmoid_neg_a * a
+            s = torch.where(a < -40, v * (1 + a) * v, w) * b_t
+            return b * sigmoid_a * sigmoid_neg_a * u * a_t + s
 
 
 def _derivative_a(a: Tensor, b: Tensor) -> Tensor:

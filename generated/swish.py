@@ -13,7 +13,7 @@ r"""Elementwise ``x*sigmoid(beta*x)`` with analytic derivatives.
 
 At 237 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
 rounded once, the largest error in ULP of a normal number is 2.6 in the value, 2.4 in
-the derivative by ``x``, 3.0 in the derivative by ``beta`` and 2.5 in the second ones,
+the derivative by ``x``, 3.0 in the derivative by ``beta`` and 2.6 in the second ones,
 beside what rounding an input changes: up to 3.2e+02 there.
 """
 
@@ -299,14 +299,14 @@ class _DerivativeBetaReverse(torch.autograd.Function):
         u = beta * x
         sigmoid_u = torch.sigmoid(u)
         sigmoid_neg_u = torch.sigmoid(-u)
-        v = sigmoid_u * sigmoid_neg_u
-        w = v * x
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            s = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
-            grad_x = grad_y * (2 * w + v * sigmoid_neg_u * x * x * beta - s)
+            v = sigmoid_u * sigmoid_neg_u
+            w = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
+            grad_x = grad_y * (2 * (v * x) + v * sigmoid_neg_u * x * x * beta - w)
         if ctx.needs_input_grad[1]:
-            grad_beta = grad_y * (w * x * x * torch.tanh(-u / 2))
+            s = x * sigmoid_u * sigmoid_neg_u * torch.tanh(-u / 2) * x * x
+            grad_beta = grad_y * s
         return grad_x, grad_beta
 
 
@@ -323,10 +323,10 @@ class _DerivativeBetaFunction(_DerivativeBetaReverse):
             sigmoid_u = torch.sigmoid(u)
             sigmoid_neg_u = torch.sigmoid(-u)
             v = sigmoid_u * sigmoid_neg_u
-            w = v * x
-            s = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
-            p = (2 * w + v * sigmoid_neg_u * x * x * beta - s) * x_t
-            return p + w * x * x * torch.tanh(-u / 2) * beta_t
+            w = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
+            p = (2 * (v * x) + v * sigmoid_neg_u * x * x * beta - w) * x_t
+            s = x * sigmoid_u * sigmoid_neg_u * torch.tanh(-u / 2) * x * x
+            return p + s * beta_t
 
 
 def _derivative_beta(x: Tensor, beta: Tensor) -> Tensor:

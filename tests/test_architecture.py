@@ -57,6 +57,7 @@ HOMES = {
         "accuracy.plan",
         "accuracy.series",
         "accuracy.special",
+        "stabilise.chebyshev",
         "stabilise.laurent",
         "stabilise.simulate",
     },

@@ -39,6 +39,8 @@ Point = tuple[float, ...]
 EDGES: dict[str, tuple[Callable[[Point], bool], str]] = {
     "sqrt(a) - u": (lambda p: p[0] == 0, "beside a = 0 the root has no value, and so no derivative by u"),
     "sqrt(a) + u": (lambda p: p[0] == 0, "beside a = 0 the root has no value, and so no derivative by u"),
+    "u**(v - 1)": (lambda p: p[0] == 0, "1/0 has no value there; a float is infinite, and far from 1"),
+    "u**(v - 2)": (lambda p: p[0] == 0, "1/0 has no value there; a float is infinite, and far from 1"),
     "u**v - 1": (lambda p: p[0] == 0, "beside u = 0 a power may have no value, and so no derivative"),
     "(1 + u)**v - 1": (lambda p: p[0] == -1, "beside u = -1 a power may have no value, and so no derivative"),
     "exp(log(u) - log(v))": (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 
-from fngen.algebra import ONE, add, div, mul, power
+from fngen.algebra import ONE, add, div, mul, neg, power
 from fngen.ir import (
     CONDITIONS,
     Value,
@@ -21,10 +21,12 @@ from fngen.stabilise import views
 from fngen.stabilise.one_fraction import ARITHMETIC, LONGEST, one_fraction
 
 _MOST_FACTORS = 16
+_HIGH = 3
+"""The exponent of a power that is not divided factor by factor."""
 _LONGEST_NUMBER = 2000
 """Of a number as Taylor polynomials do not have: one of these is no fraction."""
 _COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
-_SIGNED = frozenset({"expm1", "tanh", "sinh", "asinh", "atan", "log1p", "erf"})
+SIGNED = frozenset({"expm1", "tanh", "sinh", "asinh", "atan", "log1p", "erf"})
 """Functions that have the sign of their argument."""
 _Product = tuple[Fraction, views.Factors]
 """A number times powers."""
@@ -44,7 +46,7 @@ def _of_comparison(node: Value) -> Iterator[Value]:
     for side, other in ((0, 1), (1, 0)):
         if is_number(node.args[other], 0):
             c, inside = views.coefficient(node.args[side])
-            while inside.op in _SIGNED and c > 0:
+            while inside.op in SIGNED and c > 0:
                 d, inside = views.coefficient(inside.args[0])
                 c *= d
             if c > 0 and inside is not node.args[side]:
@@ -131,7 +133,7 @@ def _times(found: views.Factors, more: views.Factors) -> views.Factors:
 
 def _stepwise(c: Fraction, found: views.Factors) -> Value:
     """Return a product that begins with functions, and multiplies and divides by turns."""
-    ordered = sorted(found.items(), key=_plain)
+    ordered = sorted(_with_ratio(found).items(), key=_plain)
     over, under = ([f for pair in ordered for f in _one_by_one(*pair, sign)] for sign in (1, -1))
     total = views.scaled(c, over.pop(0)) if over else number(c)
     while over or under:
@@ -142,12 +144,23 @@ def _stepwise(c: Fraction, found: views.Factors) -> Value:
     return total
 
 
+def _with_ratio(found: views.Factors) -> views.Factors:
+    """Return a product with the power of a quotient for high ones of its sides: ``(a/b)**5/b``."""
+    over, under = ([f for f, n in found.items() if n * sign >= _HIGH] for sign in (1, -1))
+    if len(over) != 1 or len(under) != 1:
+        return found
+    (a,), (b,) = over, under
+    n = min(found[a], -found[b])
+    left = {f: m for f, m in _times(found, {a: -n, b: n}).items() if m}
+    return {div(a, b): n, **left}
+
+
 def _one_by_one(node: Value, n: Fraction, sign: int) -> list[Value]:
     """Return the factors that a power is made of, if it has this sign: itself, if they are many or none."""
     if n * sign <= 0:
         return []
     # Of the square of sech, torch knows the derivative wherever cosh is infinite.
-    whole = n.denominator == 1 and abs(n) <= _MOST_FACTORS and node.op != "sech"
+    whole = n.denominator == 1 and abs(n) <= _MOST_FACTORS and node.op not in ("sech", "div")
     return [node] * int(abs(n)) if whole else [power(node, number(abs(n)))]
 
 
@@ -162,7 +175,13 @@ def _of_sum(node: Value) -> Iterator[Value]:
         yield from _collected(node)
     parts = postorder([node])
     if tree_size(node) <= LONGEST and any(n.op == "div" for n in parts) and not any(map(_is_long, parts)):
-        yield from one_fraction(node)
+        for made in one_fraction(node):  # The square of its divisor may overflow.
+            sign, positive = (neg, made.args[0]) if made.op == "neg" else (_same, made)
+            yield from (made, *map(sign, of_product(positive)))
+
+
+def _same(node: Value) -> Value:
+    return node
 
 
 def _is_long(node: Value) -> bool:

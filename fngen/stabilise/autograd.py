@@ -8,7 +8,7 @@ from functools import cache
 from fngen.algebra import ONE, ZERO, add
 from fngen.backends.torch import legalise
 from fngen.functions import TABLE
-from fngen.ir import CONDITIONS, LEAVES, Value, is_number, name, number, postorder, substitute, value
+from fngen.ir import CONDITIONS, LEAVES, Value, is_number, name, number, postorder, rewrite, substitute, value
 from fngen.language.parse import parse_expression
 from fngen.language.rules import derivative, instantiate
 
@@ -83,7 +83,16 @@ def autograd(root: Value, inputs: tuple[str, ...]) -> list[Value]:
         for arg, cotangent in _arriving(node, adjoints[node]):
             known = adjoints.get(arg)
             adjoints[arg] = cotangent if known is None else value("add", known, cotangent)
-    return legalise([adjoints.get(name(x), ZERO) for x in inputs])
+    graphs = [adjoints.get(name(x), ZERO) for x in inputs]
+    images = rewrite(graphs, _without_one)
+    return legalise([images[graph] for graph in graphs])
+
+
+def _without_one(node: Value) -> Value:
+    """Return what a product with 1, or a power of 1, is to the last bit."""
+    if node.op in ("mul", "pow") and is_number(node.args[1], 1):
+        return node.args[0]
+    return node.args[1] if node.op == "mul" and is_number(node.args[0], 1) else node
 
 
 def _arriving(node: Value, cotangent: Value) -> Iterator[tuple[Value, Value]]:

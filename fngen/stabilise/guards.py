@@ -8,20 +8,23 @@ from functools import lru_cache
 from typing import Any
 
 from fngen.algebra import ONE, add, exact, fold_numbers, mul, where
-from fngen.choices import rarely
+from fngen.choices import rarely, usual
 from fngen.ir import (
     ARITHMETIC,
     CONDITIONS,
     LEAVES,
     Value,
     fold,
+    is_number,
     name,
     names,
     number,
     postorder,
+    rewrite,
     substitute,
     value,
 )
+from fngen.stabilise.chebyshev import economised
 from fngen.stabilise.laurent import NoSeries, at_zero
 from fngen.stabilise.places import distances
 
@@ -30,19 +33,26 @@ _LEAST = 1e-200
 _DIGITS = 2.0**-56
 _RADII = (Fraction(1, 32), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(2))
 _MOST_TERMS = 20
+_REST, _FAINT = 4, 2.0**-64
+"""How many of the last coefficients that are known must be next to nothing: the others are less."""
 LIMIT = "its limit at 0/0"
-_HOLE, _DISTANCE = name("u!"), name("distance!")
+HOLE, _DISTANCE = name("u!"), name("distance!")
 
 
 def guarded(form: Value) -> Iterator[tuple[Value, str]]:
     """Yield a form with a part that depends on one thing guarded where that is 0 or a number, and how."""
     for part, u in _parts_of_one(form):
-        for made in _guards(substitute(part, {u: _HOLE})):
-            yield substitute(form, {part: substitute(made, {_HOLE: u})}), _how(made)
+        made_of_u = at_origin(substitute(part, {u: HOLE}), u)
+        yield from ((substitute(form, {part: made}), _how(made)) for made in made_of_u)
     for part, x in _parts_of_one(form):
         for distance, _, place in (d for d in distances(part) if d[1] is x):
-            for made in _guards(substitute(part, {x: _HOLE}), place):
-                yield substitute(form, {part: substitute(made, {_HOLE: x, _DISTANCE: distance})}), _how(made)
+            for made in _guards(substitute(part, {x: HOLE}), place):
+                yield substitute(form, {part: substitute(made, {HOLE: x, _DISTANCE: distance})}), _how(made)
+
+
+def at_origin(inside: Value, u: Value) -> Iterator[Value]:
+    """Yield a function of ``u!`` as one of something, guarded where that is 0."""
+    yield from (substitute(made, {HOLE: u}) for made in _guards(inside))
 
 
 def _how(guard: Value) -> str:
@@ -68,6 +78,22 @@ def lightened(form: Value) -> Iterator[Value]:
             yield substitute(form, {node: where(zero, limit, substitute(rest, {safe: elsewhere}))})
 
 
+def bare(form: Value, given: Value) -> Value:
+    """Return a form without what it does where the given graph fails, to be differentiated."""
+    stays = set(postorder([given]))
+
+    def rule(node: Value) -> Value:
+        if node in stays:
+            return node
+        if node.op == "where" and len(found := _safe(node)) == 1:
+            return substitute(node.args[2], {found[0]: found[0].args[2]})
+        if node.op in ("minimum", "maximum") and is_number(node.args[1]):
+            return node.args[0]
+        return usual(node) if rarely(node) else node
+
+    return rewrite([form], rule)[form]
+
+
 def _is_guard(node: Value) -> bool:
     """Say whether a node is what ``_near`` makes."""
     return (
@@ -87,9 +113,9 @@ def _safe(guard: Value) -> list[Value]:
 @lru_cache(maxsize=1024)
 def _guards(inside: Value, place: Fraction = Fraction(0)) -> tuple[Value, ...]:
     """Return a function guarded at a number, from which a variable has a distance."""
-    distance = _DISTANCE if place else _HOLE
+    distance = _DISTANCE if place else HOLE
     try:
-        found = at_zero(substitute(inside, {_HOLE: add(_HOLE, number(place))}), str(_HOLE.datum))
+        found = at_zero(substitute(inside, {HOLE: add(HOLE, number(place))}), str(HOLE.datum))
         return (_at(inside, found[0], distance, place), *_near(inside, found, distance, place))
     except NoSeries:
         return ()
@@ -105,7 +131,7 @@ def _parts_of_one(form: Value) -> Iterator[tuple[Value, Value]]:
     for u in (n for n in order if n not in guarded and (n.op == "name" or (n in inner and names([n])))):
         alone = _made_of(order, u)
         used = {a for n in alone for a in n.args}
-        yield from ((top, u) for top in alone if top not in used and _may_lose(top))
+        yield from ((top, u) for top in alone if top not in used and _may_lose(substitute(top, {u: HOLE})))
 
 
 def _made_of(order: Sequence[Value], u: Value) -> list[Value]:
@@ -120,15 +146,18 @@ def _made_of(order: Sequence[Value], u: Value) -> list[Value]:
 
 
 def _may_lose(part: Value) -> bool:
-    """Say whether a part has a quotient or a function in it."""
-    return any(n.op == "div" or (n.op not in ARITHMETIC and n.op not in LEAVES) for n in postorder([part]))
+    """Say whether a part has a quotient, or a sum and a function in it."""
+    order = postorder([part])
+    functions = any(n.op not in ARITHMETIC and n.op not in LEAVES for n in order)
+    sums = any(n.op in ("add", "sub") for n in order)
+    return (functions and sums) or any(n.op == "div" for n in order)
 
 
 def _at(inside: Value, limit: Any, distance: Value, place: Fraction) -> Value:
     """Return a function with its limit at a number, and nothing else changed."""
     zero = value("eq", distance, number(0))
-    elsewhere = where(zero, number(place + 1), _HOLE)
-    return where(zero, number(rational(limit)), substitute(inside, {_HOLE: elsewhere}))
+    elsewhere = where(zero, number(place + 1), HOLE)
+    return where(zero, number(rational(limit)), substitute(inside, {HOLE: elsewhere}))
 
 
 def _near(inside: Value, found: Sequence[Any], distance: Value, place: Fraction) -> Iterator[Value]:
@@ -137,9 +166,9 @@ def _near(inside: Value, found: Sequence[Any], distance: Value, place: Fraction)
         polynomial = _polynomial(found, radius)
         if polynomial is not None:
             near = value("lt", value("abs", distance), number(radius))
-            elsewhere = where(near, number(place + radius), _HOLE)
-            rest = substitute(inside, {_HOLE: elsewhere})
-            yield where(near, substitute(polynomial, {_HOLE: distance}), rest)
+            elsewhere = where(near, number(place + radius), HOLE)
+            rest = substitute(inside, {HOLE: elsewhere})
+            yield where(near, substitute(polynomial, {HOLE: distance}), rest)
 
 
 def _polynomial(found: Sequence[Any], radius: Fraction) -> Value | None:
@@ -148,17 +177,22 @@ def _polynomial(found: Sequence[Any], radius: Fraction) -> Value | None:
     if not kept or any(found[k].rel_accuracy_bits() < 80 for k in kept[:_MOST_TERMS]):
         return None
     first = kept[0]
-    sizes = {k: abs(float(found[k].mid())) * float(radius) ** k for k in kept}
-    last = max(k for k in kept if sizes[k] > _DIGITS * sizes[first])
-    chosen = [k for k in kept if k <= last]
-    if len(chosen) > _MOST_TERMS or last > kept[-1] - 4 or sizes[kept[-1]] > _DIGITS**1.5 * sizes[first]:
+    step = 2 if all((k - first) % 2 == 0 for k in kept) else 1
+    series = found[first::step]
+    sizes = [abs(float(c.mid())) * float(radius) ** (step * k) for k, c in enumerate(series)]
+    if max(sizes[-_REST:]) > _FAINT * sizes[0]:
         return None
-    step = 2 if all((k - first) % 2 == 0 for k in chosen) else 1
-    x = value("pow", _HOLE, number(2)) if step == 2 else _HOLE
+    enough = 1 + max(k for k, size in enumerate(sizes) if size > _DIGITS * sizes[0])
+    low, high = (Fraction(0) if step == 2 else -radius), radius**step
+    shorter = [series[0], *economised(series[1:], low, high, _DIGITS / 2 * sizes[0] / float(high))]
+    chosen = shorter if len(shorter) < enough else series[:enough]
+    if len(chosen) > _MOST_TERMS:
+        return None
+    x = value("pow", HOLE, number(2)) if step == 2 else HOLE
     total = number(0)
-    for k in range(last, first - 1, -step):
-        total = add(mul(x, total), number(rational(found[k])))
-    return mul(total, value("pow", _HOLE, number(first)) if first > 1 else _HOLE if first else ONE)
+    for c in reversed(chosen):
+        total = add(mul(x, total), number(rational(c)))
+    return mul(total, value("pow", HOLE, number(first)) if first > 1 else HOLE if first else ONE)
 
 
 def rational(ball: Any) -> Fraction:

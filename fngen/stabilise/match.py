@@ -78,7 +78,7 @@ class Matcher:
         if not len(wanted) <= len(found) <= _LONGEST:
             return
         first, c = wanted[0]
-        for term, d in found.items():
+        for term, d in _candidates(first, found):
             scale = d / c
             for bound in self._same(first, term, {}):
                 rest = {t: n for t, n in found.items() if t is not term}
@@ -109,11 +109,12 @@ class Matcher:
         if not len([p for p in wanted if p[0].op != "name"]) <= len(found) <= _LONGEST:
             return
         first, n = wanted[0]
-        for factor, m in found.items():
-            power = m / n if (m / n).denominator == 1 and m / n > 0 else Fraction(1)
-            if n * power != m or (power != 1 and d != 1):
+        for factor, m in _candidates(first, found):
+            share = m if n == 1 else m / n
+            power = share if share.denominator == 1 and share > 0 else Fraction(1)
+            if (power == 1 and n != m) or (power != 1 and (n * power != m or d != 1)):
                 continue
-            others = tuple((p, e * power) for p, e in wanted[1:])
+            others = wanted[1:] if power == 1 else tuple((p, e * power) for p, e in wanted[1:])
             for bound in self._same(first, factor, {}):
                 rest = {f: e for f, e in found.items() if f is not factor}
                 for end, left in self._factors(others, rest, bound):
@@ -242,6 +243,12 @@ def _roots(found: Factors, n: Fraction) -> Iterator[tuple[Value, Factors]]:
 
 def _is_product(node: Value) -> bool:
     return views.kind(node) == "product"
+
+
+def _candidates(pattern: Value, found: Mapping[Value, Fraction]) -> list[tuple[Value, Fraction]]:
+    """Return the terms or factors that a pattern may match: of a function only its calls."""
+    anything = pattern.op in ("name", "number") or views.kind(pattern) in ("sum", "product")
+    return [pair for pair in found.items() if anything or pair[0].op == pattern.op]
 
 
 @cache

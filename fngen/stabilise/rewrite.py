@@ -9,6 +9,7 @@ from functools import cache
 from math import isqrt
 
 from fngen.algebra import ZERO, add, div, exact, fold_numbers, mul, neg, power, sub
+from fngen.functions import TABLE
 from fngen.ir import LEAVES, REDUCTIONS, Value, fold, is_number, number, postorder, rebuild, value
 from fngen.language.parse import parse_expression
 from fngen.stabilise import along, views
@@ -51,7 +52,7 @@ class Identity:
     @property
     def kind(self) -> str:
         """What a graph must be for the pattern to match it."""
-        return "product" if self.pattern.op == "pow" else views.kind(self.pattern)
+        return views.kind(self.pattern)
 
 
 @cache
@@ -224,7 +225,9 @@ def substituted(form: Value, match: Match) -> Value:
 
 
 def _known(node: Value) -> Value:
-    """Return the square root of a number as a number, if it is rational, and the logarithm of 1."""
+    """Return rational roots of numbers, and the logarithm of 1, as numbers; even functions without a sign."""
+    if node.op == "hypot" or (node.op in TABLE and TABLE[node.op].parity == 1):
+        return rebuild(node, [a.args[0] if a.op == "neg" else a for a in node.args])
     if node.op == "log" and is_number(node.args[0], 1):
         return ZERO
     if node.op != "sqrt" or node.args[0].op != "number" or exact(node.args[0]) < 0:

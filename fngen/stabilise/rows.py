@@ -114,6 +114,8 @@ _ROOTS = "(sqrt(u) + sqrt(v))"
 _BOTH = "u == 0 and v == 0"
 _LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
 _NEAR = "abs(u - v) < abs(v)/2"
+_SHARE = f"((u - v)/where({_NEAR}, v, 1))"
+_LOG_MEAN = f"where({_NEAR}, v*({_SHARE}/log1p({_SHARE})), (u - v)/log(u/v))"
 _FAR = "sign(u) == sign(v) and (abs(u/v) < 1e-300 or abs(u/v) > 1e300)"
 _GROWTH = "exp(Max(u, 700)/2)"
 
@@ -128,8 +130,12 @@ def _root_of_square_and(a: str, root: str, given: str) -> Rule:
 _CROSSED = "logistic({0}*u)*logistic(-{0}*v) + logistic({0}*v)*logistic(-{0}*u)"
 _GROWN = "v*log1p(where(u > -1, u, 0))"
 _SMALL_GROWTH = f"u > -1 and abs({_GROWN}) < 1"
+_FAR_FROM_ONE = "abs(u**v - 1/u**v) > 1e30"
+_DIVIDED = "where(abs(v) > 2**24, u**v/where(u == 0, 1, u), u**(v - 1))"
+"""The same of an exponent from which 1 takes nothing away, not even whether it is odd."""
 _POWER = "v*log(where(u > 0, u, 1))"
 _SMALL_POWER = f"u > 0 and abs({_POWER}) < 1"
+UNROUNDED = "its exponent is not rounded"
 NOWHERE = "its argument is rounded nowhere"
 FORMS = (
     # Differences.
@@ -159,6 +165,8 @@ FORMS = (
     Rule("u**2 - v**2", "(u - v)*(u + v)", DIGITS),
     Rule("u**2 - C", "(u - sqrt(C))*(u + sqrt(C))", DIGITS, "C > 0"),
     Rule("exp(u) - exp(v)", "exp(v)*expm1(u - v)", DIGITS),
+    Rule("(exp(u) - exp(v))/(u - v)", "exp(Max(u, v))*(expm1(-abs(u - v))/(-abs(u - v)))", DIGITS),
+    Rule("(u - v)/(log(u) - log(v))", f"where(v >= 0, {_LOG_MEAN}, nan)", DIGITS),
     Rule("cos(u) - cos(v)", "2*sin((u + v)/2)*sin((v - u)/2)", DIGITS),
     Rule("sin(u) - sin(v)", "2*cos((u + v)/2)*sin((u - v)/2)", DIGITS),
     Rule("tan(u) - tan(v)", "sin(u - v)/(cos(u)*cos(v))", DIGITS),
@@ -170,6 +178,8 @@ FORMS = (
     Rule("log(u) - log(v)", "where(v >= 0, log(u/v), nan)", DIGITS),
     Rule("log1p(u) - log(u)", "where(u > 1, log1p(1/Max(u, 1)), log1p(u) - log(u))", DIGITS),
     Rule("(1 + u)**v - 1", f"where({_SMALL_GROWTH}, expm1({_GROWN}), (1 + u)**v - 1)", DIGITS),
+    Rule("u**(v - 1)", f"where({_FAR_FROM_ONE}, {_DIVIDED}, u**v/u)", UNROUNDED),
+    Rule("u**(v - 2)", f"where({_FAR_FROM_ONE}, u**(v - 2), u**v/u/u)", UNROUNDED),
     Rule("u**v - 1", f"where({_SMALL_POWER}, expm1({_POWER}), u**v - 1)", DIGITS),
     Rule(
         "(1 - v)*log1pexp(u) + v*log1pexp(-u)",
@@ -177,7 +187,7 @@ FORMS = (
         DIGITS,
     ),
     Rule("exp(u) - expm1(u)/a", "exp(u)*(1 - 1/a) + 1/a", OVERFLOW),
-    Rule("log(u/v)", f"where({_NEAR}, log1p((u - v)/where({_NEAR}, v, 1)), log(u/v))", DIGITS),
+    Rule("log(u/v)", f"where({_NEAR}, log1p({_SHARE}), log(u/v))", DIGITS),
     Rule("log(u/v)", f"where({_FAR}, log(abs(u)) - log(abs(v)), log(u/v))", OVERFLOW),
     Rule("1/(u + v)", "1/(u/2 + v/2)/2", OVERFLOW),
     Rule("expm1(u)/v", f"where(u > 700, {_GROWTH}/v*{_GROWTH}, expm1(Min(u, 700))/v)", OVERFLOW),

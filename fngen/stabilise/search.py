@@ -7,13 +7,14 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain, islice
 
-from fngen.ir import Value, fold, name, postorder, substitute, tree_size
+from fngen.ir import Value, fold, name, names, postorder, substitute, tree_size
 from fngen.stabilise.arrangements import arrangements, of_product
 from fngen.stabilise.faint import faint
-from fngen.stabilise.guards import LIMIT, guarded, lightened, polynomials
+from fngen.stabilise.guards import LIMIT, bare, guarded, lightened, polynomials
 from fngen.stabilise.judge import Judge, Score
+from fngen.stabilise.removable import Differentiate, derived, grouped
 from fngen.stabilise.rewrite import Rewriter
-from fngen.stabilise.rows import FORMS, NAMES
+from fngen.stabilise.rows import DIGITS, FORMS, NAMES
 from fngen.stabilise.tails import saturated
 
 EFFORT = 100
@@ -41,7 +42,8 @@ class Search:
 
     Args:
         judge: Says how good one is; made when the first is judged.
-        given: The value and the derivatives as they are, by their places among the results.
+        given: The value and the derivatives as they are, by their places among the results; afterwards
+            those that the best forms were made of.
         effort: How many times as many forms are tried.
 
     Attributes:
@@ -49,7 +51,7 @@ class Search:
     """
 
     def __init__(self, judge: Callable[[], Judge], given: Mapping[int, Value], effort: int = 1) -> None:
-        self.make, self.given, self.times = judge, given, effort
+        self.make, self.given, self.times = judge, dict(given), effort
         self.effort = effort * min(EFFORT, _ALTOGETHER // max(len(given), 1))
         self.made: Judge | None = None
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
@@ -64,13 +66,26 @@ class Search:
                 self.made.choose(form, output)
         return self.made
 
-    def all_best(self) -> dict[int, Judged | None]:
-        """Return the best form of each given result, in the time that all may take together."""
+    def all_best(self, inputs: Sequence[str], differentiate: Differentiate) -> dict[int, Judged | None]:
+        """Return the best form of each given result, in the time that all may take together.
+
+        Of a derivative forms are looked for from where it starts as given, and from that of the best form of
+        the value.
+        """
         found: dict[int, Judged | None] = {}
+        others: list[Sequence[Value]] = []
         for output, form in self.given.items():
             found[output] = best = self.best(form, output)
+            if others and best is not None and not best[1].calm:
+                starts = ((slopes[output - 1], self.judge(slopes[output - 1], output)) for slopes in others)
+                start = min(starts, key=total)
+                again = self.best(start[0], output, self.effort // 2) or start
+                if again[1].total < best[1].total:
+                    self.given[output], found[output], best = others[0][output - 1], again, again
             if best is not None:
                 self.judge.choose(best[0], output)
+                if output == 0:
+                    others = [*derived(bare(best[0], form), inputs, differentiate)]
         return found
 
     def best(self, form: Value, output: int, effort: int | None = None) -> Judged | None:
@@ -120,14 +135,30 @@ class Search:
 
     def _neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of all but the polynomials of guards, which are as good as they get."""
+        small = ((made, "small only in the end") for made in faint(form))
+        ordered = ((made, "in an order that keeps digits") for made in arrangements(form))
+        apart = ((made, "a series near 0/0") for made in grouped(form))
+        yield from _by_turns(chain(self._by_rules(form), small, ordered), chain(guarded(form), apart))
+
+    def _by_rules(self, form: Value) -> Iterator[Step]:
         self.rules.prepare([form])
         for node in postorder([form]):
             for made, why in self.rules.reasoned(node):
                 for arranged in (made, *of_product(made)):
                     yield self.names([substitute(form, {node: arranged})])[0], why
-        yield from ((made, "small only in the end") for made in faint(form))
-        yield from ((made, "in an order that keeps digits") for made in arrangements(form))
-        yield from guarded(form)
+                if why == DIGITS:  # What has become small is a singularity less.
+                    yield from ((there, why) for there in grouped(substitute(form, {node: made})))
+
+
+def _by_turns(*streams: Iterator[Step]) -> Iterator[Step]:
+    """Yield from streams by turns, until all have ended."""
+    left = [*streams]
+    while left:
+        for stream in [*left]:
+            if (step := next(stream, None)) is None:
+                left.remove(stream)
+            else:
+                yield step
 
 
 def _carried(form: Value) -> frozenset[str]:
@@ -136,10 +167,13 @@ def _carried(form: Value) -> frozenset[str]:
     Of a choice those in its second branch, for of a NaN no comparison holds, that are in its condition or
     in the first branch too.
     """
+    every = frozenset(map(str, names([form])))
 
     def visit(node: Value, args: list[frozenset[str]]) -> frozenset[str]:
         if node.op == "name":
             return frozenset({str(node.datum)})
+        if node.op == "nan":
+            return every
         if node.op == "where":
             condition, first, second = args
             return second & (condition | first)
@@ -153,7 +187,12 @@ def judged(root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction], 
     return Judge(root, inputs, numbers, effort)
 
 
+def total(found: Judged) -> float:
+    """Return the score of a form, by which the least is the best."""
+    return found[1].total
+
+
 def _winner(start: Judged, known: dict[Value, Score]) -> Judged:
     """Return the form that gains most for its work."""
     better = [pair for pair in known.items() if pair[1].beats(start[1])]
-    return min([start, *better], key=lambda pair: pair[1].total)
+    return min([start, *better], key=total)

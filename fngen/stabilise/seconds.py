@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 from fngen.accuracy.evaluation import count, place
@@ -11,11 +11,11 @@ from fngen.backends.torch import legalise
 from fngen.ir import Value, tree_size
 from fngen.stabilise.autograd import autograd
 from fngen.stabilise.judge import Score
-from fngen.stabilise.search import LONGEST, Judged, Search
+from fngen.stabilise.removable import Differentiate
+from fngen.stabilise.search import LONGEST, Judged, Search, total
 
 EFFORT, _ALTOGETHER = 60, 150
 """Forms that are tried of one second derivative, and of all of them."""
-Differentiate = Callable[[Value], Sequence[Value]]
 Own = tuple[Value, ...] | None
 """The derivatives of a derivative by each input; None where autograd's are as good."""
 _LEAST = 4.0
@@ -30,7 +30,7 @@ class Seconds:
         inputs: The variables of the formula.
         slopes: Its derivatives by each, as they are emitted.
         given: The same before anything but names changed.
-        differentiate: Gives the derivatives of a graph by each input, by their names.
+        differentiate: Gives the derivatives of a graph by some variables.
 
     Attributes:
         owned: The places of the inputs by which a derivative has been given derivatives.
@@ -79,7 +79,7 @@ class Seconds:
     @cached_property
     def derived(self) -> list[Sequence[Value]]:
         """The derivatives of all derivatives."""
-        return [self.differentiate(slope) for slope in self.given]
+        return [self.differentiate(slope, self.inputs) for slope in self.given]
 
     def _place(self, i: int, j: int) -> int:
         return place(len(self.inputs), *sorted((i, j)))
@@ -90,13 +90,9 @@ class Seconds:
         if output not in self.known:
             ways = [(i, j), (j, i)][: 1 + (i != j)]
             judged = ((form, self.look.judge(form, output)) for form in (self.derived[a][b] for a, b in ways))
-            best = min(judged, key=_total)
+            best = min(judged, key=total)
             found = [self.look.best(best[0], output, self.effort) or best]
             found += [self.autograd[a][b] for a, b in ways if a in self.autograd]
-            graph, score = min(found, key=_total)
+            graph, score = min(found, key=total)
             self.known[output] = fold_numbers([graph])[graph], score
         return self.known[output]
-
-
-def _total(pair: Judged) -> float:
-    return pair[1].total

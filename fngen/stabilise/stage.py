@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -21,6 +21,7 @@ from fngen.stabilise.rows import NAMES
 
 if TYPE_CHECKING:
     from fngen.stabilise.judge import Score
+    from fngen.stabilise.removable import Differentiate
 
 MOST_INPUTS = 3
 """Variables beyond which a sample of points says little."""
@@ -82,7 +83,7 @@ class Claim:
 
 
 def finished(
-    problem: Problem, found: Derivatives, differentiate: Callable[[Value], Sequence[Value]], effort: int = 1
+    problem: Problem, found: Derivatives, differentiate: Differentiate, effort: int = 1
 ) -> tuple[Problem, Derivatives, Claim | None]:
     """Return a problem and its derivatives in the best forms that were found, and what these are worth.
 
@@ -91,7 +92,7 @@ def finished(
     Args:
         problem: The problem.
         found: Its derivatives.
-        differentiate: Gives the derivatives of a graph by each input.
+        differentiate: Gives the derivatives of a graph by some variables.
         effort: How many times as much time digits are worth: to look for forms, and to evaluate them.
     """
     graphs = [problem.value, *found.slopes]
@@ -108,7 +109,7 @@ def finished(
     wanted = [i for i in range(len(graphs)) if i not in declared]
     judge = partial(search.judged, problem.written or problem.value, inputs, numbers, effort)
     look = search.Search(judge, {i: graphs[i] for i in wanted}, effort)
-    found_best = look.all_best()
+    found_best = look.all_best(inputs, differentiate)
     picked = [pair[0] if (pair := found_best.get(i)) else graph for i, graph in enumerate(graphs)]
     first, *others = (look.reasons.get(graph, ()) for graph in picked)
     reasons = ((*problem.reasons, *first), *others)
@@ -119,7 +120,8 @@ def finished(
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
         if look.judge.twice() and not _through_output(problem, best):
-            found_again = seconds.Seconds(look, inputs, best.slopes, found.slopes, differentiate)
+            given = [look.given.get(1 + i, slope) for i, slope in enumerate(found.slopes)]
+            found_again = seconds.Seconds(look, inputs, best.slopes, given, differentiate)
             own = tuple(None if 1 + i in declared else found_again.of(i) for i in range(len(inputs)))
             best, claim = replace(best, seconds=own), replace(claim, seconds=tuple(found_again.scores))
     return replace(problem, value=graphs[0]), best, claim

@@ -1,0 +1,155 @@
+"""Products in which a singularity of several variables is one of their product or difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from fngen.algebra import add, mul
+from fngen.ir import Value, name, names, postorder, substitute
+from fngen.stabilise import views
+from fngen.stabilise.arrangements import SIGNED
+from fngen.stabilise.guards import HOLE, at_origin
+from fngen.stabilise.views import Factors
+
+_PART = name("part!")
+_HIGHEST = 6
+"""The order of a pole."""
+_Product = frozenset[tuple[Value, Fraction]]
+Differentiate = Callable[[Value, Sequence[str]], Sequence[Value]]
+"""Gives the derivatives of a graph by some variables."""
+
+
+class Singular(NamedTuple):
+    """A product with a part that has a singularity where one thing is 0.
+
+    Attributes:
+        node: The product.
+        rest: What it is beside that part.
+        part: The part, as a function of ``u!``.
+        t: That thing.
+    """
+
+    node: Value
+    rest: Value
+    part: Value
+    t: Value
+
+
+def singular(form: Value) -> Iterator[Singular]:
+    """Yield products whose singularity is one in something else than a variable.
+
+    That is a divisor, ``t = x - y`` in ``exp(y)*expm1(t)/t``, or its multiple: ``expm1(x*y)/x`` is ``y``
+    times a function of ``t = x*y``. Or it is what a divisor is of: ``x/expm1(x*y)`` is ``t/expm1(t)/y``.
+    """
+    for node in postorder([form]):
+        if node.op in ("mul", "div"):
+            c, found = views.factors(node)
+            for base, n in found.items():
+                if 0 < -n <= _HIGHEST and n.denominator == 1:
+                    for t, k, written in _things(base, n, found):
+                        of_t = {substitute(f, {written: t}): m for f, m in found.items()}
+                        if (sides := _around(t, k, c, of_t)) and next(at_origin(sides[1], t), None):
+                            yield Singular(node, *sides, t)
+
+
+def _things(base: Value, n: Fraction, found: Factors) -> Iterator[tuple[Value, Fraction, Value]]:
+    """Yield what may be 0, the power of it that belongs to the part, and how it is written now."""
+    yield base, n, base
+    yield from ((t, n, written) for t, written in dict.fromkeys(_multiples(base, found)))
+    if base.op in SIGNED or base.op in ("sin", "tan"):
+        (u,) = base.args
+        positive = u.args[0] if u.op == "neg" else u
+        yield positive, -n, positive
+
+
+def grouped(form: Value) -> Iterator[Value]:
+    """Yield a form in which a singularity stands beside the rest of its product, and is guarded."""
+    for node, rest, part, t in singular(form):
+        for made in (substitute(part, {HOLE: t}), *at_origin(part, t)):
+            yield substitute(form, {node: mul(rest, made)})
+
+
+def derived(form: Value, inputs: Sequence[str], differentiate: Differentiate) -> Iterator[Sequence[Value]]:
+    """Yield the derivatives of a form by its inputs, those of a singular part by way of what it depends on.
+
+    The part is guarded, and its derivative in several ways.
+    """
+    found = next(singular(form), None)
+    if found is None:
+        return
+    (by_t,) = differentiate(found.part, [str(HOLE.datum)])
+    by_part, *others = differentiate(_with_part(form, found), [str(_PART.datum), *inputs])
+    moved = differentiate(found.t, inputs)
+    *_, part = substitute(found.part, {HOLE: found.t}), *at_origin(found.part, found.t)
+    for slope in (substitute(by_t, {HOLE: found.t}), *at_origin(by_t, found.t)):
+        chained = (mul(mul(by_part, m), slope) for m in moved)
+        total = (add(a, b) for a, b in zip(others, chained, strict=True))
+        yield [substitute(graph, {_PART: part}) for graph in total]
+
+
+def _with_part(form: Value, found: Singular) -> Value:
+    """Return a form with a name for a singular part, wherever it is in it."""
+    alike = (s for s in singular(form) if (s.t, s.part) == (found.t, found.part))
+    while another := next(alike, None):
+        form = substitute(form, {another.node: mul(another.rest, _PART)})
+        alike = (s for s in singular(form) if (s.t, s.part) == (found.t, found.part))
+    return form
+
+
+def _multiples(base: Value, found: Factors) -> Iterator[tuple[Value, Value]]:
+    """Yield what other factors are made of that is a multiple of one thing, as such and as it is written."""
+    for factor, n in found.items():
+        if n > 0 and factor is not base:
+            for node in postorder([factor]):
+                if node.op in ("mul", "div") and views.factors(node)[1].get(base) == 1:
+                    yield node, node
+                elif views.is_sum(node) and (by := _quotient(node, base)):
+                    yield mul(by, base), node
+
+
+def _quotient(node: Value, base: Value) -> Value | None:
+    """Return what a sum is another one times: ``z`` for ``y*z - x*z`` and ``y - x``."""
+    over, under = _products(node), _products(base)
+    if len(over) != len(under) or len(under) < 2:
+        return None
+    first, d = next(iter(under.items()))
+    for found, c in over.items():
+        by = dict(_times(found, {f: -n for f, n in first}))
+        times = {_times(by.items(), dict(other)): c / d * k for other, k in under.items()}
+        if all(n > 0 for n in by.values()) and times == over:
+            return views.product(c / d, by)
+    return None
+
+
+def _products(node: Value) -> dict[_Product, Fraction]:
+    """Return a sum as products in no order, with their numbers."""
+    terms = ((c, *views.factors(term)) for term, c in views.terms(node).items())
+    return {frozenset(found.items()): c * d for c, d, found in terms}
+
+
+def _times(found: Iterable[tuple[Value, Fraction]], more: Factors) -> _Product:
+    total = Factors(found)
+    for f, n in more.items():
+        total[f] = total.get(f, Fraction(0)) + n
+    return frozenset((f, n) for f, n in total.items() if n)
+
+
+def _around(t: Value, k: Fraction, c: Fraction, found: Factors) -> tuple[Value, Value] | None:
+    """Return what a product is beside functions of ``t`` and its power, and the product of these."""
+    d, own = views.factors(t)
+    inside = {f: m for f, m in found.items() if f not in own and _is_of(t, f)}
+    of_hole = {substitute(f, {t: HOLE}): m for f, m in inside.items()}
+    outside = {f: m for f, m in found.items() if f not in inside}
+    for f, m in own.items():
+        outside[f] = outside.get(f, Fraction(0)) - k * m
+    outside = {f: m for f, m in outside.items() if m}
+    if not inside or not outside or t in outside:
+        return None
+    return views.product(c / d ** int(k), outside), views.product(Fraction(1), {**of_hole, HOLE: k})
+
+
+def _is_of(t: Value, factor: Value) -> bool:
+    """Say whether a factor depends on one thing alone."""
+    return names([substitute(factor, {t: HOLE})]) == (HOLE.datum,)
