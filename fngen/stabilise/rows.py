@@ -93,6 +93,9 @@ NAMES = (
     Rule("sin(u/2)**2/sin(u)", "tan(u/2)/2", DIGITS),
     Rule("sin(u)/(1 + cos(u))", "tan(u/2)", DIGITS),
     Rule("pi/2 - atan(u)", "atan2(1, u)", DIGITS),
+    Rule("pi/2 + atan(u)", "atan2(1, -u)", DIGITS),
+    Rule("1/2 - atan(u)/pi", "atan2(1, u)/pi", DIGITS),
+    Rule("1/2 + atan(u)/pi", "atan2(1, -u)/pi", DIGITS),
     Rule("u/(u**2 + v**2)", "u/hypot(u, v)/hypot(u, v)", OVERFLOW),
     Rule("1 - u**2/hypot(u, v)**2", "v**2/hypot(u, v)**2", DIGITS),
     Rule("u*sign(u)", "abs(u)", FEWER),
@@ -118,6 +121,17 @@ _SHARE = f"((u - v)/where({_NEAR}, v, 1))"
 _LOG_MEAN = f"where({_NEAR}, v*({_SHARE}/log1p({_SHARE})), (u - v)/log(u/v))"
 _FAR = "sign(u) == sign(v) and (abs(u/v) < 1e-300 or abs(u/v) > 1e300)"
 _GROWTH = "exp(Max(u, 700)/2)"
+
+
+def _where_near(pattern: str, form: str) -> tuple[Rule, Rule]:
+    """Return the rules for a difference as a product: everywhere, and where its terms are nearly the same."""
+    near = f"where(abs(u - v) < 1/2, {form}, {pattern})"
+    return Rule(pattern, form, DIGITS), Rule(pattern, near, DIGITS)
+
+
+def _beyond_tangent(pattern: str, form: str, far: str) -> Rule:
+    """Return the rule for what is of second order in the share ``s = (u - v)/v``."""
+    return Rule(pattern, f"where({_NEAR}, {form.format(s=_SHARE)}, {far})", DIGITS)
 
 
 def _root_of_square_and(a: str, root: str, given: str) -> Rule:
@@ -167,9 +181,14 @@ FORMS = (
     Rule("exp(u) - exp(v)", "exp(v)*expm1(u - v)", DIGITS),
     Rule("(exp(u) - exp(v))/(u - v)", "exp(Max(u, v))*(expm1(-abs(u - v))/(-abs(u - v)))", DIGITS),
     Rule("(u - v)/(log(u) - log(v))", f"where(v >= 0, {_LOG_MEAN}, nan)", DIGITS),
-    Rule("cos(u) - cos(v)", "2*sin((u + v)/2)*sin((v - u)/2)", DIGITS),
-    Rule("sin(u) - sin(v)", "2*cos((u + v)/2)*sin((u - v)/2)", DIGITS),
-    Rule("tan(u) - tan(v)", "sin(u - v)/(cos(u)*cos(v))", DIGITS),
+    *_where_near("cos(u) - cos(v)", "2*sin((u + v)/2)*sin((v - u)/2)"),
+    *_where_near("sin(u) - sin(v)", "2*cos((u + v)/2)*sin((u - v)/2)"),
+    *_where_near("tan(u) - tan(v)", "sin(u - v)/(cos(u)*cos(v))"),
+    Rule("exp(u)*cos(v) - 1", "expm1(u)*cos(v) - 2*sin(v/2)**2", DIGITS),
+    # What is left of a function beyond its tangent.
+    _beyond_tangent("u/v - log(u/v) - 1", "{s} - log1p({s})", "u/v - log(u/v) - 1"),
+    _beyond_tangent("u/v + log(v/u) - 1", "{s} - log1p({s})", "u/v - log(u/v) - 1"),
+    _beyond_tangent("u*log(u/v) - u + v", "v*((1 + {s})*log1p({s}) - {s})", "u*log(u/v) - u + v"),
     Rule("atan(u) - atan(v)", "atan2(u - v, 1 + u*v)", DIGITS),
     Rule("tanh(u) - tanh(v)", f"2*tanh(u - v)*({_CROSSED.format(2)})", DIGITS),
     Rule("logistic(u) - logistic(v)", f"tanh((u - v)/2)*({_CROSSED.format(1)})", DIGITS),

@@ -12,6 +12,7 @@ from fngen.stabilise.arrangements import arrangements, of_product
 from fngen.stabilise.faint import faint
 from fngen.stabilise.guards import LIMIT, bare, guarded, lightened, polynomials
 from fngen.stabilise.judge import Judge, Score
+from fngen.stabilise.powers import differences
 from fngen.stabilise.removable import Differentiate, derived, grouped
 from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import DIGITS, FORMS, NAMES
@@ -138,16 +139,21 @@ class Search:
         small = ((made, "small only in the end") for made in faint(form))
         ordered = ((made, "in an order that keeps digits") for made in arrangements(form))
         apart = ((made, "a series near 0/0") for made in grouped(form))
-        yield from _by_turns(chain(self._by_rules(form), small, ordered), chain(guarded(form), apart))
+        powers = ((made, DIGITS) for made in differences(form))
+        rearranged = chain(self._by_rules(form), powers, small, ordered)
+        yield from _by_turns(rearranged, chain(guarded(form), apart))
 
     def _by_rules(self, form: Value) -> Iterator[Step]:
         self.rules.prepare([form])
-        for node in postorder([form]):
-            for made, why in self.rules.reasoned(node):
+        there = dict.fromkeys(postorder([form]))
+        for node in there:
+            # What a rule keeps for some numbers it would find again.
+            for made, why in (step for step in self.rules.reasoned(node) if step[0] not in there):
                 for arranged in (made, *of_product(made)):
                     yield self.names([substitute(form, {node: arranged})])[0], why
-                if why == DIGITS:  # What has become small is a singularity less.
-                    yield from ((there, why) for there in grouped(substitute(form, {node: made})))
+                if why == DIGITS:  # What has become small may be a singularity less.
+                    yield from ((one, why) for one in grouped(substitute(form, {node: made})))
+                    yield from ((substitute(form, {node: one}), why) for one, _ in guarded(made))
 
 
 def _by_turns(*streams: Iterator[Step]) -> Iterator[Step]:
