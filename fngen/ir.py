@@ -78,7 +78,7 @@ _interned: WeakValueDictionary[tuple[object, ...], Value] = WeakValueDictionary(
 
 def value(op: str, *args: Value, datum: Datum | None = None) -> Value:
     """Return the one node with this operator, these arguments and this datum."""
-    key = (op, type(datum), str(datum), *map(id, args))
+    key = (op, *map(id, args)) if datum is None else (op, type(datum), str(datum), *map(id, args))
     node = _interned.get(key)
     if node is None:
         node = Value()
@@ -100,16 +100,18 @@ def number(x: int | Number) -> Value:
 def postorder(roots: Iterable[Value]) -> list[Value]:
     """Return every node below ``roots`` once, arguments before their users."""
     done: dict[Value, None] = {}
-    stack = [(root, False) for root in reversed(list(roots))]
+    stack = list(roots)
+    stack.reverse()
     while stack:
-        node, expanded = stack.pop()
-        if node in done:
-            continue
-        if expanded:
+        node, before = stack[-1], len(stack)
+        if node not in done:
+            for a in reversed(node.args):
+                if a not in done:
+                    stack.append(a)
+            if len(stack) > before:
+                continue
             done[node] = None
-        else:
-            stack.append((node, True))
-            stack.extend((a, False) for a in reversed(node.args) if a not in done)
+        stack.pop()
     return list(done)
 
 
@@ -125,29 +127,36 @@ def fold(
     results = {} if results is None else results
     stack = list(roots)
     while stack:
-        node = stack[-1]
-        missing = [a for a in reversed(node.args) if a not in results] if node not in results else []
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
+        node, before = stack[-1], len(stack)
         if node not in results:
+            for a in reversed(node.args):
+                if a not in results:
+                    stack.append(a)
+            if len(stack) > before:
+                continue
             results[node] = visit(node, [results[a] for a in node.args])
+        stack.pop()
     return results
 
 
 def rebuild(node: Value, args: Iterable[Value]) -> Value:
     """Return ``node`` with other arguments."""
-    return value(node.op, *args, datum=node.datum)
+    args = tuple(args)
+    # Most are the same ones, and looking the node up is what takes time.
+    return node if args == node.args else value(node.op, *args, datum=node.datum)
 
 
-def rewrite(roots: Iterable[Value], rule: Callable[[Value], Value]) -> dict[Value, Value]:
-    """Return the image of every node when ``rule`` is applied bottom-up, once a node."""
-    return fold(roots, lambda node, args: rule(rebuild(node, args) if node.args else node))
+def rewrite(
+    roots: Iterable[Value], rule: Callable[[Value], Value], images: dict[Value, Value] | None = None
+) -> dict[Value, Value]:
+    """Return the image of every node when ``rule`` is applied bottom-up, once a node; known ones stay."""
+    return fold(roots, lambda node, args: rule(rebuild(node, args) if args else node), images)
 
 
 def substitute(root: Value, images: Mapping[Value, Value]) -> Value:
     """Return ``root`` with the nodes in ``images`` replaced, whatever is below them."""
+    if not images:
+        return root
     return fold([root], lambda n, args: rebuild(n, args) if args else n, dict(images))[root]
 
 

@@ -54,6 +54,7 @@ class Search:
         self.made: Judge | None = None
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
         self.reasons: dict[Value, tuple[str, ...]] = {}
+        self.carried: dict[Value, frozenset[str]] = {}
 
     @property
     def judge(self) -> Judge:
@@ -105,12 +106,16 @@ class Search:
 
     def neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of a form, at each place where it can be taken; every variable stays."""
-        kept = _carried(form)
+        kept = self._carried(form)
         holes = {polynomial: name(f"p{i}!") for i, polynomial in enumerate(polynomials(form))}
         back = {hole: polynomial for polynomial, hole in holes.items()}
         steps = ((substitute(made, back), why) for made, why in self._neighbours(substitute(form, holes)))
         lighter = ((made, LIMIT) for made in lightened(form))
-        yield from (step for step in chain(lighter, steps) if _carried(step[0]) >= kept)
+        yield from (step for step in chain(lighter, steps) if self._carried(step[0]) >= kept)
+
+    def _carried(self, form: Value) -> frozenset[str]:
+        """Return the variables whose NaN a form passes on."""
+        return fold([form], _carried, self.carried)[form]
 
     def _saturated(self, form: Value, output: int) -> Iterator[Step]:
         """Yield a form with an input clamped, where it has become constant before."""
@@ -130,22 +135,18 @@ class Search:
         yield from guarded(form)
 
 
-def _carried(form: Value) -> frozenset[str]:
-    """Return the variables whose NaN a form passes on.
+def _carried(node: Value, args: list[frozenset[str]]) -> frozenset[str]:
+    """Return the variables whose NaN a node passes on.
 
     Of a choice those in its second branch, for of a NaN no comparison holds, that are in its condition or
     in the first branch too.
     """
-
-    def visit(node: Value, args: list[frozenset[str]]) -> frozenset[str]:
-        if node.op == "name":
-            return frozenset({str(node.datum)})
-        if node.op == "where":
-            condition, first, second = args
-            return second & (condition | first)
-        return frozenset[str]().union(*args)
-
-    return fold([form], visit)[form]
+    if node.op == "name":
+        return frozenset({str(node.datum)})
+    if node.op == "where":
+        condition, first, second = args
+        return second & (condition | first)
+    return frozenset[str]().union(*args)
 
 
 def judged(root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction], effort: int) -> Judge:
