@@ -61,13 +61,17 @@ class Value:
     """An immutable node: an operator or function, its arguments, and a leaf's datum.
 
     Nodes are interned: build them with :func:`value`, compare them with ``is``.
+
+    Attributes:
+        size: The number of nodes of the written-out expression, at most a billion.
     """
 
-    __slots__ = ("__weakref__", "args", "datum", "op")
+    __slots__ = ("__weakref__", "args", "datum", "op", "size")
 
     op: str
     args: tuple[Value, ...]
     datum: Datum | None
+    size: int
 
     def __repr__(self) -> str:
         return dump(self)
@@ -83,6 +87,7 @@ def value(op: str, *args: Value, datum: Datum | None = None) -> Value:
     if node is None:
         node = Value()
         node.op, node.args, node.datum = op, args, datum
+        node.size = min(1 + sum([a.size for a in args]), 10**9)
         _interned[key] = node
     return node
 
@@ -169,14 +174,7 @@ def substitute_all(roots: Iterable[Value], images: Mapping[Value, Value]) -> lis
 
 def tree_size(root: Value) -> int:
     """Return the number of nodes of the written-out expression, at most a billion."""
-    return tree_sizes([root])[0]
-
-
-def tree_sizes(roots: Iterable[Value]) -> list[int]:
-    """Return the tree size of several graphs, what they share visited once."""
-    roots = list(roots)
-    sizes: dict[Value, int] = fold(roots, lambda _, args: min(1 + sum(args), 10**9))
-    return [sizes[root] for root in roots]
+    return root.size
 
 
 def names(roots: Iterable[Value]) -> tuple[str, ...]:
