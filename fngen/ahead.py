@@ -70,7 +70,7 @@ def kernel_source(text: str) -> KernelSource | None:
     said = {name: [ast.literal_eval(value) for value in values] for name, values in found.items()}
     return KernelSource(
         source=said["_SOURCE"][0],
-        command=said["_COMMAND"][0],
+        command=[word for words in said["_COMMAND"] for word in words],
         rounding=[word for words in said["_ROUNDING"] for word in words],
         levels=said["_LEVELS"][0],
         types=[ast.literal_eval(value) for value in types.values] if isinstance(types, ast.Dict) else [],

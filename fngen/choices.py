@@ -49,6 +49,8 @@ def without_guards(graphs: Sequence[Value]) -> list[Value]:
 
 def _once(graphs: Sequence[Value]) -> list[Value]:
     order = postorder(graphs)
+    if all(node.op != "where" for node in order):
+        return list(graphs)
     chosen = Counter(node.args[0].args[0] for node in order if node.op == "where" and node.args[0].args)
     clamped = {node for node in order if node.op in _CLAMPS}
     images = rewrite(graphs, lambda node: _unguarded(node, chosen, clamped) if node.op == "where" else node)

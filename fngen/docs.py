@@ -6,7 +6,7 @@ from fngen.backends.scalars import may_raise
 from fngen.declared import CHANNELS, Param
 from fngen.derivatives import COTANGENT
 from fngen.example import Example
-from fngen.ir import Value, fold, name, substitute, substitute_all, tree_size, tree_sizes, value
+from fngen.ir import Value, fold, name, substitute, substitute_all, tree_size, value
 from fngen.layout import filled
 from fngen.lower import MARGIN
 from fngen.node import Layer
@@ -159,8 +159,8 @@ def equations(problem: Problem, partials: tuple[Value, ...]) -> list[str]:
     entries = listed(problem, partials)
     declared = {name(x) for x, _ in problem.grads}
     slopes = substitute_all([entry.slope for entry in entries], known)
-    for entry, slope, size in zip(entries, slopes, tree_sizes(slopes), strict=True):
-        if problem.reduction == "mean" or size > _LONGEST_PARTIAL:
+    for entry, slope in zip(entries, slopes, strict=True):
+        if problem.reduction == "mean" or tree_size(slope) > _LONGEST_PARTIAL:
             continue
         text = printer.print(slope)
         if len(text) <= _LONGEST_PARTIAL and _breaks(text):

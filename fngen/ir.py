@@ -61,13 +61,17 @@ class Value:
     """An immutable node: an operator or function, its arguments, and a leaf's datum.
 
     Nodes are interned: build them with :func:`value`, compare them with ``is``.
+
+    Attributes:
+        size: The number of nodes of the written-out expression, at most a billion.
     """
 
-    __slots__ = ("__weakref__", "args", "datum", "op")
+    __slots__ = ("__weakref__", "args", "datum", "op", "size")
 
     op: str
     args: tuple[Value, ...]
     datum: Datum | None
+    size: int
 
     def __repr__(self) -> str:
         return dump(self)
@@ -78,11 +82,12 @@ _interned: WeakValueDictionary[tuple[object, ...], Value] = WeakValueDictionary(
 
 def value(op: str, *args: Value, datum: Datum | None = None) -> Value:
     """Return the one node with this operator, these arguments and this datum."""
-    key = (op, type(datum), str(datum), *map(id, args))
+    key = (op, *map(id, args)) if datum is None else (op, type(datum), str(datum), *map(id, args))
     node = _interned.get(key)
     if node is None:
         node = Value()
         node.op, node.args, node.datum = op, args, datum
+        node.size = min(1 + sum([a.size for a in args]), 10**9)
         _interned[key] = node
     return node
 
@@ -100,16 +105,18 @@ def number(x: int | Number) -> Value:
 def postorder(roots: Iterable[Value]) -> list[Value]:
     """Return every node below ``roots`` once, arguments before their users."""
     done: dict[Value, None] = {}
-    stack = [(root, False) for root in reversed(list(roots))]
+    stack = list(roots)
+    stack.reverse()
     while stack:
-        node, expanded = stack.pop()
-        if node in done:
-            continue
-        if expanded:
+        node, before = stack[-1], len(stack)
+        if node not in done:
+            for a in reversed(node.args):
+                if a not in done:
+                    stack.append(a)
+            if len(stack) > before:
+                continue
             done[node] = None
-        else:
-            stack.append((node, True))
-            stack.extend((a, False) for a in reversed(node.args) if a not in done)
+        stack.pop()
     return list(done)
 
 
@@ -125,29 +132,36 @@ def fold(
     results = {} if results is None else results
     stack = list(roots)
     while stack:
-        node = stack[-1]
-        missing = [a for a in reversed(node.args) if a not in results] if node not in results else []
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
+        node, before = stack[-1], len(stack)
         if node not in results:
+            for a in reversed(node.args):
+                if a not in results:
+                    stack.append(a)
+            if len(stack) > before:
+                continue
             results[node] = visit(node, [results[a] for a in node.args])
+        stack.pop()
     return results
 
 
 def rebuild(node: Value, args: Iterable[Value]) -> Value:
     """Return ``node`` with other arguments."""
-    return value(node.op, *args, datum=node.datum)
+    args = tuple(args)
+    # Most are the same ones, and looking the node up is what takes time.
+    return node if args == node.args else value(node.op, *args, datum=node.datum)
 
 
-def rewrite(roots: Iterable[Value], rule: Callable[[Value], Value]) -> dict[Value, Value]:
-    """Return the image of every node when ``rule`` is applied bottom-up, once a node."""
-    return fold(roots, lambda node, args: rule(rebuild(node, args) if node.args else node))
+def rewrite(
+    roots: Iterable[Value], rule: Callable[[Value], Value], images: dict[Value, Value] | None = None
+) -> dict[Value, Value]:
+    """Return the image of every node when ``rule`` is applied bottom-up, once a node; known ones stay."""
+    return fold(roots, lambda node, args: rule(rebuild(node, args) if args else node), images)
 
 
 def substitute(root: Value, images: Mapping[Value, Value]) -> Value:
     """Return ``root`` with the nodes in ``images`` replaced, whatever is below them."""
+    if not images:
+        return root
     return fold([root], lambda n, args: rebuild(n, args) if args else n, dict(images))[root]
 
 
@@ -160,14 +174,7 @@ def substitute_all(roots: Iterable[Value], images: Mapping[Value, Value]) -> lis
 
 def tree_size(root: Value) -> int:
     """Return the number of nodes of the written-out expression, at most a billion."""
-    return tree_sizes([root])[0]
-
-
-def tree_sizes(roots: Iterable[Value]) -> list[int]:
-    """Return the tree size of several graphs, what they share visited once."""
-    roots = list(roots)
-    sizes: dict[Value, int] = fold(roots, lambda _, args: min(1 + sum(args), 10**9))
-    return [sizes[root] for root in roots]
+    return root.size
 
 
 def names(roots: Iterable[Value]) -> tuple[str, ...]:

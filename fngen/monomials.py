@@ -17,7 +17,7 @@ from fngen.algebra import ONE, ZERO, exact
 from fngen.arrange import to_value
 from fngen.cost import cost
 from fngen.grouping import grouped
-from fngen.ir import Over, Value, is_number, name, number, postorder, substitute, tree_sizes, value
+from fngen.ir import Over, Value, is_number, name, number, postorder, substitute, tree_size, value
 from fngen.pieces import Pieces
 from fngen.spans import NOTHING, Span, over, spans
 from fngen.symbolic import simplest_forms
@@ -217,10 +217,7 @@ class Algebra:
         symbols = {f: Symbol(f"_{i:04}") for i, f in enumerate(factors)}
         expr = Add(*(expression(term, symbols) for term in terms))
         # A long factor stands for itself: where it goes is told by its whole text.
-        sizes = tree_sizes(factors)
-        holes = {
-            f: name(f"_{i:04}") for i, (f, n) in enumerate(zip(factors, sizes, strict=True)) if n > _LONG
-        }
+        holes = {f: name(f"_{i:04}") for i, f in enumerate(factors) if tree_size(f) > _LONG}
         known = {symbol: holes.get(f, f) for f, symbol in symbols.items()}
         found = min((to_value(f, known, decimals=self.decimals) for f in simplest_forms(expr)), key=cost)
         return grouped(substitute(found, {hole: f for f, hole in holes.items()}), factors, self.span)

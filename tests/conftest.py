@@ -40,8 +40,10 @@ def update(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of kernels for this run of the tests."""
-    path = tmp_path_factory.mktemp("kernels", numbered=True)
+    """A cache of kernels for this run of the tests, whichever of its processes builds one first."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels"
+    path.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FNGEN_CACHE", str(path))
         yield path

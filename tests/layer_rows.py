@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  As everybody calls it.
 
+import fngen
+from fngen.source import Source
 from tests.layer_row import POSITIVE, REAL, UNIT, Range, Row, with_gradients
 from tests.reduction_rows import REDUCING
 
@@ -168,3 +171,9 @@ SCIENCE = {
 }  # fmt: skip
 
 ROWS = {**ACTIVATIONS, **GATES, **LOSSES, **SCIENCE, **REDUCING}
+
+
+@cache
+def source(name: str) -> Source:
+    """Return a layer of the list, which takes seconds to generate."""
+    return fngen.generate(ROWS[name].formula, name=name, **ROWS[name].options)

@@ -101,11 +101,21 @@ def process(*args: str, cwd: Path | None = None, **environment: str) -> subproce
     )
 
 
-@pytest.fixture
-def four(folder: Path) -> Path:
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of four layers, built."""
-    declare(FOUR)
-    build()
+    path = tmp_path_factory.mktemp("four")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        declare(FOUR)
+        build()
+    return path
+
+
+@pytest.fixture
+def four(built: Path, folder: Path) -> Path:
+    """The same, a test's own: nothing that a build writes says where or when it was."""
+    shutil.copytree(built, folder, dirs_exist_ok=True)
     return folder
 
 
@@ -875,14 +885,12 @@ def test_killed_at_any_moment(tmp_path: Path, kills: int, monkeypatch: pytest.Mo
     assert contents(work / "generated") == wanted[0]
 
 
-def test_killed_at_every_write(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_at_every_write(four: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A build that stops before or after any single step of its writes; the next one has no memory of it."""
 
     class Killed(BaseException):
         pass
 
-    declare(FOUR)
-    build()
     old = contents()
     changed = FOUR.replace("x1**3", "x1**4").replace("[layers.rms]", "[layers.root]")
     declare(changed)
@@ -931,9 +939,7 @@ def test_leftovers_are_removed(four: Path) -> None:
 
 
 @pytest.mark.parametrize("room", range(8))
-def test_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    declare(FOUR)
-    build()
+def test_a_full_disk(four: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     before = contents()
     declare(FOUR.replace("x1**3", "x1**4").replace("sin(u)", "cos(u)").replace("1e-6", "1e-5"))
     writes = iter(range(1000))

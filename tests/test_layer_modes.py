@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-import fngen
 from fngen import problem
+from fngen.api import spec
+from fngen.load import load
 from fngen.naming import class_name
 from fngen.verification import plain as operators
 from tests.conftest import SCALE
 from tests.layer_row import Row
-from tests.layer_rows import ROWS
+from tests.layer_rows import ROWS, source
 from tests.modes_compile import COMPILING_WARNINGS
 from tests.modes_derivatives import DERIVATIVES
 from tests.modes_dispatch import DISPATCH
@@ -118,8 +119,7 @@ class Listed(Plain):
 
 @cache
 def layer(name: str) -> Layer:
-    row = ROWS[name]
-    module = fngen.compile(row.formula, name=name, **row.options)
+    module = load(source(name))
     function = getattr(module, name)
     node = getattr(module, f"{class_name(name)}Function")
     return Layer(name, function, lambda: Applied(function), node, function)
@@ -128,8 +128,7 @@ def layer(name: str) -> Layer:
 @cache
 def plain(name: str) -> Listed:
     row = ROWS[name]
-    made = fngen.generate(row.formula, name="layer", **row.options)
-    parsed = problem.read(made.spec).at_defaults()
+    parsed = problem.read(spec(row.formula, **row.options)).at_defaults()
     return replace(judged(row), function=operators.Plain(parsed))
 
 

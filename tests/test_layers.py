@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 import fngen
+from fngen.load import load
 from fngen.naming import class_name
 from tests.layer_row import Row
-from tests.layer_rows import ROWS
+from tests.layer_rows import ROWS, source
 
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
 
@@ -40,7 +41,7 @@ def drawn(row: Row) -> list[Tensor]:
 
 
 def module_of(name: str, row: Row) -> torch.nn.Module:
-    made = getattr(fngen.compile(row.formula, name=name, **row.options), class_name(name))
+    made = getattr(load(source(name)), class_name(name))
     sized = {key.partition("[")[2] for key in row.params} - {""}
     layer = made(*[CHANNELS] * len(sized), **({"dtype": torch.float64} if row.params else {}))
     generator = torch.Generator().manual_seed(2)
@@ -79,7 +80,7 @@ def test_twin(name: str) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_verified(name: str) -> None:
-    report = fngen.verify(fngen.generate(ROWS[name].formula, name=name, **ROWS[name].options))
+    report = fngen.verify(source(name))
     assert report.ok, report
 
 

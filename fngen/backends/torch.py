@@ -62,10 +62,7 @@ def legalise(roots: Iterable[Value], numbers: Collection[str] = (), *, complex: 
         numbers: The names that are Python numbers.
         complex: Whether the others are complex tensors.
     """
-    roots = list(roots)
-    smooth = rewrite(roots, _without_cosh)
-    images = rewrite([smooth[root] for root in roots], _Legaliser(numbers, complex).legal)
-    return _signs_outside([images[smooth[root]] for root in roots])
+    return Legaliser(numbers, complex)(roots)
 
 
 def _multiplied_out(base: Value, n: int) -> Value:
@@ -80,6 +77,8 @@ def _multiplied_out(base: Value, n: int) -> Value:
 def _signs_outside(roots: list[Value]) -> list[Value]:
     """Return graphs with ``-(x/y)`` for ``(-x)/y``, and likewise of products, where ``x/y`` is there too."""
     known = {n for n in postorder(roots) if n.op in _SIGNED}
+    if not any(a.op == "neg" for n in known for a in n.args):
+        return roots
 
     def rule(node: Value) -> Value:
         if node.op in _SIGNED and any(a.op == "neg" for a in node.args):
@@ -100,10 +99,20 @@ def _without_cosh(node: Value) -> Value:
     return mul(mul(number(4), value("sigmoid", twice)), value("sigmoid", neg(twice)))
 
 
-class _Legaliser:
-    def __init__(self, numbers: Collection[str], complex: bool) -> None:
+class Legaliser:
+    """:func:`legalise`, which remembers the nodes that it has seen: graphs may have most in common."""
+
+    def __init__(self, numbers: Collection[str] = (), complex: bool = False) -> None:
         self.variables: dict[Value, Value | None] = {name(x): None for x in numbers}
         self.complex, self.reals = complex, dict[Value, bool]()
+        self.smooth, self.images = dict[Value, Value](), dict[Value, Value]()
+
+    def __call__(self, roots: Iterable[Value]) -> list[Value]:
+        """Return graphs made legal."""
+        roots = list(roots)
+        smooth = rewrite(roots, _without_cosh, self.smooth)
+        images = rewrite([smooth[root] for root in roots], self.legal, self.images)
+        return _signs_outside([images[smooth[root]] for root in roots])
 
     def variable(self, node: Value) -> Value | None:
         """Return a variable that ``node`` depends on, no larger than it is; None for a constant."""

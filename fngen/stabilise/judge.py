@@ -14,7 +14,7 @@ from fngen.accuracy.points import Point, moderate, sample
 from fngen.accuracy.ulp import error
 from fngen.accuracy.undefined import Outcome
 from fngen.algebra import fold_numbers
-from fngen.backends.torch import legalise
+from fngen.backends.torch import Legaliser
 from fngen.ir import Value, name, number, substitute
 from fngen.stabilise.places import nearby
 from fngen.stabilise.simulate import Simulation
@@ -103,8 +103,9 @@ class Judge:
     ) -> None:
         self.inputs, self.effort = tuple(inputs), effort
         self.numbers = {name(x): number(c) for x, c in numbers.items()}
+        self.legalise, self.legal = Legaliser(), dict[Value, Value]()
         typed = self._with_numbers(root)
-        self.budget = Budget(legalise([typed])[0], self.inputs)
+        self.budget = Budget(self._legal(root), self.inputs)
         self.exact = Exact(typed, inputs)
         self.points: list[Point] = []
         self.rows: list[list[Pair | Outcome]] = []
@@ -123,6 +124,7 @@ class Judge:
         self.seconds: dict[int, list[Pair | Outcome]] = {}
         self.beside: dict[tuple[int, int], list[Pair | Outcome]] = {}
         self.simulation = Simulation(inputs, self.points)
+        self.known: dict[int, dict[int, bool]] = {}
         self.allowances: dict[tuple[int, int], float] = {}
         self.losses: dict[tuple[int, int, float], tuple[float, float, float, bool]] = {}
 
@@ -137,8 +139,13 @@ class Judge:
 
     def choose(self, form: Value, output: int) -> None:
         """Note that a result has this form, unless another is chosen."""
-        (legal,) = legalise([self._with_numbers(form)])
-        self.budget.choose(legal, output)
+        self.budget.choose(self._legal(form), output)
+
+    def _legal(self, form: Value) -> Value:
+        """Return a form as torch has it, each constant at its default."""
+        if form not in self.legal:
+            (self.legal[form],) = self.legalise([self._with_numbers(form)])
+        return self.legal[form]
 
     def _with_numbers(self, form: Value) -> Value:
         """Return a form with each constant at its default."""
@@ -149,34 +156,33 @@ class Judge:
 
     def __call__(self, form: Value, output: int) -> Score:
         """Return the score of a form of a result, by its place among those of :class:`Exact`."""
-        (legal,) = legalise([self._with_numbers(form)])
+        legal = self._legal(form)
         column = self.simulation(legal)
         bits, worst, beyond, wrong, overflows = 0.0, 0.0, 0.0, 0, False
-        for i, computed in enumerate(map(float, column)):
-            if not isinstance(self.row(i, output)[output], tuple):
-                continue
-            lost, ulp, rest, nonfinite = self._loss(i, output, computed)
+        for i, normal in self._known(output).items():
+            lost, ulp, rest, nonfinite = self._loss(i, output, float(column[i]))
             overflows = overflows or nonfinite
             if self.usual[i]:
                 wrong += nonfinite
                 bits += lost
-                if self._is_normal(i, output):
+                if normal:
                     worst, beyond = max(worst, ulp), max(beyond, rest)
             else:
                 bits += _UNUSUAL[len(self.inputs)] * lost
         return Score(bits, worst, beyond, wrong, self._work(legal, output), overflows)
 
-    def _is_normal(self, i: int, output: int) -> bool:
-        """Say whether a result has all the digits that a float64 has."""
-        exact = self.row(i, output)[output]
-        return isinstance(exact, tuple) and (exact[0] == 0 or abs(exact[0]) >= FORMAT.tiny)
+    def _known(self, output: int) -> dict[int, bool]:
+        """Return the points at which a result is a number; has it all the digits that a float64 has?"""
+        if output not in self.known:
+            exact = ((i, self.row(i, output)[output]) for i in range(len(self.points)))
+            numbers = ((i, x[0]) for i, x in exact if isinstance(x, tuple))
+            self.known[output] = {i: x == 0 or abs(x) >= FORMAT.tiny for i, x in numbers}
+        return self.known[output]
 
     def spoils(self, form: Value, other: Value, output: int) -> bool:
         """Say whether a form has no digits at a point where another has most of its own."""
-        columns = [self.simulation(*legalise([self._with_numbers(f)])) for f in (form, other)]
-        known = [i for i in range(len(self.points)) if isinstance(self.row(i, output)[output], tuple)]
-        new, old = ([float(column[i]) for i in known] for column in columns)
-        changed = ((i, a, b) for i, a, b in zip(known, new, old, strict=True) if a != b)
+        new, old = (self.simulation(self._legal(f)) for f in (form, other))
+        changed = ((i, float(new[i]), float(old[i])) for i in self._known(output) if new[i] != old[i])
         return any(self._loss(i, output, a)[0] - self._loss(i, output, b)[0] > _SPOILT for i, a, b in changed)
 
     def _loss(self, i: int, output: int, computed: float) -> tuple[float, float, float, bool]:

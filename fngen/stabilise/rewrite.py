@@ -67,6 +67,10 @@ def _identity(rule: Rule) -> Identity:
     return Identity(rule, pattern, form, given, frozenset(n.op for n in postorder([pattern])) - _ARITHMETIC)
 
 
+Applied = dict[Value, tuple[Value, list[str]]]
+"""What nodes are after the rules that are tried, and why."""
+
+
 class Rewriter:
     """Applies rules until none holds any more: to a node as it stands, then to what its parts have become.
 
@@ -79,6 +83,8 @@ class Rewriter:
         self.rules = read(rules)
         self.matcher = Matcher()
         self.by_kind: dict[str, list[Identity]] = {}
+        self.applied: Applied = {}
+        self.known: dict[frozenset[str], tuple[dict[str, list[Identity]], Applied]] = {}
 
     def __call__(self, roots: Sequence[Value]) -> list[Value]:
         """Return graphs with every rule applied that matches; one that would lose a variable stays."""
@@ -92,12 +98,15 @@ class Rewriter:
         """Look which rules may match in graphs, and say whether there are any."""
         if max(depths(roots), default=0) > _DEEPEST:
             return False
-        present = {"sqrt" if half_powers(n) else n.op for n in postorder(roots)}
-        # What a rule makes may be what another needs.
-        made = {n.op for i in self.rules if i.needs <= present for n in postorder([i.form])}
-        active = [i for i in self.rules if i.needs <= present | made]
-        self.by_kind = {kind: [i for i in active if i.kind == kind] for kind in {i.kind for i in active}}
-        return bool(active)
+        present = frozenset("sqrt" if half_powers(n) else n.op for n in postorder(roots))
+        if present not in self.known:
+            # What a rule makes may be what another needs.
+            made = {n.op for i in self.rules if i.needs <= present for n in postorder([i.form])}
+            active = [i for i in self.rules if i.needs <= present | made]
+            kinds = {i.kind for i in active}
+            self.known[present] = {kind: [i for i in active if i.kind == kind] for kind in kinds}, {}
+        self.by_kind, self.applied = self.known[present]
+        return bool(self.by_kind)
 
     def _rewritten(self, roots: Sequence[Value]) -> list[Value]:
         early: dict[tuple[Value, bool], Value] = {}
@@ -127,13 +136,18 @@ class Rewriter:
 
     def applied_to(self, node: Value) -> Value:
         """Return a node after all rules that match it."""
-        for _ in range(_ROUNDS):
-            after, reason = next(self.reasoned(node), (None, ""))
-            if after is None:
-                break
-            node = after
-            self.reasons.setdefault(reason)
-        return node
+        if node not in self.applied:
+            after, reasons = node, list[str]()
+            for _ in range(_ROUNDS):
+                made, reason = next(self.reasoned(after), (None, ""))
+                if made is None:
+                    break
+                after = made
+                reasons.append(reason)
+            self.applied[node] = after, reasons
+        after, reasons = self.applied[node]
+        self.reasons |= dict.fromkeys(reasons)
+        return after
 
     def steps(self, node: Value) -> Iterator[Value]:
         """Yield what each rule makes of a node, or of the root of which it is a power."""

@@ -57,6 +57,8 @@ class Search:
         self.made: Judge | None = None
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
         self.reasons: dict[Value, tuple[str, ...]] = {}
+        self.every = frozenset(names(self.given.values()))
+        self.carried: dict[Value, frozenset[str]] = {}
 
     @property
     def judge(self) -> Judge:
@@ -121,12 +123,31 @@ class Search:
 
     def neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of a form, at each place where it can be taken; every variable stays."""
-        kept = _carried(form)
+        kept = self._carried(form)
         holes = {polynomial: name(f"p{i}!") for i, polynomial in enumerate(polynomials(form))}
         back = {hole: polynomial for polynomial, hole in holes.items()}
         steps = ((substitute(made, back), why) for made, why in self._neighbours(substitute(form, holes)))
         lighter = ((made, LIMIT) for made in lightened(form))
-        yield from (step for step in chain(lighter, steps) if _carried(step[0]) >= kept)
+        yield from (step for step in chain(lighter, steps) if self._carried(step[0]) >= kept)
+
+    def _carried(self, form: Value) -> frozenset[str]:
+        """Return the variables whose NaN a form passes on."""
+        return fold([form], self._carries, self.carried)[form]
+
+    def _carries(self, node: Value, args: list[frozenset[str]]) -> frozenset[str]:
+        """Return the same of a node.
+
+        Of a choice it is those in its second branch, for of a NaN no comparison holds, that are in its
+        condition or in the first branch too.
+        """
+        if node.op == "name":
+            return frozenset({str(node.datum)})
+        if node.op == "nan":
+            return self.every
+        if node.op == "where":
+            condition, first, second = args
+            return second & (condition | first)
+        return frozenset[str]().union(*args)
 
     def _saturated(self, form: Value, output: int) -> Iterator[Step]:
         """Yield a form with an input clamped, where it has become constant before."""
@@ -165,27 +186,6 @@ def _by_turns(*streams: Iterator[Step]) -> Iterator[Step]:
                 left.remove(stream)
             else:
                 yield step
-
-
-def _carried(form: Value) -> frozenset[str]:
-    """Return the variables whose NaN a form passes on.
-
-    Of a choice those in its second branch, for of a NaN no comparison holds, that are in its condition or
-    in the first branch too.
-    """
-    every = frozenset(map(str, names([form])))
-
-    def visit(node: Value, args: list[frozenset[str]]) -> frozenset[str]:
-        if node.op == "name":
-            return frozenset({str(node.datum)})
-        if node.op == "nan":
-            return every
-        if node.op == "where":
-            condition, first, second = args
-            return second & (condition | first)
-        return frozenset[str]().union(*args)
-
-    return fold([form], visit)[form]
 
 
 def judged(root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction], effort: int) -> Judge:

@@ -7,6 +7,7 @@ a part share its column.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -101,8 +102,7 @@ class Simulation:
     def _column(self, node: Value, args: list[Column]) -> Column:
         if not args:
             return [_leaf(node)] * self.count
-        operator = _operator(node)
-        return [operator(*row) for row in zip(*args, strict=True)]
+        return list(map(_operator(node), *args))
 
 
 def _leaf(node: Value) -> Any:
@@ -119,7 +119,8 @@ def _operator(node: Value) -> Callable[..., Any]:
     if node.op == "pow" and node.args[1].op == "number":
         n = Fraction(node.args[1].datum)  # type: ignore[arg-type]
         if n.denominator == 1 and abs(n) <= 3:
-            return lambda x, _: _small_power(x, int(n))
+            k = int(n)
+            return lambda x, _: _small_power(x, k)
     return _OPERATORS.get(node.op) or _function(node.op, len(node.args))
 
 
@@ -176,11 +177,11 @@ def _smaller(a: float, b: float) -> float:
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
-    "neg": lambda a: -a,
+    "neg": operator.neg,
     "pow": _power,
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
     "div": _divided,
     "sqrt": _square_root,
     "atan2": _arc_tangent,
@@ -193,12 +194,12 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "clamp_min": _larger,
     "clamp_max": _smaller,
     "clamp": lambda x, low, high: _smaller(_larger(x, low), high),
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
     "and": lambda a, b: a and b,
     "or": lambda a, b: a or b,
     "not": lambda a: not a,

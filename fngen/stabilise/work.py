@@ -62,6 +62,8 @@ class Budget:
 
 def _usual(root: Value) -> Value:
     """Return what is worked out where no number is a rare one: of a choice for those a question remains."""
+    if all(node.op != "where" for node in postorder([root])):
+        return root
     (bare,) = without_guards([root])
 
     def rule(node: Value) -> Value:
