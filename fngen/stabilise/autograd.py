@@ -83,9 +83,13 @@ def autograd(root: Value, inputs: tuple[str, ...]) -> list[Value]:
         for arg, cotangent in _arriving(node, adjoints[node]):
             known = adjoints.get(arg)
             adjoints[arg] = cotangent if known is None else value("add", known, cotangent)
-    graphs = [adjoints.get(name(x), ZERO) for x in inputs]
+    return legalise([adjoints.get(name(x), ZERO) for x in inputs])
+
+
+def without_ones(graphs: list[Value]) -> list[Value]:
+    """Return such derivatives in fewer operations, with the same bits."""
     images = rewrite(graphs, _without_one)
-    return legalise([images[graph] for graph in graphs])
+    return [images[graph] for graph in graphs]
 
 
 def _without_one(node: Value) -> Value:

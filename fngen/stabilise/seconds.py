@@ -9,7 +9,7 @@ from fngen.accuracy.evaluation import count, place
 from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
 from fngen.ir import Value, tree_size
-from fngen.stabilise.autograd import autograd
+from fngen.stabilise.autograd import autograd, without_ones
 from fngen.stabilise.judge import Score
 from fngen.stabilise.removable import Differentiate
 from fngen.stabilise.search import LONGEST, Judged, Search, total
@@ -73,7 +73,7 @@ class Seconds:
     def _of_autograd(self, i: int, slope: Value) -> list[Judged]:
         """Return what autograd makes of a derivative, by each input."""
         (legal,) = legalise([slope])
-        graphs = autograd(legal, self.inputs)
+        graphs = without_ones(autograd(legal, self.inputs))
         return [(graph, self.look.judge(graph, self._place(i, j))) for j, graph in enumerate(graphs)]
 
     @cached_property
