@@ -170,8 +170,10 @@ class _DerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        u = torch.clamp(x, -40, 40) ** 2
-        return grad_y * (_1_SQRT_2_SQRT_PI * torch.exp(-u / 2) * (2 - u))
+        u = torch.clamp(x, -40, 40)
+        v = torch.round(16 * torch.clamp(u, -64, 64)) / 16
+        w = torch.exp(-1 / 2 * v**2) * torch.exp(-1 / 2 * (u - v) * (u + v))
+        return grad_y * (_1_SQRT_2_SQRT_PI * w * (2 - u**2))
 
 
 class _DerivativeFunction(_DerivativeReverse):
@@ -183,8 +185,10 @@ class _DerivativeFunction(_DerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            u = torch.clamp(x, -40, 40) ** 2
-            return _1_SQRT_2_SQRT_PI * torch.exp(-u / 2) * (2 - u) * x_t
+            u = torch.clamp(x, -40, 40)
+            v = torch.round(16 * torch.clamp(u, -64, 64)) / 16
+            w = torch.exp(-1 / 2 * v**2) * torch.exp(-1 / 2 * (u - v) * (u + v))
+            return _1_SQRT_2_SQRT_PI * w * (2 - u**2) * x_t
 
 
 def _derivative(x: Tensor) -> Tensor:

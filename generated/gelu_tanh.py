@@ -10,7 +10,7 @@ r"""Elementwise layer ``gelu_tanh`` with analytic derivatives.
         0.044715 x^3\right)\right)\right)
 
 At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP of a normal number is 2.5 in the value, 2.8 in
+rounded once, the largest error in ULP of a normal number is 2.5 in the value, 2.9 in
 the derivative by ``x`` and 3.0 in the second one, beside what rounding an input
 changes: up to 1.1e+03 there.
 """
@@ -73,18 +73,22 @@ class _GeluTanhEager(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         u = (x**3).mul_(0.044715).add_(x).mul_(_SQRT_2_PI).mul_(2)
-        logistic_u = torch.sigmoid(u)
-        ctx.save_for_backward(x, u, logistic_u)
-        return x * logistic_u  # without its cancellation
+        ctx.save_for_backward(x)
+        return torch.sigmoid(u).mul_(x)  # without its cancellation
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluTanhReverse.backward(ctx, grad_y)
-        x, u, logistic_u = ctx.saved_tensors
-        v = (_SQRT_2_PI * x).mul_(torch.sigmoid(-u).mul_(logistic_u))
-        v = (v * x).mul_(x).mul_(26829).div_(100000).add_(2 * v)
-        return grad_y * v.add_(logistic_u)  # in an order that keeps digits
+        (x,) = ctx.saved_tensors
+        v = torch.clamp(x, -40, 40)
+        w = (v**3).mul_(0.044715).add_(v).mul_(_SQRT_2_PI).mul_(2)
+        s = torch.sigmoid(w)
+        if _any_below(w, -40):
+            s = torch.where(w < -40, torch.exp(w), s)
+        p = torch.sigmoid(w).mul_(torch.sigmoid(-w)).mul_(_SQRT_2_PI * v)
+        v = s.add_((26829 * p).mul_(v).mul_(v).div_(100000).add_(2 * p))
+        return grad_y * v  # constant beyond, in an order that keeps digits
 
 
 def gelu_tanh(x: Tensor) -> Tensor:
@@ -130,6 +134,17 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
     return dtype, *(t.to(_WIDE[dtype]) for t in args)
 
 
+def _any_below(x: Tensor, bound: float) -> bool:
+    """Is an element of ``x`` below ``bound``, or is that not to be asked here?"""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return True
+    if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
+        return True
+    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
+        return True  # For the answer of a GPU one would have to wait.
+    return not x.amin().item() > bound  # A nan is below, too.
+
+
 class GeluTanh(nn.Module):
     r"""Apply :func:`gelu_tanh` elementwise.
 
@@ -158,10 +173,13 @@ class _DerivativeReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
-        logistic_u = torch.sigmoid(u)
-        v = _SQRT_2_PI * x * (logistic_u * torch.sigmoid(-u))
-        return logistic_u + (26829 * (v * x * x) / 100000 + 2 * v)
+        u = torch.clamp(x, -40, 40)
+        v = 2 * (_SQRT_2_PI * (u + 0.044715 * u**3))
+        w = torch.exp(torch.clamp(v, max=-40))
+        s = _SQRT_2_PI * u
+        p = torch.sigmoid(v) * torch.sigmoid(-v)
+        q = 26829 * (s * u * u * p) / 100000 + 2 * (s * p)
+        return torch.where(v < -40, w, torch.sigmoid(v)) + q  # constant beyond
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -175,7 +193,7 @@ class _DerivativeReverse(torch.autograd.Function):
         v = 2 * (_SQRT_2_PI * (u + 0.044715 * u**3))
         w = torch.sigmoid(v) * torch.sigmoid(-v)
         u_squared = u**2
-        q = _SQRT_2_PI * w * (0.80487 * u_squared + 2)
+        q = _SQRT_2_PI * w * (80487 * u_squared + 200000) / 100000
         s = 0.134145 * u_squared + 1
         p = w * (1 - _2_SQRT_2_PI * u * torch.tanh(0.5 * v) * s)
         return grad_y * (q + p * (_2_SQRT_2_PI * s))
@@ -194,7 +212,7 @@ class _DerivativeFunction(_DerivativeReverse):
             v = 2 * (_SQRT_2_PI * (u + 0.044715 * u**3))
             w = torch.sigmoid(v) * torch.sigmoid(-v)
             u_squared = u**2
-            q = _SQRT_2_PI * w * (0.80487 * u_squared + 2)
+            q = _SQRT_2_PI * w * (80487 * u_squared + 200000) / 100000
             s = 0.134145 * u_squared + 1
             p = w * (1 - _2_SQRT_2_PI * u * torch.tanh(0.5 * v) * s)
             return (q + p * (_2_SQRT_2_PI * s)) * x_t

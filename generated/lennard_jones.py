@@ -35,6 +35,8 @@ __all__ = ["LennardJones", "LennardJonesFunction", "lennard_jones"]
 # Narrow types are computed in a wider one, and the result is rounded once.
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
+_SQRT_5_22 = 0.4767312946227962  # sqrt(5/22)
+
 
 class _LennardJonesReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -64,16 +66,14 @@ class _LennardJonesReverse(torch.autograd.Function):
             t if t is None else t.to(grad_y.dtype) for t in ctx.saved_tensors[:3]
         ]
         epsilon, sigma, r = saved
-        u = sigma / r
-        v = (u**3) ** 2
-        w = 2 * v
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = grad_y * (4 * v * (v - 1))
+            u = ((sigma / r) ** 3) ** 2
+            grad_epsilon = grad_y * (4 * u * (u - 1))
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (24 * (u * (u**2) ** 2) / r * epsilon * (w - 1))
+            grad_sigma = grad_y * _derivative_sigma(epsilon, sigma, r)
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * (24 * v / r * epsilon * (1 - w))
+            grad_r = grad_y * _derivative_r(epsilon, sigma, r)
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -89,12 +89,10 @@ class LennardJonesFunction(_LennardJonesReverse):
             epsilon, sigma, r = primals
             args = _widened(epsilon, sigma, r, epsilon_t, sigma_t, r_t)
             dtype, epsilon, sigma, r, epsilon_t, sigma_t, r_t = args
-            u = sigma / r
-            v = (u**3) ** 2
-            w = 2 * v
-            s = 24 * (u * (u**2) ** 2) / r * epsilon * (w - 1) * sigma_t
-            p = 24 * v / r * epsilon * (1 - w) * r_t
-            return (4 * v * (v - 1) * epsilon_t + s + p).to(dtype)
+            u = ((sigma / r) ** 3) ** 2
+            v = _derivative_sigma(epsilon, sigma, r) * sigma_t
+            w = _derivative_r(epsilon, sigma, r) * r_t
+            return (4 * u * (u - 1) * epsilon_t + v + w).to(dtype)
 
 
 class _LennardJonesEager(torch.autograd.Function):
@@ -235,3 +233,135 @@ class LennardJones(nn.Module):
 
     def extra_repr(self) -> str:
         return "4*epsilon*((sigma/r)**12 - (sigma/r)**6)"
+
+
+class _DerivativeSigmaReverse(torch.autograd.Function):
+    """The derivative by ``sigma``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+        u = sigma / r
+        return 24 * (u * (u**2) ** 2) / r * epsilon * (2 * (u**3) ** 2 - 1)
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        epsilon, sigma, r = ctx.saved_tensors
+        u = sigma / r
+        v = (u**2) ** 2
+        w = u * v
+        u_cubed = u**3
+        grad_epsilon = grad_sigma = grad_r = None
+        if ctx.needs_input_grad[0]:
+            grad_epsilon = grad_y * (24 * w / r * (2 * u_cubed**2 - 1))
+        if ctx.needs_input_grad[1]:
+            s = 22 * ((u_cubed - _SQRT_5_22) * (u_cubed + _SQRT_5_22))
+            grad_sigma = grad_y * (24 * v / r * epsilon / r * s)
+        if ctx.needs_input_grad[2]:
+            p = -4 * ((u_cubed - 1 / 2) * (u_cubed + 1 / 2))
+            grad_r = grad_y * (144 * w / r * epsilon / r * p)
+        return grad_epsilon, grad_sigma, grad_r
+
+
+class _DerivativeSigmaFunction(_DerivativeSigmaReverse):
+    """Autograd node of :func:`_derivative_sigma`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, epsilon_t: Tensor, sigma_t: Tensor, r_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            epsilon, sigma, r = primals
+            u = sigma / r
+            v = (u**2) ** 2
+            w = u * v
+            u_cubed = u**3
+            p = 24 * w / r * (2 * u_cubed**2 - 1) * epsilon_t
+            s = 22 * ((u_cubed - _SQRT_5_22) * (u_cubed + _SQRT_5_22))
+            h = p + 24 * v / r * epsilon / r * s * sigma_t
+            q = -4 * ((u_cubed - 1 / 2) * (u_cubed + 1 / 2))
+            return h + 144 * w / r * epsilon / r * q * r_t
+
+
+def _derivative_sigma(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _DerivativeSigmaReverse.apply(epsilon, sigma, r)
+    return _DerivativeSigmaFunction.apply(epsilon, sigma, r)
+
+
+class _DerivativeRReverse(torch.autograd.Function):
+    """The derivative by ``r``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+        u = ((sigma / r) ** 3) ** 2
+        return 24 * u / r * epsilon * (1 - 2 * u)  # in an order that keeps digits
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        epsilon, sigma, r = ctx.saved_tensors
+        u = sigma / r
+        u_cubed = u**3
+        u_cubed_squared = u_cubed**2
+        u_squared = u**2
+        grad_epsilon = grad_sigma = grad_r = None
+        if ctx.needs_input_grad[0]:
+            v = 4 * u_cubed_squared + (u_cubed_squared - 1) * 4
+            grad_epsilon = grad_y * (-v * (2 * u_cubed) * (3 * u_squared) * (u / r))
+        if ctx.needs_input_grad[1]:
+            w = -4 * ((u_cubed - 1 / 2) * (u_cubed + 1 / 2))
+            grad_sigma = grad_y * (144 * (u * u_squared**2) / r * epsilon / r * w)
+        if ctx.needs_input_grad[2]:
+            s = 24 * u_cubed_squared / r * epsilon / r
+            grad_r = grad_y * (s * (26 * u_cubed_squared - 7))
+        return grad_epsilon, grad_sigma, grad_r
+
+
+class _DerivativeRFunction(_DerivativeRReverse):
+    """Autograd node of :func:`_derivative_r`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, epsilon_t: Tensor, sigma_t: Tensor, r_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            epsilon, sigma, r = primals
+            u = sigma / r
+            u_cubed = u**3
+            u_cubed_squared = u_cubed**2
+            v = 4 * u_cubed_squared + (u_cubed_squared - 1) * 4
+            u_squared = u**2
+            s = -v * (2 * u_cubed) * (3 * u_squared) * (u / r) * epsilon_t
+            w = -4 * ((u_cubed - 1 / 2) * (u_cubed + 1 / 2))
+            q = s + 144 * (u * u_squared**2) / r * epsilon / r * w * sigma_t
+            p = 24 * u_cubed_squared / r * epsilon / r
+            return q + p * (26 * u_cubed_squared - 7) * r_t
+
+
+def _derivative_r(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _DerivativeRReverse.apply(epsilon, sigma, r)
+    return _DerivativeRFunction.apply(epsilon, sigma, r)

@@ -87,11 +87,12 @@ class _MishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MishReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        s = torch.ops.aten.tanh_backward(nn.functional.silu(x), u).add_(u)
+        s = torch.ops.aten.tanh_backward(x, u).mul_(torch.sigmoid(x))
+        s = s.add_(u)
         if _any_below(x, -40):
             p = (x / 2).exp_()
             s = torch.where(x < -40, (1 + x).mul_(p).mul_(p), s)
-        return grad_y * s  # small only in the end
+        return grad_y * s  # not 0 too early, small only in the end
 
 
 def mish(x: Tensor) -> Tensor:

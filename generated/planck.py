@@ -12,8 +12,8 @@ r"""Elementwise ``x**3/expm1(x)`` with analytic derivatives.
 
 At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
 rounded once, the largest error in ULP of a normal number is 1.8 in the value, 2.4 in
-the derivative by ``x`` and 5.0 in the second one, beside what rounding an input
-changes: up to 33 there. 1 of the results are inf or nan, and should not be.
+the derivative by ``x`` and 6e+12 in the second one, beside what rounding an input
+changes: up to 4.8e+15 there.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ class _PlanckReverse(torch.autograd.Function):
         w = v * u * u
         if _any_below(torch.abs(x), 0):
             w = torch.where(mask, 0, w)
-        return w.to(dtype)  # not 0 too early, its limit at 0/0
+        return w.to(dtype)  # in an order that keeps digits, its limit at 0/0
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -87,7 +87,7 @@ class _PlanckEager(torch.autograd.Function):
         if _any_below(torch.abs(x), 0):
             v = torch.where(x == 0, 0, v)
         ctx.save_for_backward(x, u)
-        return v  # not 0 too early, its limit at 0/0
+        return v  # in an order that keeps digits, its limit at 0/0, not 0 too early
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
@@ -207,12 +207,14 @@ class _DerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        u = x / torch.expm1(torch.clamp(x, max=60))
-        v = torch.where(x > 60, x * torch.exp(-torch.clamp(x, min=60)), u)
-        expm1_neg_x = torch.expm1(-x)
-        w = v / expm1_neg_x * x
-        s = 6 * v + 2 * w + w * (1 - x / torch.expm1(x))
-        return grad_y * (s + w * (3 + x / expm1_neg_x))
+        mask = x == 0
+        u = torch.clamp(torch.where(mask, 1, x), max=710)
+        expm1_neg_u = torch.expm1(-u)
+        v = u / expm1_neg_u
+        expm1_u = torch.expm1(u)
+        w = 2 * v + 6 + u * (1 - u / expm1_u) / expm1_neg_u
+        s = u * (w + u * (3 + v) / expm1_neg_u) / expm1_u
+        return grad_y * torch.where(mask, 2, s)
 
 
 class _DerivativeFunction(_DerivativeReverse):
@@ -224,12 +226,14 @@ class _DerivativeFunction(_DerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            u = x / torch.expm1(torch.clamp(x, max=60))
-            v = torch.where(x > 60, x * torch.exp(-torch.clamp(x, min=60)), u)
-            expm1_neg_x = torch.expm1(-x)
-            w = v / expm1_neg_x * x
-            s = 6 * v + 2 * w + w * (1 - x / torch.expm1(x))
-            return (s + w * (3 + x / expm1_neg_x)) * x_t
+            mask = x == 0
+            u = torch.clamp(torch.where(mask, 1, x), max=710)
+            expm1_neg_u = torch.expm1(-u)
+            v = u / expm1_neg_u
+            expm1_u = torch.expm1(u)
+            w = 2 * v + 6 + u * (1 - u / expm1_u) / expm1_neg_u
+            s = u * (w + u * (3 + v) / expm1_neg_u) / expm1_u
+            return torch.where(mask, 2, s) * x_t
 
 
 def _derivative(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ r"""Elementwise ``x*sigmoid(beta*x)`` with analytic derivatives.
 
 At 237 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
 rounded once, the largest error in ULP of a normal number is 2.6 in the value, 2.4 in
-the derivative by ``x``, 3.0 in the derivative by ``beta`` and 2.6 in the second ones,
+the derivative by ``x``, 2.9 in the derivative by ``beta`` and 2.5 in the second ones,
 beside what rounding an input changes: up to 3.2e+02 there.
 """
 
@@ -97,12 +97,17 @@ class _SwishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SwishReverse.backward(ctx, grad_y)
         x, beta, sigmoid_u = ctx.saved_tensors
-        s = torch.ops.aten.sigmoid_backward(grad_y, sigmoid_u).mul_(x)
+        s = x * torch.addcmul(sigmoid_u, sigmoid_u, sigmoid_u, value=-1)
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            grad_x = (grad_y * sigmoid_u).addcmul_(s, beta)
+            grad_x = grad_y * torch.addcmul(sigmoid_u, s, beta)
         if ctx.needs_input_grad[1]:
-            grad_beta = s.mul_(x)  # in an order that keeps digits
+            grad_beta = s.mul_(x)
+            s = beta * x
+            if _any_below(s, -40):
+                p = (s / 2).exp_()
+                grad_beta = torch.where(s < -40, (p * x).mul_(x).mul_(p), grad_beta)
+            grad_beta = grad_y * grad_beta  # small only in the end
         return grad_x, grad_beta
 
 
@@ -286,7 +291,11 @@ class _DerivativeBetaReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, beta: Tensor) -> Tensor:
         u = beta * x
-        return torch.sigmoid(u) * torch.sigmoid(-u) * x * x
+        mask = u < -40
+        v = torch.clamp(u, max=-40)
+        w = torch.exp(v / 2)
+        s = torch.where(mask, torch.exp(v), torch.sigmoid(u))
+        return torch.where(mask, w * x * x * w, s * torch.sigmoid(-u) * x * x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -299,14 +308,14 @@ class _DerivativeBetaReverse(torch.autograd.Function):
         u = beta * x
         sigmoid_u = torch.sigmoid(u)
         sigmoid_neg_u = torch.sigmoid(-u)
+        v = sigmoid_u * sigmoid_neg_u
+        w = v * x
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            v = sigmoid_u * sigmoid_neg_u
-            w = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
-            grad_x = grad_y * (2 * (v * x) + v * sigmoid_neg_u * x * x * beta - w)
+            s = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
+            grad_x = grad_y * (2 * w + v * sigmoid_neg_u * x * x * beta - s)
         if ctx.needs_input_grad[1]:
-            s = x * sigmoid_u * sigmoid_neg_u * torch.tanh(-u / 2) * x * x
-            grad_beta = grad_y * s
+            grad_beta = grad_y * (w * x * x * torch.tanh(-u / 2))
         return grad_x, grad_beta
 
 
@@ -323,10 +332,10 @@ class _DerivativeBetaFunction(_DerivativeBetaReverse):
             sigmoid_u = torch.sigmoid(u)
             sigmoid_neg_u = torch.sigmoid(-u)
             v = sigmoid_u * sigmoid_neg_u
-            w = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
-            p = (2 * (v * x) + v * sigmoid_neg_u * x * x * beta - w) * x_t
-            s = x * sigmoid_u * sigmoid_neg_u * torch.tanh(-u / 2) * x * x
-            return p + s * beta_t
+            w = v * x
+            s = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
+            p = (2 * w + v * sigmoid_neg_u * x * x * beta - s) * x_t
+            return p + w * x * x * torch.tanh(-u / 2) * beta_t
 
 
 def _derivative_beta(x: Tensor, beta: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ _RADII = (Fraction(1, 32), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fract
 _MOST_TERMS = 20
 _REST, _FAINT = 4, 2.0**-64
 """How many of the last coefficients that are known must be next to nothing: the others are less."""
-LIMIT = "its limit at 0/0"
+LIMIT, SERIES = "its limit at 0/0", "a series near 0/0"
 HOLE, _DISTANCE = name("u!"), name("distance!")
 
 
@@ -56,7 +56,7 @@ def at_origin(inside: Value, u: Value) -> Iterator[Value]:
 
 
 def _how(guard: Value) -> str:
-    return LIMIT if guard.args[0].op == "eq" else "a series near 0/0"
+    return LIMIT if guard.args[0].op == "eq" else SERIES
 
 
 def polynomials(form: Value) -> list[Value]:
@@ -78,6 +78,27 @@ def lightened(form: Value) -> Iterator[Value]:
             yield substitute(form, {node: where(zero, limit, substitute(rest, {safe: elsewhere}))})
 
 
+def widened(form: Value) -> Iterator[Value]:
+    """Yield a form with a polynomial up to another radius: which is best depends on the rest of the form."""
+    for node in filter(_is_guard, postorder([form])):
+        u, (safe,) = node.args[0].args[0].args[0], _safe(node)
+        if safe.args[2] is u:
+            for made in at_origin(substitute(node.args[2], {safe: HOLE}), u):
+                if _is_guard(made) and made is not node:
+                    yield substitute(form, {node: made})
+
+
+def unguarded(form: Value) -> Value:
+    """Return a form without its guards."""
+    return rewrite([form], _unguarded)[form]
+
+
+def _unguarded(node: Value) -> Value:
+    if node.op == "where" and len(found := _safe(node)) == 1:
+        return substitute(node.args[2], {found[0]: found[0].args[2]})
+    return node
+
+
 def bare(form: Value, given: Value) -> Value:
     """Return a form without what it does where the given graph fails, to be differentiated."""
     stays = set(postorder([given]))
@@ -85,8 +106,8 @@ def bare(form: Value, given: Value) -> Value:
     def rule(node: Value) -> Value:
         if node in stays:
             return node
-        if node.op == "where" and len(found := _safe(node)) == 1:
-            return substitute(node.args[2], {found[0]: found[0].args[2]})
+        if (whole := _unguarded(node)) is not node:
+            return whole
         if node.op in ("minimum", "maximum") and is_number(node.args[1]):
             return node.args[0]
         return usual(node) if rarely(node) else node
@@ -116,6 +137,8 @@ def _guards(inside: Value, place: Fraction = Fraction(0)) -> tuple[Value, ...]:
     distance = _DISTANCE if place else HOLE
     try:
         found = at_zero(substitute(inside, {HOLE: add(HOLE, number(place))}), str(HOLE.datum))
+        if not found[0].is_zero() and not any(n.op == "div" for n in postorder([inside])):
+            return ()  # Nothing cancels.
         return (_at(inside, found[0], distance, place), *_near(inside, found, distance, place))
     except NoSeries:
         return ()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from heapq import heappop, heappush
 from itertools import chain, islice
 
-from fngen.ir import Value, fold, name, names, postorder, substitute, tree_size
+from fngen.ir import Value, fold, name, names, postorder, substitute, tree_size, value
 from fngen.stabilise.arrangements import arrangements, of_product
 from fngen.stabilise.faint import faint
-from fngen.stabilise.guards import LIMIT, bare, guarded, lightened, polynomials
+from fngen.stabilise.frontier import Frontier, Step
+from fngen.stabilise.guards import LIMIT, SERIES, bare, guarded, lightened, polynomials, unguarded, widened
 from fngen.stabilise.judge import Judge, Score
 from fngen.stabilise.powers import differences
 from fngen.stabilise.removable import Differentiate, derived, grouped
@@ -18,9 +18,9 @@ from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import DIGITS, FORMS, NAMES
 from fngen.stabilise.tails import saturated
 
-EFFORT = 100
+EFFORT = 140
 """Forms that are tried of one result, where there are few."""
-_ALTOGETHER = 260
+_ALTOGETHER = 360
 """Forms that are tried of all results."""
 LONGEST = 200
 """Nodes of a form beyond which it stays as it is: a user's, and one that was made of it."""
@@ -29,13 +29,14 @@ _LOOKED_AT = 4
 """How many are made, known ones too, for each that is tried."""
 _AFTERWARDS = 4
 """One in so many is tried after the first form that has nothing to mend: a simpler one may come."""
-_IN_VAIN = 33
+_IN_VAIN = 60
 """Forms after which a search ends that has found nothing better."""
+_SLICE = 16
+"""Forms that are made of one before another has its turn."""
 _GAIN, _DETOUR = 0.5, 5.0
 """Bits that a step gains if it is to be followed soon, and how much later another one is."""
+_GROWING = frozenset({"exp", "exp2", "expm1", "sinh", "cosh"})
 Judged = tuple[Value, Score]
-Step = tuple[Value, str]
-"""A form, and why it may be better."""
 
 
 class Search:
@@ -93,33 +94,43 @@ class Search:
 
     def best(self, form: Value, output: int, effort: int | None = None) -> Judged | None:
         """Return the best form that was found of so many and its score; None where there is no other."""
-        if tree_size(form) > LONGEST or next(self.neighbours(form), None) is None:
+        others = chain(self.neighbours(form), saturated(form) if _grows(form) else ())
+        if tree_size(form) > LONGEST or next(others, None) is None:
             return None
         if not self.judge.complete:
             return None
         effort = effort or self.effort
         start = form, self.judge(form, output)
         known: dict[Value, Score] = dict([start])
-        queue = [(start[1].total, 0, form)]
+        frontier = Frontier()
+        frontier.add(form, self._steps(form, output, start[1]), start[1].total)
         left, least = _LOOKED_AT * effort, start[1].total
         most = 1 if start[1].calm else min(effort, _IN_VAIN * self.times)
-        while queue and left > 0 and len(known) < most:
-            _, _, here = heappop(queue)
-            clamped = self._saturated(here, output) if known[here].overflows else ()
-            for candidate, reason in islice(chain(clamped, self.neighbours(here)), left):
+        while frontier and left > 0 and len(known) < most:
+            here, steps = frontier.next()
+            enough = len(known) + _SLICE
+            for candidate, reason in islice(steps, left):
                 left -= 1
-                if candidate in known or len(known) >= most:
+                if candidate in known:
                     continue
                 known[candidate] = score = self.judge(candidate, output)
                 self.reasons[candidate] = (*self.reasons.get(here, ()), reason)
                 if score.calm:
                     most = min(most, len(known) + effort // _AFTERWARDS)
                 elif score.bits <= known[here].bits and tree_size(candidate) <= LONGEST:
-                    gains = known[here].bits - score.bits > _GAIN
-                    heappush(queue, (score.total + (0 if gains else _DETOUR), len(known), candidate))
+                    detour = 0 if known[here].bits - score.bits > _GAIN else _DETOUR
+                    frontier.add(candidate, self._steps(candidate, output, score), score.total + detour)
                 if least - score.total > _GAIN and not score.calm:
                     least, most = score.total, min(effort, len(known) + _IN_VAIN * self.times)
+                    break
+                if len(known) >= min(enough, most):
+                    break
+            else:
+                frontier.drop(here)
         return _winner(start, known)
+
+    def _steps(self, form: Value, output: int, score: Score) -> Iterator[Step]:
+        return chain(self._saturated(form, output) if score.overflows else (), self.neighbours(form))
 
     def neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of a form, at each place where it can be taken; every variable stays."""
@@ -128,7 +139,8 @@ class Search:
         back = {hole: polynomial for polynomial, hole in holes.items()}
         steps = ((substitute(made, back), why) for made, why in self._neighbours(substitute(form, holes)))
         lighter = ((made, LIMIT) for made in lightened(form))
-        yield from (step for step in chain(lighter, steps) if self._carried(step[0]) >= kept)
+        wider = ((made, SERIES) for made in widened(form))
+        yield from (step for step in chain(lighter, wider, steps) if self._carried(step[0]) >= kept)
 
     def _carried(self, form: Value) -> frozenset[str]:
         """Return the variables whose NaN a form passes on."""
@@ -157,12 +169,11 @@ class Search:
 
     def _neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of all but the polynomials of guards, which are as good as they get."""
-        small = ((made, "small only in the end") for made in faint(form))
+        small = ((made, "small only in the end") for made in _faint(form))
         ordered = ((made, "in an order that keeps digits") for made in arrangements(form))
-        apart = ((made, "a series near 0/0") for made in grouped(form))
+        apart = ((made, SERIES) for made in grouped(form))
         powers = ((made, DIGITS) for made in differences(form))
-        rearranged = chain(self._by_rules(form), powers, small, ordered)
-        yield from _by_turns(rearranged, chain(guarded(form), apart))
+        yield from _by_turns(self._by_rules(form), guarded(form), small, ordered, chain(powers, apart))
 
     def _by_rules(self, form: Value) -> Iterator[Step]:
         self.rules.prepare([form])
@@ -177,6 +188,13 @@ class Search:
                     yield from ((substitute(form, {node: one}), why) for one, _ in guarded(made))
 
 
+def _faint(form: Value) -> Iterator[Value]:
+    """Yield a form that is one power where an exponential is small or large, its guards where it is not."""
+    whole = unguarded(form)
+    for made in faint(whole):
+        yield made if whole is form else value("where", *made.args[:2], form)
+
+
 def _by_turns(*streams: Iterator[Step]) -> Iterator[Step]:
     """Yield from streams by turns, until all have ended."""
     left = [*streams]
@@ -186,6 +204,11 @@ def _by_turns(*streams: Iterator[Step]) -> Iterator[Step]:
                 left.remove(stream)
             else:
                 yield step
+
+
+def _grows(form: Value) -> bool:
+    """Say whether something overflows in a sum or product with something else."""
+    return form.op not in _GROWING and any(n.op in _GROWING for n in postorder([form]))
 
 
 def judged(root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction], effort: int) -> Judge:

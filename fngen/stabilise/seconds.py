@@ -29,7 +29,7 @@ class Seconds:
         look: Finds the best form of a graph.
         inputs: The variables of the formula.
         slopes: Its derivatives by each, as they are emitted.
-        given: The same before anything but names changed.
+        given: What each was made of, before anything but names changed: one graph or two.
         differentiate: Gives the derivatives of a graph by some variables.
 
     Attributes:
@@ -41,7 +41,7 @@ class Seconds:
         look: Search,
         inputs: Sequence[str],
         slopes: Sequence[Value],
-        given: Sequence[Value],
+        given: Sequence[Sequence[Value]],
         differentiate: Differentiate,
     ) -> None:
         self.look, self.inputs = look, tuple(inputs)
@@ -77,9 +77,9 @@ class Seconds:
         return [(graph, self.look.judge(graph, self._place(i, j))) for j, graph in enumerate(graphs)]
 
     @cached_property
-    def derived(self) -> list[Sequence[Value]]:
-        """The derivatives of all derivatives."""
-        return [self.differentiate(slope, self.inputs) for slope in self.given]
+    def derived(self) -> list[list[Sequence[Value]]]:
+        """The derivatives of all derivatives, from each graph that they are made of."""
+        return [[self.differentiate(graph, self.inputs) for graph in graphs] for graphs in self.given]
 
     def _place(self, i: int, j: int) -> int:
         return place(len(self.inputs), *sorted((i, j)))
@@ -89,7 +89,8 @@ class Seconds:
         output = self._place(i, j)
         if output not in self.known:
             ways = [(i, j), (j, i)][: 1 + (i != j)]
-            judged = ((form, self.look.judge(form, output)) for form in (self.derived[a][b] for a, b in ways))
+            forms = (row[b] for a, b in ways for row in self.derived[a])
+            judged = ((form, self.look.judge(form, output)) for form in forms)
             best = min(judged, key=total)
             found = [self.look.best(best[0], output, self.effort) or best]
             found += [self.autograd[a][b] for a, b in ways if a in self.autograd]
