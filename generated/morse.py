@@ -62,9 +62,7 @@ class _MorseReverse(torch.autograd.Function):
         u, D, a = (t.to(grad_y.dtype) for t in ctx.saved_tensors[:3])
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            v = -a * u
-            w = torch.exp(v / 2)
-            grad_u = -grad_y * (2 * w * torch.expm1(v) * D * a * w)
+            grad_u = grad_y * _derivative_u(u, D, a)
         if ctx.needs_input_grad[1]:
             grad_D = grad_y * _derivative_D(u, a)
         if ctx.needs_input_grad[2]:
@@ -82,11 +80,8 @@ class MorseFunction(_MorseReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             u, D, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             dtype, u, D, a, u_t, D_t, a_t = _widened(u, D, a, u_t, D_t, a_t)
-            v = -a * u
-            w = torch.exp(v / 2)
-            s = u_t * (2 * w * torch.expm1(v) * D * a * w)
-            p = _derivative_D(u, a) * D_t - s
-            return (p + _derivative_a(u, D, a) * a_t).to(dtype)
+            v = _derivative_u(u, D, a) * u_t + _derivative_D(u, a) * D_t
+            return (v + _derivative_a(u, D, a) * a_t).to(dtype)
 
 
 class _MorseEager(torch.autograd.Function):
@@ -99,12 +94,7 @@ class _MorseEager(torch.autograd.Function):
         expm1_v_squared = expm1_v**2
         wanted = ctx.needs_input_grad
         ctx.save_for_backward(
-            u,
-            D,
-            a,
-            v if wanted[0] or wanted[2] else None,
-            expm1_v,
-            expm1_v_squared if wanted[1] else None,
+            u, D, a, v, expm1_v, expm1_v_squared if wanted[1] else None
         )
         return D * expm1_v_squared  # exact for a small argument
 
@@ -115,15 +105,14 @@ class _MorseEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MorseReverse.backward(ctx, grad_y)
         u, D, a, v, expm1_v, expm1_v_squared = ctx.saved_tensors
-        w = (2 * grad_y).mul_(expm1_v).mul_(D)
+        w = grad_y * (torch.exp(v).mul_(2).mul_(expm1_v) * D)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = (v / 2).exp_()
-            grad_u = (w * grad_u).mul_(a).mul_(grad_u).neg_()
+            grad_u = (w * a).neg_()  # in an order that keeps digits
         if ctx.needs_input_grad[1]:
             grad_D = grad_y * expm1_v_squared
         if ctx.needs_input_grad[2]:
-            grad_a = w.mul_(torch.exp(v)).mul_(u).neg_()
+            grad_a = w.mul_(u).neg_()  # in an order that keeps digits
         return grad_u, grad_D, grad_a
 
 
@@ -279,6 +268,68 @@ class Morse(nn.Module):
 
     def extra_repr(self) -> str:
         return "D*(1 - exp(-a*(r - r_e)))**2"
+
+
+class _DerivativeUReverse(torch.autograd.Function):
+    """The derivative by ``u``, with its own."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
+        v = -a * u
+        return -2 * torch.exp(v) * torch.expm1(v) * D * a
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor
+    ) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_y: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        u, D, a = ctx.saved_tensors
+        v = -a * u
+        exp_v = torch.exp(v)
+        w = 2 * exp_v
+        expm1_v = torch.expm1(v)
+        grad_u = grad_D = grad_a = None
+        if ctx.needs_input_grad[0]:
+            grad_u = grad_y * (w * D * a * a * (exp_v + expm1_v))
+        if ctx.needs_input_grad[1]:
+            grad_D = -grad_y * (w * expm1_v * a)
+        if ctx.needs_input_grad[2]:
+            s = exp_v * expm1_v * D
+            grad_a = grad_y * (w * exp_v * D * u * a + 2 * (s * u * a) - 2 * s)
+        return grad_u, grad_D, grad_a
+
+
+class _DerivativeUFunction(_DerivativeUReverse):
+    """Autograd node of :func:`_derivative_u`, with the forward-mode rule."""
+
+    @staticmethod
+    def jvp(ctx: Any, u_t: Tensor, D_t: Tensor, a_t: Tensor) -> Tensor:
+        # torch turns forward mode off in here, and an outer one would silently get 0
+        # (pytorch/pytorch#197867).
+        with forward_ad._set_fwd_grad_enabled(True):
+            u, D, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            v = -a * u
+            exp_v = torch.exp(v)
+            w = 2 * exp_v
+            expm1_v = torch.expm1(v)
+            s = w * D * a * a * (exp_v + expm1_v) * u_t
+            p = exp_v * expm1_v * D
+            q = (w * exp_v * D * u * a + 2 * (p * u * a) - 2 * p) * a_t
+            return s - D_t * (w * expm1_v * a) + q
+
+
+def _derivative_u(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # Dynamo rejects a Function with jvp.
+        return _DerivativeUReverse.apply(u, D, a)
+    return _DerivativeUFunction.apply(u, D, a)
 
 
 class _DerivativeDReverse(torch.autograd.Function):

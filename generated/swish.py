@@ -39,12 +39,7 @@ class _SwishReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, beta: Tensor) -> Tensor:
         dtype, x, beta = _widened(x, beta)
-        u = beta * x
-        v = x * torch.sigmoid(u)
-        if _any_below(u, -40):
-            w = torch.exp(torch.clamp(u, max=-40) / 2)
-            v = torch.where(u < -40, w * x * w, v)
-        return v.to(dtype)  # small only in the end
+        return (x * torch.sigmoid(beta * x)).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -83,30 +78,25 @@ class _SwishEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, beta: Tensor) -> Tensor:
-        u = beta * x
-        sigmoid_u = torch.sigmoid(u)
-        v = x * sigmoid_u
-        if _any_below(u, -40):
-            w = (u / 2).exp_()
-            v = torch.where(u < -40, (w * x).mul_(w), v)
-        ctx.save_for_backward(x, beta, sigmoid_u)
-        return v  # small only in the end
+        u = (beta * x).sigmoid_()
+        ctx.save_for_backward(x, beta, u)
+        return x * u
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SwishReverse.backward(ctx, grad_y)
-        x, beta, sigmoid_u = ctx.saved_tensors
-        s = x * torch.addcmul(sigmoid_u, sigmoid_u, sigmoid_u, value=-1)
+        x, beta, u = ctx.saved_tensors
+        v = x * torch.addcmul(u, u, u, value=-1)
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_y * torch.addcmul(sigmoid_u, s, beta)
+            grad_x = grad_y * torch.addcmul(u, v, beta)  # in an order that keeps digits
         if ctx.needs_input_grad[1]:
-            grad_beta = s.mul_(x)
-            s = beta * x
-            if _any_below(s, -40):
-                p = (s / 2).exp_()
-                grad_beta = torch.where(s < -40, (p * x).mul_(x).mul_(p), grad_beta)
+            grad_beta = v.mul_(x)
+            v = beta * x
+            if _any_below(v, -40):
+                w = (v / 2).exp_()
+                grad_beta = torch.where(v < -40, (w * x).mul_(x).mul_(w), grad_beta)
             grad_beta = grad_y * grad_beta  # small only in the end
         return grad_x, grad_beta
 
@@ -134,12 +124,6 @@ def swish(x: Tensor, beta: Tensor) -> Tensor:
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
-        # Negated, a byte would wrap.
-        floats = [t for t in args if t.is_floating_point()]
-        dtypes = [t.dtype for t in floats if t.dim()] or [t.dtype for t in floats]
-        dtypes = dtypes or [torch.get_default_dtype()]
-        dtype = functools.reduce(torch.promote_types, dtypes)
-        args = tuple(t if t.is_floating_point() else t.to(dtype) for t in args)
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.

@@ -169,11 +169,11 @@ def _made_of(order: Sequence[Value], u: Value) -> list[Value]:
 
 
 def _may_lose(part: Value) -> bool:
-    """Say whether a part has a quotient, or a sum and a function in it."""
+    """Say whether a part has a quotient in it, or functions with a sum or each other."""
     order = postorder([part])
-    functions = any(n.op not in ARITHMETIC and n.op not in LEAVES for n in order)
+    functions = sum(n.op not in ARITHMETIC and n.op not in LEAVES for n in order)
     sums = any(n.op in ("add", "sub") for n in order)
-    return (functions and sums) or any(n.op == "div" for n in order)
+    return functions > 1 - sums or any(n.op == "div" for n in order)
 
 
 def _at(inside: Value, limit: Any, distance: Value, place: Fraction) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from fngen.algebra import exact
 from fngen.choices import rarely, usual, without_guards
@@ -12,9 +12,9 @@ from fngen.stabilise.autograd import autograd
 _PASSES = {
     **dict.fromkeys(("add", "sub", "mul", "div", "neg", "abs", "sign", "round", "floor", "ceil", "trunc"), 1),
     **dict.fromkeys(("maximum", "minimum", "clamp", "clamp_min", "clamp_max", "exp2"), 1),
-    **dict.fromkeys(("stop_gradient", "full_like", "and", "or", "not", "asked"), 1),
+    **dict.fromkeys(("stop_gradient", "full_like", "and", "or", "not"), 1),
     **dict.fromkeys(("sigmoid", "logistic", "silu", "gelu", "sqrt", "rsqrt", "lt", "le", "gt", "ge"), 2),
-    **dict.fromkeys(("eq", "ne", "log1p"), 3),
+    **dict.fromkeys(("eq", "ne", "log1p", "asked"), 3),
     **dict.fromkeys(("exp", "log", "log2", "log10", "expm1", "hypot", "where"), 5),
     **dict.fromkeys(("sinh", "cosh", "atanh", "logit"), 6),
     **dict.fromkeys(("sin", "cos", "erf", "atan2", "softplus", "log1pexp", "logsigmoid", "logaddexp"), 7),
@@ -38,26 +38,29 @@ class Budget:
     def __init__(self, typed: Value, inputs: tuple[str, ...]) -> None:
         root = _usual(typed)
         backward = map(_usual, autograd(typed, inputs))
-        self.whole = max(_work([root]) + _work(backward, root), 1)
-        self.value, self.parts = root, dict[int, int]()
+        self.whole = max(_work([root]) + _work(backward, set(postorder([root]))), 1)
+        self.forms: dict[int, Value] = {0: root}
+        self.known: dict[int, tuple[set[Value], int]] = {}
 
     def choose(self, form: Value, output: int) -> None:
         """Note that this is the form of the value, 0, or of the derivative by an input, unless another is."""
-        usual = _usual(form)
-        self.parts[output] = self._part(usual, output)
-        if output == 0:
-            self.value = usual
+        self.forms[output] = _usual(form)
+        self.known.clear()
 
     def of(self, form: Value, output: int) -> tuple[float, float]:
-        """Return the time that a form takes, and by how much all take too long, in that of plain autograd."""
-        time = self._part(_usual(form), output)
-        others = sum(t for i, t in self.parts.items() if i != output)
-        over = time + others - self.whole if output in self.parts else 0
-        return time / self.whole, max(over, 0) / self.whole
+        """Return the time that a form takes, and by how much all take too long, in that of plain autograd.
 
-    def _part(self, usual: Value, output: int) -> int:
-        """Return the time that a form takes, where what the value is made of is at hand for a derivative."""
-        return _work([usual], self.value) if output else _work([usual])
+        What the others are made of too is worked out once.
+        """
+        usual = _usual(form)
+        time = _work([usual], set(postorder([self.forms[0]]))) if output else _work([usual])
+        if output not in self.forms:
+            return time / self.whole, 0.0
+        if output not in self.known:
+            others = postorder(f for i, f in self.forms.items() if i != output)
+            self.known[output] = set(others), sum(map(_of_node, others))
+        done, work = self.known[output]
+        return time / self.whole, max(work + _work([usual], done) - self.whole, 0) / self.whole
 
 
 def _usual(root: Value) -> Value:
@@ -72,9 +75,8 @@ def _usual(root: Value) -> Value:
     return rewrite([bare], rule)[bare]
 
 
-def _work(roots: Iterable[Value], known: Value | None = None) -> int:
-    """Return the time that each node of some graphs takes once, but for those of a known one."""
-    done = set(postorder([known])) if known else set[Value]()
+def _work(roots: Iterable[Value], done: Collection[Value] = ()) -> int:
+    """Return the time that each node of some graphs takes once, but for those that are done."""
     return sum(_of_node(node) for node in postorder(roots) if node not in done)
 
 
