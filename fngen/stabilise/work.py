@@ -13,8 +13,10 @@ _PASSES = {
     **dict.fromkeys(("add", "sub", "mul", "div", "neg", "abs", "sign", "round", "floor", "ceil", "trunc"), 1),
     **dict.fromkeys(("maximum", "minimum", "clamp", "clamp_min", "clamp_max", "exp2"), 1),
     **dict.fromkeys(("stop_gradient", "full_like", "and", "or", "not"), 1),
-    **dict.fromkeys(("sigmoid", "logistic", "silu", "gelu", "sqrt", "rsqrt", "lt", "le", "gt", "ge"), 2),
-    **dict.fromkeys(("eq", "ne", "log1p", "asked"), 3),
+    **dict.fromkeys(
+        ("sigmoid", "logistic", "silu", "gelu", "sqrt", "rsqrt", "lt", "le", "gt", "ge", "asked"), 2
+    ),
+    **dict.fromkeys(("eq", "ne", "log1p"), 3),
     **dict.fromkeys(("exp", "log", "log2", "log10", "expm1", "hypot", "where"), 5),
     **dict.fromkeys(("sinh", "cosh", "atanh", "logit"), 6),
     **dict.fromkeys(("sin", "cos", "erf", "atan2", "softplus", "log1pexp", "logsigmoid", "logaddexp"), 7),
