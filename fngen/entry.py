@@ -186,16 +186,19 @@ def _by_kernel(layer: Layer, tensors: str, args: str, graph: str) -> list[str]:
         return []
     some = next(iter(layer.kernels.values()))
     numbers, kept = list(some.value.numbers.values()), [graph] * len(some.totals)
-    wanted = f"({', '.join(['True', *kept])}{',' * (not kept)})"
+    results = [*["True"] * len(layer.main.outputs), *kept]
+    wanted = f"({', '.join(results)}{',' * (len(results) == 1)})"
     given = ["_VALUE", tensors, *([wanted, *numbers] if numbers or kept else [])]
-    fused = f"return _{layer.main.cls}Fused.apply("
+    fused, values = f"_{layer.main.cls}Fused.apply", "output[0]"
+    if isinstance(layer.main, Several):
+        values = f"{layer.main.result}(*output)"
     return [
         "if not torch.compiler.is_compiling():",
         *_at(8, "output = _run(", given, ")"),
         "    if output is not None:",
         *(f"        {line}" for line in if_lines(["torch.is_grad_enabled()", graph], "and", 12)),
-        *_at(16, fused, [args, *layer.numbers, "output"], ")"),
-        "        return output[0]",
+        *_call(layer.main, fused, ", ".join([args, *layer.numbers, "output"]), 16),
+        f"        return {values}",
     ]
 
 

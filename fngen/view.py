@@ -147,7 +147,7 @@ def _texts(layer: Layer) -> str:
 
 def _kernel(layer: Layer, *, accurate: bool) -> KernelView | None:
     """Return the view of a layer's kernels, if it has some."""
-    if layer.kernels is None or isinstance(layer.main, Several):
+    if layer.kernels is None:
         return None
     from fngen.kernel_view import kernel_view  # Of no use to most files.
 
