@@ -30,28 +30,34 @@ def gradients(
         leaves: The names that the slopes are made of: inputs, or the output.
         arrived: The gradients; what says whether a cotangent is there is added to their conditions.
     """
+    count, by_leaf = len(inputs), dict.fromkeys(leaves, ZERO)
     weights, owned = [name(f"{x}!") for x in inputs], found.seconds or (None,) * len(slopes)
-    by_cotangent = dict.fromkeys(arrived.cotangents, ZERO)
-    by_leaf = dict.fromkeys(leaves, ZERO)
-    for j, cotangent in enumerate(by_cotangent):
-        arriving, row = dict.fromkeys(leaves, ZERO), slice(j * len(inputs), (j + 1) * len(inputs))
+    by_cotangent = list[Value]()
+    for j, cotangent in enumerate(arrived.cotangents):
+        arriving, total = dict.fromkeys(leaves, ZERO), ZERO
+        row = slice(j * count, (j + 1) * count)
         for weight, slope, own in zip(weights, slopes[row], owned[row], strict=True):
-            by_cotangent[cotangent] = add(by_cotangent[cotangent], mul(weight, slope))
-            rows = _folded(autograd(legalise([slope])[0], tuple(leaves)))
-            if own is not None and set(leaves) <= set(inputs):
-                known = dict(zip(inputs, own, strict=False))
-                rows = [known[x] for x in leaves]
+            total = add(total, _term(weight, mul(weight, slope), alone=count == 1))
             seed = mul(weight, name(cotangent))
-            for x, second in zip(leaves, rows, strict=True):
+            for x, second in zip(leaves, _seconds(slope, own, inputs, leaves), strict=True):
                 if not is_number(second, 0):
-                    term = _term(weight, mul(seed, second), alone=len(inputs) == 1)
-                    arriving[x] = add(arriving[x], term)
+                    arriving[x] = add(arriving[x], _term(weight, mul(seed, second), alone=count == 1))
+        by_cotangent.append(total)
         for x, term in arriving.items():
-            several = term is not ZERO and len(by_cotangent) > 1
-            by_leaf[x] = add(by_leaf[x], given(term, 1 << j, arrived.conditions) if several else term)
+            some = term is not ZERO and len(arrived.cotangents) > 1
+            by_leaf[x] = add(by_leaf[x], given(term, 1 << j, arrived.conditions) if some else term)
     nothing = mul(ZERO, name(arrived.cotangents[0]))
-    graphs = (*by_cotangent.values(), *by_leaf.values())
-    return [graph if graph is not ZERO else nothing for graph in graphs]
+    return [graph if graph is not ZERO else nothing for graph in (*by_cotangent, *by_leaf.values())]
+
+
+def _seconds(
+    slope: Value, own: Sequence[Value] | None, inputs: Sequence[str], leaves: Sequence[str]
+) -> Sequence[Value]:
+    """Return the derivatives of a slope by the leaves; its ``own`` are by the inputs."""
+    if own is not None and set(leaves) <= set(inputs):
+        known = dict(zip(inputs, own, strict=False))
+        return [known[x] for x in leaves]
+    return _folded(autograd(legalise([slope])[0], tuple(leaves)))
 
 
 def _folded(rows: list[Value]) -> list[Value]:
@@ -62,4 +68,6 @@ def _folded(rows: list[Value]) -> list[Value]:
 
 def _term(weight: Value, term: Value, *, alone: bool) -> Value:
     """Return a term; where nothing arrives at a gradient, not even what is infinite there matters."""
-    return term if alone else value("where", value("eq", weight, ZERO), ZERO, term)
+    if alone or term is ZERO:
+        return term
+    return value("where", value("eq", weight, ZERO), ZERO, term)

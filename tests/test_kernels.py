@@ -342,11 +342,12 @@ def test_second_derivatives_come_from_a_kernel(
 def test_where_nothing_arrives_nothing_is_infinite(backend: str) -> None:
     """The derivative of ``sqrt(a)`` at 0 has no part in that of the gradient by ``x`` alone by itself."""
     file = made("sqrt(a)*x", backend, inputs=["a", "x"])
-    a, x = (f(3, device=DEVICE, requires_grad=True) for f in (torch.zeros, torch.ones))
-    (slope,) = torch.autograd.grad(file.f(a, x).sum(), x, create_graph=True)
-    by_a, by_x = torch.autograd.grad(slope.sum(), [a, x], allow_unused=True)
+    a, x, weight = (f(3, device=DEVICE, requires_grad=True) for f in (torch.zeros, torch.ones, torch.ones))
+    (slope,) = torch.autograd.grad(file.f(a, x), x, weight, create_graph=True)
+    by_a, by_x, by_weight = torch.autograd.grad(slope.sum(), [a, x, weight], allow_unused=True)
     assert by_a.isinf().all()
     assert by_x is None or not by_x.any()
+    assert not by_weight.any()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
