@@ -91,7 +91,7 @@ class Kernels:
     """The kernels of a layer.
 
     Attributes:
-        value: That of the value.
+        value: That of all values.
         gradients: That of all gradients.
         seconds: That of the gradients of these, if there is one.
         leaves: The node's names of what the gradients read, beside the cotangent.

@@ -8,9 +8,10 @@ from decimal import Decimal
 from fngen import rows, twice
 from fngen.backends import libm, scalars
 from fngen.backends.libm import Helper, NoKernel
+from fngen.backends.words import WORDS
 from fngen.constants import Constant, hoist_constants
 from fngen.derivatives import Derivatives
-from fngen.ir import Value, fold, name, names, number, rewrite, substitute_all
+from fngen.ir import Value, fold, name, names, number, postorder, rewrite, substitute_all
 from fngen.kernel import Kernel, Kernels, Language, Loop
 from fngen.loops import Wanted, loops
 from fngen.lower import Body, Target, lower
@@ -23,22 +24,8 @@ from fngen.problem import Problem
 from fngen.several import Several
 from fngen.vjp import Arriving, arriving
 
-_KEYWORDS = (
-    *("auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum"),
-    *("extern", "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return"),
-    *("short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void"),
-    *("volatile", "while", "asm", "typeof", "unix", "linux"),
-)
-_OF_SOURCE = (
-    *("BFLOAT16", "BLOCK", "CHUNKS", "CONST", "FLOAT16", "FLOAT32", "FLOAT64", "INLINE", "LANES", "SAME"),
-    *("VECTOR", "WIDE", "capped", "gather_sum", "lanes", "one", "rare", "there"),
-    *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
-    *("rounded", "run", "seconds", "spread", "stored", "work"),
-    *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "apart", "at", "column", "columns"),
-    *("first", "inside", "libdevice", "line", "lines", "made", "nth", "range", "reads", "results", "rows"),
-    *("steps", "tl"),
-)
-
+_LONGEST = 3000
+"""The most operations of second derivatives: to compile more takes longer than many calls by torch."""
 _CALLED = {"sum": "total", "amax": "largest", "amin": "least"}
 """What the result of a reduction is called in Python."""
 
@@ -97,9 +84,10 @@ def _seconds(
 ) -> list[Value]:
     """Return the gradients of the gradients, or nothing if there is no kernel for them."""
     try:
-        return libm.expand(twice.gradients(found, slopes, inputs, leaves, arrived))
+        graphs = libm.expand(twice.gradients(found, slopes, inputs, leaves, arrived))
     except NoKernel:
         return []
+    return graphs if len(postorder(graphs)) <= _LONGEST else []
 
 
 def _called(node: Node | Several, outputs: int) -> str:
@@ -138,7 +126,7 @@ class _Builder:
             self.python |= {rows.COUNT: "count", rows.ALL: "count"}
         gradients = labels.gradients[: len(problem.inputs)]
         self.python |= {f"{x}!": f"grad_{y}" for x, y in zip(problem.inputs, gradients, strict=True)}
-        self.taken = {*_KEYWORDS, *_OF_SOURCE, *libm.reserved(), *(f"sum_{i}" for i in range(len(roots)))}
+        self.taken = {*WORDS, *libm.reserved(), *(f"sum_{i}" for i in range(len(roots)))}
         self.numbers: dict[str, str] = {}
         roots = self.without_numbers(list(roots), consts)
         self.aliases = {x: self.fresh(self.python[x]) for x in self.python if x not in consts}
@@ -263,5 +251,5 @@ class _Builder:
     def helper(self, helper: Helper) -> Body:
         """Return the statements of a function that the source defines."""
         printer = self.language.printer(helper.parameters[0], ())
-        taken = {*helper.parameters, *_KEYWORDS, *_OF_SOURCE, *libm.reserved()}
+        taken = {*helper.parameters, *WORDS, *libm.reserved()}
         return lower([Target(helper.value, self.language.helper)], printer, taken, {}, self.language.let - 4)
