@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fngen import aligned
 from fngen.declared import CHANNELS
-from fngen.layout import bracketed, if_lines, tuple_lines
+from fngen.layout import alike, bracketed, if_lines, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer, Node
 from fngen.precision import rounded
@@ -186,8 +186,7 @@ def _by_kernel(layer: Layer, tensors: str, args: str, graph: str) -> list[str]:
         return []
     some = next(iter(layer.kernels.values()))
     numbers, kept = list(some.value.numbers.values()), [graph] * len(some.totals)
-    results = [*["True"] * len(layer.main.outputs), *kept]
-    wanted = f"({', '.join(results)}{',' * (len(results) == 1)})"
+    wanted = f"({', '.join(['True', *kept])})" if kept else alike("True", len(layer.main.outputs))
     given = ["_VALUE", tensors, *([wanted, *numbers] if numbers or kept else [])]
     fused, values = f"_{layer.main.cls}Fused.apply", "output[0]"
     if isinstance(layer.main, Several):

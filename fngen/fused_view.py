@@ -79,12 +79,12 @@ def _read(kernels: Kernels, node: Node | Several) -> list[str]:
 
 def _read_several(kernels: Kernels, node: Node | Several) -> list[str]:
     """Return the statements that run that of several outputs, of which some have no cotangent."""
-    grads = f"({', '.join(node.cotangents)})"
     return [
         "        saved = ctx.saved_tensors",
         *read_numbers(node, _words(kernels.gradients), 8),
-        *bracketed("kept = _filled(", [grads, "saved"], ")", 8),
-        *bracketed("wanted = _reached(", [grads, "ctx.needs_input_grad"], ")", 8),
+        *tuple_lines(list(node.cotangents), 8, "given = "),
+        "        kept = _filled(given, saved)",
+        "        wanted = _reached(given, ctx.needs_input_grad)",
         *_run(kernels, "wanted"),
     ]
 
@@ -200,11 +200,10 @@ def _fill(kernels: Kernels, node: Node | Several, read: list[str]) -> list[str]:
 
 def _fill_several(node: Node | Several, read: list[str]) -> list[str]:
     """Return the same where a cotangent may be missing, too."""
-    grads = list(node.cotangents)
     return [
-        *tuple_lines([*grads, "*leaves"], 12, tail=" = saved"),
+        *tuple_lines([*node.cotangents, "*leaves"], 12, tail=" = saved"),
         *read,
-        *bracketed("kept = _filled(", [f"({', '.join(grads)})", "leaves"], ")", 12),
+        f"            kept = _filled(saved[:{len(node.cotangents)}], leaves)",
     ]
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fngen import c_view, triton_view
 from fngen.c_view import CView
 from fngen.fused_view import FusedView, SlopesView, fused_view, slopes_view
 from fngen.kernel import Kernels
-from fngen.layout import bracketed
+from fngen.layout import alike, bracketed
+from fngen.lower import MARGIN
 from fngen.node import Node
 from fngen.saved import tensors_of
 from fngen.several import Several
@@ -30,14 +31,14 @@ class KernelView:
     c: CView | None
     triton: TritonView | None
     seconds: bool
-    sources: str
+    sources: list[str]
     few: str
     rows: bool
     totals: int
     total: str
     shape: str
     several: list[str]
-    outputs: int
+    run_head: list[str]
     parts: list[str]
     fused: FusedView
     slopes: SlopesView
@@ -69,7 +70,7 @@ def kernel_view(kernels: dict[str, Kernels], node: Node | Several, *, accurate: 
         total=some.total,
         shape="shape[:-1]" if any(node.insertions) else "(*shape[:-1], 1)" if some.narrow else "shape",
         several=_several(some, node),
-        outputs=len(node.outputs),
+        run_head=_run_head(some, node),
         parts=_parts(node),
         fused=fused_view(some, node),
         slopes=slopes_view(some, node),
@@ -87,13 +88,22 @@ def _types(node: Node | Several, *, accurate: bool) -> dict[str, str]:
     return {"float64": "float64"} | {t: real for t, real in reals.items() if not (by_output and t in narrow)}
 
 
-def _sources(kernels: Kernels, node: Node | Several) -> str:
+def _run_head(kernels: Kernels, node: Node | Several) -> list[str]:
+    """Return the first lines of what runs a kernel: without a say, that of the values."""
+    wanted = alike("True", len(node.outputs))
+    if kernels.totals:
+        wanted = f"(True, {', '.join(['False'] * len(kernels.totals))})"
+    parameters = ["which: int", "tensors: Any", f"wanted: Any = {wanted}", "*numbers: float"]
+    return bracketed("def _run(", parameters, ") -> list[Any] | None:", 0)
+
+
+def _sources(kernels: Kernels, node: Node | Several) -> list[str]:
     """Return for each result of each pass the place of the tensor that it belongs to, -1 for none."""
     outputs, leaves = len(node.outputs), len(kernels.leaves)
     places = {x: i for i, x in enumerate((*kernels.leaves, *kernels.shapes), outputs)}
     rows = [[-1] * (outputs + len(kernels.totals)), [places.get(x, -1) for x in tensors_of(node)]]
     rows += [[*range(outputs + leaves)]] if kernels.seconds else []
-    return str(tuple(map(tuple, rows)))
+    return _table("_SOURCES", [str(tuple(row)) for row in rows])
 
 
 def _few(kernels: Kernels) -> str:
@@ -116,10 +126,17 @@ def _parts(node: Node | Several) -> list[str]:
     tensors = tensors_of(node)
     rows = [tuple(i for i, x in enumerate(tensors) if x in heard) for heard in node.typings]
     some = [row for row in dict.fromkeys(rows) if len(row) < len(tensors)]
-    return _table("_INPUTS", map(str, some)) if isinstance(node, Several) and some else []
+    return _table("_INPUTS", [*map(str, some)]) if isinstance(node, Several) and some else []
 
 
-def _table(name: str, rows: Iterable[str]) -> list[str]:
-    """Return the statement of a tuple."""
-    items = list(rows)
-    return bracketed(f"{name} = (", items, ")", 0) if items[1:] else [f"{name} = ({items[0]},)"]
+def _table(name: str, rows: Sequence[str]) -> list[str]:
+    """Return the statement of a tuple as Black lays it out."""
+    flat = f"{name} = ({', '.join(rows)}{',' * (len(rows) == 1)})"
+    return [flat] if len(flat) <= MARGIN else [f"{name} = (", *(x for row in rows for x in _row(row)), ")"]
+
+
+def _row(row: str) -> list[str]:
+    """Return an item of a tuple that does not fit in a line; one that is a tuple may not, either."""
+    if len(flat := f"    {row},") <= MARGIN:
+        return [flat]
+    return ["    (", *(f"        {x}," for x in row[1:-1].split(", ")), "    ),"]
