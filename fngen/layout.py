@@ -39,6 +39,12 @@ def folded(text: str, width: int) -> list[str]:
     return filled(re.findall(r"--\w+ ?|[\w.]+ ?|\W ?", text), width, "")
 
 
+def commented(text: str, comment: str, column: int = 0) -> str:
+    """Return a statement with a comment, if there is one and it fits in the line."""
+    line = f"{text}{comment}"
+    return line if column + len(line) <= MARGIN else text
+
+
 def alike(item: str, count: int) -> str:
     """Return a tuple of one item so many times."""
     if count > 4:
