@@ -10,7 +10,7 @@ from fngen.backends import libm
 from fngen.blocks import Let
 from fngen.ir import CONDITIONS
 from fngen.kernel import Kernel, Kernels, Loop
-from fngen.layout import filled
+from fngen.layout import commented, filled
 from fngen.lower import MARGIN, Body
 
 GLOBALS = (
@@ -126,7 +126,8 @@ def c_view(kernels: Kernels, types: dict[str, str]) -> CView:
         chooses="choose(" in text,
         caps="capped(" in text,
         constants=[
-            f"static const real {k.name} = {k.literal};{_meant(k.meaning)}" for k in kernels.constants
+            commented(f"static const real {k.name} = {k.literal};", f" /* {k.meaning} */" * bool(k.meaning))
+            for k in kernels.constants
         ],
         helpers=helpers,
         kernels=made,
@@ -258,10 +259,6 @@ def _declared(kind: str, functions: list[str]) -> list[str]:
     calls = [f"{f}({', '.join(['real'] * libm.arity(f))})," for f in functions]
     lines = filled(calls, MARGIN - len(kind) - 2)
     return [f"{kind} {line.removesuffix(',')};" for line in lines]
-
-
-def _meant(meaning: str) -> str:
-    return f" /* {meaning} */" if meaning else ""
 
 
 def _flags(dtype: str, real: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fngen import aligned
 from fngen.declared import CHANNELS
-from fngen.layout import bracketed, if_lines, tuple_lines
+from fngen.layout import alike, bracketed, if_lines, tuple_lines
 from fngen.lower import MARGIN
 from fngen.node import Layer, Node
 from fngen.precision import rounded
@@ -186,16 +186,18 @@ def _by_kernel(layer: Layer, tensors: str, args: str, graph: str) -> list[str]:
         return []
     some = next(iter(layer.kernels.values()))
     numbers, kept = list(some.value.numbers.values()), [graph] * len(some.totals)
-    wanted = f"({', '.join(['True', *kept])}{',' * (not kept)})"
+    wanted = f"({', '.join(['True', *kept])})" if kept else alike("True", len(layer.main.outputs))
     given = ["_VALUE", tensors, *([wanted, *numbers] if numbers or kept else [])]
-    fused = f"return _{layer.main.cls}Fused.apply("
+    fused, values = f"_{layer.main.cls}Fused.apply", "output[0]"
+    if isinstance(layer.main, Several):
+        values = f"{layer.main.result}(*output)"
     return [
         "if not torch.compiler.is_compiling():",
         *_at(8, "output = _run(", given, ")"),
         "    if output is not None:",
         *(f"        {line}" for line in if_lines(["torch.is_grad_enabled()", graph], "and", 12)),
-        *_at(16, fused, [args, *layer.numbers, "output"], ")"),
-        "        return output[0]",
+        *_call(layer.main, fused, ", ".join([args, *layer.numbers, "output"]), 16),
+        f"        return {values}",
     ]
 
 

@@ -91,13 +91,14 @@ class Kernels:
     """The kernels of a layer.
 
     Attributes:
-        value: That of the value.
+        value: That of all values.
         gradients: That of all gradients.
         seconds: That of the gradients of these, if there is one.
         leaves: The node's names of what the gradients read, beside the cotangent.
         shapes: Those of learnable parameters that are read for their shape alone.
         totals: What the value leaves for the gradients: the names of what is reduced for both.
         users: For each of the leaves the inputs whose gradients read it, as a bit mask.
+        outputs: For each of the inputs the outputs whose cotangents its gradient is made of, as a bit mask.
         constants: The irrational numbers by name.
         library: The functions of C's library that they call.
         helpers: The functions that the source defines: name, parameters and statements.
@@ -113,6 +114,7 @@ class Kernels:
     shapes: tuple[str, ...]
     totals: tuple[str, ...]
     users: tuple[int, ...]
+    outputs: tuple[int, ...]
     constants: tuple[Constant, ...]
     library: tuple[str, ...]
     helpers: tuple[tuple[str, tuple[str, ...], Body], ...]

@@ -39,6 +39,19 @@ def folded(text: str, width: int) -> list[str]:
     return filled(re.findall(r"--\w+ ?|[\w.]+ ?|\W ?", text), width, "")
 
 
+def commented(text: str, comment: str, column: int = 0) -> str:
+    """Return a statement with a comment, if there is one and it fits in the line."""
+    line = f"{text}{comment}"
+    return line if column + len(line) <= MARGIN else text
+
+
+def alike(item: str, count: int) -> str:
+    """Return a tuple of one item so many times."""
+    if count > 4:
+        return f"({item},) * {count}"
+    return f"({', '.join([item] * count)}{',' * (count == 1)})"
+
+
 def typed(inputs: tuple[str, ...], scalars: tuple[bool, ...] = ()) -> list[str]:
     """Return parameters with their types: tensors, except where ``scalars`` says number."""
     flags = scalars or (False,) * len(inputs)

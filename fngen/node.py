@@ -79,6 +79,21 @@ class Node:
     doc: str = ""
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of its results."""
+        return (self.names.output,)
+
+    @property
+    def cotangents(self) -> tuple[str, ...]:
+        """The names of their gradients."""
+        return (self.names.cotangent,)
+
+    @property
+    def insertions(self) -> tuple[tuple[int, ...], ...]:
+        """The dimensions that each of these lacks."""
+        return (self.inserted,)
+
+    @property
     def bodies(self) -> list[Body]:
         """The statements of every function."""
         own = [self.forward, self.backward, self.jvp]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from fngen.kernel import Kernel, Kernels
-from fngen.layout import bracketed, tuple_lines
+from fngen.layout import bracketed, commented, tuple_lines
 from fngen.lower import MARGIN, Body
 from fngen.printing.triton import HELPER, QUOTIENT
 
@@ -81,7 +81,10 @@ def triton_view(kernels: Kernels, types: dict[str, str]) -> TritonView:
     text = "\n".join(line for f in functions for line in f.body)
     return TritonView(
         types=list(types.items()),
-        constants=[f"{k.name} = tl.constexpr({k.literal}){_meant(k.meaning)}" for k in kernels.constants],
+        constants=[
+            commented(f"{k.name} = tl.constexpr({k.literal})", f"  # {k.meaning}" * bool(k.meaning), 4)
+            for k in kernels.constants
+        ],
         functions=functions,
         passes=views,
         functions_of_rows=[f for f in ("sum", "amax", "amin", "capped") if f"{HELPER}{f}(" in text],
@@ -161,7 +164,3 @@ def _pass(given: Kernel, *, sums: bool, rows: bool) -> PassView:
         stores=unindented[1],
         ends=ends,
     )
-
-
-def _meant(meaning: str) -> str:
-    return f"  # {meaning}" if meaning else ""

@@ -16,8 +16,7 @@ from fngen.entry import entry, helper_entry
 from fngen.example import example
 from fngen.functions import TABLE
 from fngen.ir import Value
-from fngen.layout import bracketed, typed
-from fngen.lower import MARGIN
+from fngen.layout import bracketed, commented, typed
 from fngen.node import Layer, Node
 from fngen.node_view import NodeView, node_view
 from fngen.problem import Problem
@@ -147,7 +146,7 @@ def _texts(layer: Layer) -> str:
 
 def _kernel(layer: Layer, *, accurate: bool) -> KernelView | None:
     """Return the view of a layer's kernels, if it has some."""
-    if layer.kernels is None or isinstance(layer.main, Several):
+    if layer.kernels is None:
         return None
     from fngen.kernel_view import kernel_view  # Of no use to most files.
 
@@ -182,9 +181,8 @@ def _given(layer: Layer) -> list[str]:
 
 
 def _constant(constant: Constant) -> str:
-    assignment = f"{constant.name} = {constant.literal}"
-    line = f"{assignment}  # {constant.meaning}"
-    return line if constant.meaning and len(line) <= MARGIN else assignment
+    meaning = f"  # {constant.meaning}" * bool(constant.meaning)
+    return commented(f"{constant.name} = {constant.literal}", meaning)
 
 
 def _helper_doc(node: Node) -> str:

@@ -9,16 +9,18 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from torch import Tensor
+
 import fngen
 from fngen.load import load
 from fngen.source import Source
 from tests import libdevice
 from tests.gallery import GALLERY
-from tests.modes_table import Layer
+from tests.modes_table import Layer, of_file
 
 POINTWISE = (
     *("square", "swish", "swiglu", "gelu", "gelu_tanh", "mish", "softplus", "snake", "huber", "log_cosh"),
-    *("lennard_jones", "morse", "planck", "black_scholes", "smooth_max"),
+    *("lennard_jones", "morse", "planck", "black_scholes", "smooth_max", "greeks"),
 )
 """The layers of the gallery that have kernels."""
 
@@ -53,10 +55,8 @@ def ready(file: ModuleType) -> ModuleType:
 
 
 def layer(name: str, backend: str = "c") -> Layer:
-    """Return it as the table of modes takes it."""
-    file, title = module(name, backend), name.title().replace("_", "")
-    function = getattr(file, name)
-    return Layer(name, function, getattr(file, title), getattr(file, f"{title}Function"), function)
+    """Return it as the table of modes takes it: several outputs as one."""
+    return of_file(module(name, backend), name)
 
 
 @contextmanager
@@ -70,6 +70,11 @@ def without_kernels(file: ModuleType) -> Iterator[None]:
         file._run = run
 
 
-def is_from_kernel(result: object) -> bool:
-    """Say whether the node of a result is that of a kernel."""
-    return type(result.grad_fn).__name__.endswith("FusedBackward")
+def is_from_kernel(result: Tensor) -> bool:
+    """Say whether a result, or what it was made of, is that of a kernel."""
+    found, nodes = False, [result.grad_fn]
+    while nodes and not found:
+        node = nodes.pop()
+        found = type(node).__name__.endswith("FusedBackward")
+        nodes += [below for below, _ in node.next_functions if below is not None] if node else []
+    return found

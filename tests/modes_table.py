@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import ModuleType
 
 import pytest
 import torch
@@ -37,10 +38,16 @@ class Layer:
 
 def load(name: str) -> Layer:
     """Import a layer of generated/ by the naming contract alone."""
-    file, title = importlib.import_module(f"generated.{name}"), name.title().replace("_", "")
+    return of_file(importlib.import_module(f"generated.{name}"), name)
+
+
+def of_file(file: ModuleType, name: str) -> Layer:
+    """Return the layer of a file by its public names."""
+    title = name.title().replace("_", "")
     function, module, node = (getattr(file, public) for public in (name, title, f"{title}Function"))
-    value = joined(function) if PLAIN[name].several else function
-    return Layer(name, value, module if PLAIN[name].stateless else partial(Applied, value), node, function)
+    value = joined(function) if hasattr(file, f"{title}Output") else function
+    alone = name not in PLAIN or PLAIN[name].stateless
+    return Layer(name, value, module if alone else partial(Applied, value), node, function)
 
 
 class Applied(nn.Module):

@@ -254,7 +254,7 @@ def test_processes(script: str, cache: Path, tmp_path: Path) -> None:
 
 
 def test_the_source_compiles_without_a_warning(tmp_path: Path) -> None:
-    for name in ("black_scholes", "huber", "planck", "log_cosh", "mse", *OF_ROWS):
+    for name in ("black_scholes", "huber", "planck", "log_cosh", "mse", "greeks", *OF_ROWS):
         file = fresh(name)
         for flags in file._TYPES.values():
             words = [
@@ -275,8 +275,15 @@ def test_the_source_compiles_without_a_warning(tmp_path: Path) -> None:
 
 def test_files_are_as_tools_want_them(tmp_path: Path) -> None:
     found = [
-        source(name, b) for name in ("square", "huber", "mse", *OF_ROWS) for b in (*BACKENDS, "c,triton")
+        source(name, b)
+        for name in ("square", "huber", "mse", "greeks", *OF_ROWS)
+        for b in (*BACKENDS, "c,triton")
     ]
+    cell = "c = f*c0 + sigmoid(a + b)*w*g; h = o*tanh(k*c)"
+    of_cell = {"outputs": ["c", "h"], "params": {"b[C]": 0, "w": 1}, "consts": {"k": 2}}
+    found += [fngen.generate(cell, name="cell", backend=b, **of_cell) for b in (*BACKENDS, "c,triton")]
+    many = "; ".join(f"u{i} = sin(x + {i}*z)*y" for i in range(12))
+    found.append(fngen.generate(many, name="many", backend="c,triton"))
     reducing = ("alpha*sum(x**2) + x", "exp(x - max(x))*alpha", "alpha*mean(x, dim=-1)", "mean(exp(x))*alpha")
     found += [fngen.generate(f, name="f", params={"alpha": 1}, backend="c") for f in reducing]
     for i, made in enumerate(found):

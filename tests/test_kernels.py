@@ -20,7 +20,7 @@ from tests.modes_engine import ENGINE
 from tests.modes_memory import MEMORY
 from tests.modes_runtime import RUNTIME
 from tests.modes_shapes import SHAPES
-from tests.modes_table import JUDGES, Table, Test, close, gradients, leaves, like
+from tests.modes_table import JUDGES, Table, Test, close, gradients, leaves, like, of_file
 from tests.modes_types import TYPED
 from tests.plain import DEVICE, PLAIN, Plain
 
@@ -33,7 +33,7 @@ pytestmark = [
 ]
 TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 LOOSE = {torch.float64: 1e-13, torch.float32: 4e-6, torch.bfloat16: 2**-7, torch.float16: 2**-9}
-SOME = ("square", "snake")
+SOME = ("square", "snake", "greeks")
 """The layers that go through all modes by default."""
 MODES = DERIVATIVES | ENGINE | RUNTIME | DISPATCH | SHAPES | TYPED
 _TABLE, _WITHOUT_MEMORY = Table(MODES | MEMORY), Table(MODES)
@@ -66,7 +66,7 @@ def test_mode_of_the_rest(test: Test, name: str, plain: Plain) -> None:
 def both(file: ModuleType, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Return value and gradients by kernels, and by torch."""
     found: list[list[Tensor]] = []
-    function = getattr(file, file.__all__[-1])
+    function = of_file(file, file.__all__[-1]).function
     result = function(*inputs)
     assert is_from_kernel(result)
     found.append([result, *gradients(result, inputs)])
@@ -213,9 +213,10 @@ def test_a_sum_over_all_elements_keeps_its_digits() -> None:
 def test_it_keeps_no_more_than_the_torch_way(backend: str, name: str) -> None:
     inputs = leaves(PLAIN[name], 10_000)
     file = module(name, backend)
-    kept = saved_bytes(getattr(file, name), inputs)
+    function = layer(name, backend).function
+    kept = saved_bytes(function, inputs)
     with without_kernels(file):
-        assert kept <= saved_bytes(getattr(file, name), inputs)
+        assert kept <= saved_bytes(function, inputs)
 
 
 NOT_PLAIN = {
@@ -330,7 +331,7 @@ def test_second_derivatives_come_from_a_kernel(
     monkeypatch.setattr(file, "_run", lambda which, *rest: ran.append(which) or run(which, *rest))
     inputs = leaves(plain, 300)
     for of in (inputs, inputs[:1], inputs[-1:]):
-        found, want = (second(f, inputs, of) for f in (getattr(file, name), plain.function))
+        found, want = (second(f, inputs, of) for f in (layer(name, backend).function, plain.function))
         for got, wanted in zip(found, want, strict=True):
             close(got, wanted, rtol=1e-9, atol=1e-10 * wanted.abs().max().item())
         assert ran == [file._VALUE, file._GRADIENTS, file._SECONDS]
@@ -341,11 +342,12 @@ def test_second_derivatives_come_from_a_kernel(
 def test_where_nothing_arrives_nothing_is_infinite(backend: str) -> None:
     """The derivative of ``sqrt(a)`` at 0 has no part in that of the gradient by ``x`` alone by itself."""
     file = made("sqrt(a)*x", backend, inputs=["a", "x"])
-    a, x = (f(3, device=DEVICE, requires_grad=True) for f in (torch.zeros, torch.ones))
-    (slope,) = torch.autograd.grad(file.f(a, x).sum(), x, create_graph=True)
-    by_a, by_x = torch.autograd.grad(slope.sum(), [a, x], allow_unused=True)
+    a, x, weight = (f(3, device=DEVICE, requires_grad=True) for f in (torch.zeros, torch.ones, torch.ones))
+    (slope,) = torch.autograd.grad(file.f(a, x), x, weight, create_graph=True)
+    by_a, by_x, by_weight = torch.autograd.grad(slope.sum(), [a, x, weight], allow_unused=True)
     assert by_a.isinf().all()
     assert by_x is None or not by_x.any()
+    assert not by_weight.any()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import product
+from inspect import signature
+from itertools import cycle, islice, product
 from types import ModuleType
 from typing import Any
 
@@ -16,9 +17,12 @@ from torch.utils.checkpoint import checkpoint
 
 import fngen
 from fngen.errors import FngenError
+from tests.kernels import BACKENDS, ready
 
 # torch's own: Dynamo makes a Function to look at it, forward mode uses torch.jit.script.
 pytestmark = [
+    pytest.mark.usefixtures("kernel_cache"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter"),
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
 ]
@@ -35,26 +39,34 @@ LAYERS: dict[str, tuple[str, list[str] | None, Plain]] = {
         lambda x, y: (torch.exp(-x) * y + x**2 * y, x**2),
     ),
     "copies": ("u = x; v = x; w = x*y", None, lambda x, y: (x.clone(), x.clone(), x * y)),
+    "cell": (
+        "c = f*c0 + i*g; h = o*tanh(c)", ["c", "h"],
+        lambda f, c0, i, g, o: (f * c0 + i * g, o * torch.tanh(f * c0 + i * g)),
+    ),
     "steps": ("u = floor(x)*y; v = round(x)", None, lambda x, y: (torch.floor(x) * y, torch.round(x))),
 }  # fmt: skip
 
 layers = pytest.mark.parametrize("name", LAYERS)
+backends = pytest.mark.parametrize("backend", ["torch", *BACKENDS])
 
 
 @cache
-def made(name: str) -> ModuleType:
+def made(name: str, backend: str = "torch") -> ModuleType:
     formula, outputs, _ = LAYERS[name]
-    return fngen.compile(formula, name=name, outputs=outputs)
+    return ready(fngen.compile(formula, name=name, outputs=outputs, backend=backend))
 
 
-def pair(name: str) -> tuple[Plain, Plain]:
-    return getattr(made(name), name), LAYERS[name][2]
+def pair(name: str, backend: str) -> tuple[Plain, Plain]:
+    return getattr(made(name, backend), name), LAYERS[name][2]
 
 
-def leaves(*shapes: tuple[int, ...]) -> list[Tensor]:
+def leaves(name: str, *shapes: tuple[int, ...]) -> list[Tensor]:
+    """Return an input for each of a layer, the shapes in turn."""
     generator = torch.Generator().manual_seed(0)
+    count = len(signature(LAYERS[name][2]).parameters)
     drawn = [
-        torch.rand(s, generator=generator, dtype=torch.float64) * 3 + 0.2 for s in shapes or ((4,), (4,))
+        torch.rand(s, generator=generator, dtype=torch.float64) * 3 + 0.2
+        for s in islice(cycle(shapes or ((4,),)), count)
     ]
     return [x.requires_grad_() for x in drawn]
 
@@ -68,18 +80,20 @@ def gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor], create_graph:
 
 
 @layers
-def test_verified(name: str) -> None:
+@backends
+def test_verified(backend: str, name: str) -> None:
     formula, outputs, _ = LAYERS[name]
-    report = fngen.verify(fngen.generate(formula, name=name, outputs=outputs))
+    report = fngen.verify(fngen.generate(formula, name=name, outputs=outputs, backend=backend))
     assert report.ok, report
 
 
 @layers
-def test_any_subset_of_outputs(name: str) -> None:
-    ours, plain = pair(name)
-    n = len(plain(*leaves()))
+@backends
+def test_any_subset_of_outputs(backend: str, name: str) -> None:
+    ours, plain = pair(name, backend)
+    n = len(plain(*leaves(name)))
     for wanted in product([False, True], repeat=n):
-        one, two = leaves(), leaves()
+        one, two = leaves(name), leaves(name)
         got, want = ours(*one), plain(*two)
         kept = [[y for y, w in zip(ys, wanted, strict=True) if w] for ys in (got, want)]
         torch.testing.assert_close(*kept)
@@ -90,69 +104,76 @@ def test_any_subset_of_outputs(name: str) -> None:
 
 @layers
 @pytest.mark.parametrize(
-    "shapes", [((3, 1), (4,)), ((4,), (3, 4)), ((), (2,)), ((2, 0), (0,)), ((), ())], ids=str
+    "shapes", [((3, 1), (4,)), ((4,), (3, 4)), ((), (2,)), ((2, 0), (0,)), ((), ()), ((1,), ())], ids=str
 )
-def test_broadcasting(name: str, shapes: tuple[tuple[int, ...], ...]) -> None:
-    ours, plain = pair(name)
-    one, two = leaves(*shapes), leaves(*shapes)
+@backends
+def test_broadcasting(backend: str, name: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    ours, plain = pair(name, backend)
+    one, two = leaves(name, *shapes), leaves(name, *shapes)
     got, want = ours(*one), plain(*two)
     torch.testing.assert_close(tuple(got), want)
     torch.testing.assert_close(gradients(got, one), gradients(want, two))
 
 
 @layers
-def test_second_derivatives(name: str) -> None:
+@backends
+def test_second_derivatives(backend: str, name: str) -> None:
     results = []
-    for function in pair(name):
-        xs = leaves()
+    for function in pair(name, backend):
+        xs = leaves(name)
         first = gradients(function(*xs), xs, create_graph=True)
         results.append((first, gradients([g.square() for g in first], xs)))
     torch.testing.assert_close(*results)
 
 
 @layers
-def test_transforms(name: str) -> None:
-    xs = tuple(x.detach() for x in leaves())
-    tangents = tuple(torch.linspace(1, 2, 4, dtype=torch.float64) * k for k in (1, -1))
+@backends
+def test_transforms(backend: str, name: str) -> None:
+    xs = tuple(x.detach() for x in leaves(name))
+    tangents = tuple(torch.linspace(1, 2, 4, dtype=torch.float64) * (-1) ** k for k in range(len(xs)))
 
     def total(function: Plain, *points: Tensor) -> Tensor:
         return sum(y.sum() for y in function(*points))
 
-    results = []
-    for function in pair(name):
+    results, every = [], tuple(range(len(xs)))
+    for function in pair(name, backend):
         output, pull = vjp(lambda *p, f=function: tuple(f(*p)), *xs)
         results.append(
             [
                 jvp(lambda *p, f=function: tuple(f(*p)), xs, tangents),
                 pull(tuple(torch.ones_like(y) for y in output)),
                 vmap(lambda *p, f=function: tuple(f(*p)))(*xs),
-                vmap(lambda *p, f=function: tuple(f(*p)), in_dims=(0, None))(xs[0], xs[1][0]),
+                vmap(lambda *p, f=function: tuple(f(*p)), in_dims=(0, *[None] * (len(xs) - 1)))(
+                    xs[0], *(x[0] for x in xs[1:])
+                ),
                 vmap(grad(lambda *p, f=function: total(f, *p)))(*xs),
-                jacrev(lambda *p, f=function: tuple(f(*p)), argnums=(0, 1))(*xs),
-                jacfwd(lambda *p, f=function: tuple(f(*p)), argnums=(0, 1))(*xs),
-                hessian(lambda *p, f=function: total(f, *p), argnums=(0, 1))(*xs),
+                jacrev(lambda *p, f=function: tuple(f(*p)), argnums=every)(*xs),
+                jacfwd(lambda *p, f=function: tuple(f(*p)), argnums=every)(*xs),
+                hessian(lambda *p, f=function: total(f, *p), argnums=every)(*xs),
             ]
         )
     torch.testing.assert_close(*results)
 
 
 @layers
-def test_compiled_and_exported(name: str) -> None:
-    xs = leaves()
-    ours, _ = pair(name)
+@backends
+def test_compiled_and_exported(backend: str, name: str) -> None:
+    xs = leaves(name)
+    ours, _ = pair(name, backend)
     got = torch.compile(ours, fullgraph=True, backend="aot_eager")(*xs)
     want = ours(*xs)
     torch.testing.assert_close(tuple(got), tuple(want))
     torch.testing.assert_close(gradients(got, xs), gradients(want, xs))
-    module = getattr(made(name), name.title())()
+    module = getattr(made(name, backend), name.title())()
     points = tuple(x.detach() for x in xs)
     torch.testing.assert_close(tuple(torch.export.export(module, points).module()(*points)), tuple(want))
 
 
 @layers
-def test_checkpoint(name: str) -> None:
-    ours, plain = pair(name)
-    one, two = leaves(), leaves()
+@backends
+def test_checkpoint(backend: str, name: str) -> None:
+    ours, plain = pair(name, backend)
+    one, two = leaves(name), leaves(name)
     got = checkpoint(ours, *one, use_reentrant=False)
     torch.testing.assert_close(gradients(got, one), gradients(plain(*two), two))
 
@@ -178,7 +199,7 @@ def test_a_missing_gradient_costs_nothing() -> None:
             self.ops.append(str(func))
             return func(*args, **(kwargs or {}))
 
-    xs = leaves()
+    xs = leaves("pair")
     u, _ = made("pair").pair(*xs)
     with Count() as count:
         torch.autograd.grad(u, xs, torch.ones_like(u))
@@ -187,17 +208,18 @@ def test_a_missing_gradient_costs_nothing() -> None:
 
 def test_named_tuple() -> None:
     module = made("unlike")
-    out = module.Unlike()(*leaves())
+    out = module.Unlike()(*leaves("unlike"))
     assert isinstance(out, module.UnlikeOutput)
     assert out._fields == ("c", "b")
     assert module.__all__ == ["Unlike", "UnlikeFunction", "UnlikeOutput", "unlike"]
 
 
-def test_parameters_and_constants() -> None:
-    module = fngen.compile(
-        "u = w*x/(eps + abs(x)); v = b*u**2", name="both", outputs=["u", "v"],
+@backends
+def test_parameters_and_constants(backend: str) -> None:
+    module = ready(fngen.compile(
+        "u = w*x/(eps + abs(x)); v = b*u**2", name="both", outputs=["u", "v"], backend=backend,
         params={"w[C]": 1.0, "b": 2.0}, consts={"eps": 0.5},
-    )  # fmt: skip
+    ))  # fmt: skip
     layer, x = module.Both(3, eps=0.25), torch.randn(5, 3)
     u = x / (0.25 + abs(x))
     torch.testing.assert_close(tuple(layer(x)), (u, 2 * u**2))

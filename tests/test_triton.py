@@ -38,7 +38,10 @@ def test_loads_are_wide_and_nothing_spills(names: tuple[str, ...]) -> None:
     for row in found:
         assert row["bits"] == [128], row
         # On the older chip a few bytes: of the reduction of a sine's large arguments, and of a sum of rows.
-        assert row["spilled"] <= 16 * (row["layer"] in ("snake", "rms_norm") and row["capability"] == 80), row
+        few = 16 * (row["layer"] in ("snake", "rms_norm") and row["capability"] == 80)
+        # Of half types a thread has eight numbers of each array: of thirteen, these are more than its registers.
+        many = 112 * (row["layer"] == "greeks" and row["kernel"] == 1 and row["type"] == "bf16")
+        assert row["spilled"] <= few + many, row
 
 
 LEAVES = {
