@@ -49,7 +49,7 @@ IN_PLACE = frozenset(
 )
 """The functions that torch also has as a method in place, under the same name and a ``_``."""
 _IN_FACTORS = range(4, 9)
-"""Exponents of powers that are products here: at most seven roundings, and a half of an ULP each."""
+"""Exponents of powers that are products here: at most seven roundings, of half an epsilon each."""
 _SIGNED = frozenset({"mul", "div"})
 _MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 

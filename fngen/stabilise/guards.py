@@ -108,7 +108,7 @@ def bare(form: Value, given: Value) -> Value:
             return node
         if (whole := _unguarded(node)) is not node:
             return whole
-        if node.op in ("minimum", "maximum") and is_number(node.args[1]):
+        if node.op in ("minimum", "maximum", "clamp") and all(map(is_number, node.args[1:])):
             return node.args[0]
         return usual(node) if rarely(node) else node
 

@@ -13,10 +13,10 @@ from fngen.stabilise.arrangements import SIGNED
 from fngen.stabilise.guards import HOLE, at_origin
 from fngen.stabilise.views import Factors
 
+_Product = frozenset[tuple[Value, Fraction]]
 _PART = name("part!")
 _HIGHEST = 6
 """The order of a pole."""
-_Product = frozenset[tuple[Value, Fraction]]
 Differentiate = Callable[[Value, Sequence[str]], Sequence[Value]]
 """Gives the derivatives of a graph by some variables."""
 
@@ -114,26 +114,29 @@ def _quotient(node: Value, base: Value) -> Value | None:
     over, under = _products(node), _products(base)
     if len(over) != len(under) or len(under) < 2:
         return None
-    first, d = next(iter(under.items()))
-    for found, c in over.items():
-        by = dict(_times(found, {f: -n for f, n in first}))
-        times = {_times(by.items(), dict(other)): c / d * k for other, k in under.items()}
-        if all(n > 0 for n in by.values()) and times == over:
+    first, d = under[0]
+    wanted = _in_no_order(over)
+    for found, c in over:
+        by = _times(found, {f: -n for f, n in first.items()})
+        times = [(_times(by, other), c / d * k) for other, k in under]
+        if all(n > 0 for n in by.values()) and _in_no_order(times) == wanted:
             return views.product(c / d, by)
     return None
 
 
-def _products(node: Value) -> dict[_Product, Fraction]:
-    """Return a sum as products in no order, with their numbers."""
+def _products(node: Value) -> list[tuple[Factors, Fraction]]:
+    """Return a sum as products, with their numbers."""
     terms = ((c, *views.factors(term)) for term, c in views.terms(node).items())
-    return {frozenset(found.items()): c * d for c, d, found in terms}
+    return [(found, c * d) for c, d, found in terms]
 
 
-def _times(found: Iterable[tuple[Value, Fraction]], more: Factors) -> _Product:
-    total = Factors(found)
-    for f, n in more.items():
-        total[f] = total.get(f, Fraction(0)) + n
-    return frozenset((f, n) for f, n in total.items() if n)
+def _in_no_order(products: Iterable[tuple[Factors, Fraction]]) -> dict[_Product, Fraction]:
+    return {frozenset(found.items()): c for found, c in products}
+
+
+def _times(found: Factors, more: Factors) -> Factors:
+    total = {f: found.get(f, Fraction(0)) + more.get(f, Fraction(0)) for f in {**found, **more}}
+    return {f: n for f, n in total.items() if n}
 
 
 def _around(t: Value, k: Fraction, c: Fraction, found: Factors) -> tuple[Value, Value] | None:
