@@ -92,6 +92,10 @@ class Search:
                     others = [*derived(bare(best[0], form), inputs, differentiate)]
         return found
 
+    def starts(self, form: Value, output: int) -> list[Value]:
+        """Return what a form was made of that was found: as it was given, and from the value's best form."""
+        return [*dict.fromkeys((form, self.given.get(output, form)))]
+
     def best(self, form: Value, output: int, effort: int | None = None) -> Judged | None:
         """Return the best form that was found of so many and its score; None where there is no other."""
         others = chain(self.neighbours(form), saturated(form) if _grows(form) else ())

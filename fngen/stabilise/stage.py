@@ -120,10 +120,7 @@ def finished(
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
         if look.judge.twice() and not _through_output(problem, best):
-            given = [
-                [*dict.fromkeys((slope, look.given.get(1 + i, slope)))]
-                for i, slope in enumerate(found.slopes)
-            ]
+            given = [look.starts(slope, 1 + i) for i, slope in enumerate(found.slopes)]
             found_again = seconds.Seconds(look, inputs, best.slopes, given, differentiate)
             own = tuple(None if 1 + i in declared else found_again.of(i) for i in range(len(inputs)))
             best, claim = replace(best, seconds=own), replace(claim, seconds=tuple(found_again.scores))
