@@ -66,8 +66,8 @@ def compare(dtype: torch.dtype, scalars: bool, alone: bool, layer: Layer, plain:
 
 
 _BOTH = "what several gradients are made of is kept, whichever of them is wanted"
-_ALONE = {"morse": _BOTH, "rms_norm": _BOTH, "lennard_jones": _BOTH}
-_ALONE_OF_SCALARS = {"morse": _BOTH, "lennard_jones": _BOTH, "black_scholes": _BOTH}
+_ALONE = {"morse": _BOTH, "rms_norm": _BOTH}
+_ALONE_OF_SCALARS = {"morse": _BOTH, "black_scholes": _BOTH}
 _INPUTS = {"mse": "the inputs are kept, exact, where autograd keeps their rounded difference"}
 _EVERY = {"layer_norm": "the inputs are kept, the bias too, which autograd of the formula has no use for"}
 _LIMITS: dict[torch.dtype, Sequence[Mapping[str, str]]] = {

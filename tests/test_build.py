@@ -661,7 +661,7 @@ def test_check(four: Path) -> None:
         "stale": FOUR.replace('square = "x1**3 + x2**2"\n', ""),
     }
     wanted = {
-        "out of date": "-        return x1**3 + x2**2\n+        return x1**4 + x2**2\n",
+        "out of date": "-        return x1**3 + x2**2\n+        return (x1**2).pow_(2) + x2**2\n",
         "missing": "--- /dev/null\n+++ generated/more.py\n",
         "stale": "--- generated/square.py\n+++ /dev/null\n",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -43,10 +43,8 @@ _UNUSUAL = {1: 1.0, 2: 0.3, 3: 0.1}
 """The weight of a point that has others, by the number of variables: most points of many have one."""
 _SPOILT = 8.0
 """Bits that no point may lose to a form which is right in one range only."""
-_STEP = 2.0**-26
-"""How far an input is moved for the derivative of a second derivative."""
-_FORGIVEN = 0.5
-"""The weight of digits that the rounding of an input costs too."""
+_STEP, _FORGIVEN = 2.0**-26, 0.5
+"""How far an input is moved for the derivative of a second one; the weight of digits that this costs too."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +91,22 @@ class Judge:
         inputs: Its variables.
         numbers: The value of each constant among its names.
         effort: How many times as much time digits are worth.
+        summed: The variables whose gradients are summed: of these no subnormal term counts.
 
     Attributes:
         complete: Whether all points were looked at; of what takes too long nothing can be said.
     """
 
     def __init__(
-        self, root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction], effort: int = 1
+        self,
+        root: Value,
+        inputs: Sequence[str],
+        numbers: Mapping[str, Fraction],
+        effort: int = 1,
+        summed: Collection[str] = (),
     ) -> None:
         self.inputs, self.effort = tuple(inputs), effort
+        self.summed = {1 + self.inputs.index(x) for x in summed}
         self.numbers = {name(x): number(c) for x, c in numbers.items()}
         self.legalise, self.legal = Legaliser(), dict[Value, Value]()
         typed = self._with_numbers(root)
@@ -172,11 +177,12 @@ class Judge:
         return Score(bits, worst, beyond, wrong, self._work(legal, output), overflows)
 
     def _known(self, output: int) -> dict[int, bool]:
-        """Return the points at which a result is a number; has it all the digits that a float64 has?"""
+        """Return the points at which a result is a number that counts; has it all digits of a float64?"""
         if output not in self.known:
             exact = ((i, self.row(i, output)[output]) for i in range(len(self.points)))
             numbers = ((i, x[0]) for i, x in exact if isinstance(x, tuple))
-            self.known[output] = {i: x == 0 or abs(x) >= FORMAT.tiny for i, x in numbers}
+            normal = {i: x == 0 or abs(x) >= FORMAT.tiny for i, x in numbers}
+            self.known[output] = {i: n for i, n in normal.items() if n or output not in self.summed}
         return self.known[output]
 
     def spoils(self, form: Value, other: Value, output: int) -> bool:
@@ -261,5 +267,4 @@ def _bits(ulp: float) -> float:
 
 
 def _weighed(bits: float) -> float:
-    """Return bits as they count."""
     return bits + _MORE * max(bits - _SERIOUS, 0)

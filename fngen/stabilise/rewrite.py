@@ -10,7 +10,7 @@ from math import isqrt
 
 from fngen.algebra import ZERO, add, div, exact, fold_numbers, mul, neg, power, sub
 from fngen.functions import TABLE
-from fngen.ir import LEAVES, REDUCTIONS, Value, fold, is_number, number, postorder, rebuild, value
+from fngen.ir import LEAVES, REDUCTIONS, Value, fold, is_number, names, number, postorder, rebuild, value
 from fngen.language.parse import parse_expression
 from fngen.stabilise import along, views
 from fngen.stabilise.match import Match, Matcher
@@ -52,7 +52,8 @@ class Identity:
     @property
     def kind(self) -> str:
         """What a graph must be for the pattern to match it."""
-        return views.kind(self.pattern)
+        constant = self.pattern.op == "pow" and all(x.isupper() for x in names([self.pattern.args[1]]))
+        return "product" if constant else views.kind(self.pattern)
 
 
 @cache

@@ -144,9 +144,8 @@ def _root_of_square_and(a: str, root: str, given: str) -> Rule:
 _CROSSED = "logistic({0}*u)*logistic(-{0}*v) + logistic({0}*v)*logistic(-{0}*u)"
 _GROWN = "v*log1p(where(u > -1, u, 0))"
 _SMALL_GROWTH = f"u > -1 and abs({_GROWN}) < 1"
-_FAR_FROM_ONE = "abs(u**v - 1/u**v) > 1e30"
-_DIVIDED = "where(abs(v) > 2**24, u**v/where(u == 0, 1, u), u**(v - 1))"
-"""The same of an exponent from which 1 takes nothing away, not even whether it is odd."""
+_FAR_FROM_ONE = "Max(Max(abs(u**v), abs(1/u**v)), 1e23*abs(v)) > 1e30"
+"""Where a power is very large or small, or so is its exponent, of which 1 takes nothing off."""
 _POWER = "v*log(where(u > 0, u, 1))"
 _SMALL_POWER = f"u > 0 and abs({_POWER}) < 1"
 UNROUNDED = "its exponent is not rounded"
@@ -197,7 +196,7 @@ FORMS = (
     Rule("log(u) - log(v)", "where(v >= 0, log(u/v), nan)", DIGITS),
     Rule("log1p(u) - log(u)", "where(u > 1, log1p(1/Max(u, 1)), log1p(u) - log(u))", DIGITS),
     Rule("(1 + u)**v - 1", f"where({_SMALL_GROWTH}, expm1({_GROWN}), (1 + u)**v - 1)", DIGITS),
-    Rule("u**(v - 1)", f"where({_FAR_FROM_ONE}, {_DIVIDED}, u**v/u)", UNROUNDED),
+    Rule("u**(v - 1)", f"where({_FAR_FROM_ONE}, u**(v - 1), u**v/u)", UNROUNDED),
     Rule("u**(v - 2)", f"where({_FAR_FROM_ONE}, u**(v - 2), u**v/u/u)", UNROUNDED),
     Rule("u**v - 1", f"where({_SMALL_POWER}, expm1({_POWER}), u**v - 1)", DIGITS),
     Rule(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fractions import Fraction
 from itertools import chain, islice
 
 from fngen.ir import Value, fold, name, names, postorder, substitute, tree_size, value
@@ -98,7 +97,7 @@ class Search:
 
     def best(self, form: Value, output: int, effort: int | None = None) -> Judged | None:
         """Return the best form that was found of so many and its score; None where there is no other."""
-        others = chain(self.neighbours(form), saturated(form) if _grows(form) else ())
+        others = chain(self.neighbours(form), saturated(form, names([form])) if _grows(form) else ())
         if tree_size(form) > LONGEST or next(others, None) is None:
             return None
         if not self.judge.complete:
@@ -167,7 +166,7 @@ class Search:
 
     def _saturated(self, form: Value, output: int) -> Iterator[Step]:
         """Yield a form with an input clamped, where it has become constant before."""
-        for made in saturated(form):
+        for made in saturated(form, self.judge.inputs):
             if not self.judge.spoils(made, form, output):
                 yield made, "constant beyond"
 
@@ -213,11 +212,6 @@ def _by_turns(*streams: Iterator[Step]) -> Iterator[Step]:
 def _grows(form: Value) -> bool:
     """Say whether something overflows in a sum or product with something else."""
     return form.op not in _GROWING and any(n.op in _GROWING for n in postorder([form]))
-
-
-def judged(root: Value, inputs: Sequence[str], numbers: Mapping[str, Fraction], effort: int) -> Judge:
-    """Return the judge of a formula."""
-    return Judge(root, inputs, numbers, effort)
 
 
 def total(found: Judged) -> float:

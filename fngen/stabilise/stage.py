@@ -101,14 +101,15 @@ def finished(
         return problem, found, None
     if all(n.op in _CALM for n in postorder(graphs)):
         return problem, found, None
-    from fngen.stabilise import search, seconds  # Of no use to a formula that has no other form.
+    from fngen.stabilise import judge, search, seconds  # Of no use to a formula that has no other form.
 
     numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
     inputs = tuple(problem.inputs)
     declared = {1 + problem.inputs.index(x) for x, _ in problem.grads}
     wanted = [i for i in range(len(graphs)) if i not in declared]
-    judge = partial(search.judged, problem.written or problem.value, inputs, numbers, effort)
-    look = search.Search(judge, {i: graphs[i] for i in wanted}, effort)
+    params = [p.name for p in problem.params if p.name in inputs]
+    make = partial(judge.Judge, problem.written or problem.value, inputs, numbers, effort, params)
+    look = search.Search(make, {i: graphs[i] for i in wanted}, effort)
     found_best = look.all_best(inputs, differentiate)
     picked = [pair[0] if (pair := found_best.get(i)) else graph for i, graph in enumerate(graphs)]
     first, *others = (look.reasons.get(graph, ()) for graph in picked)
