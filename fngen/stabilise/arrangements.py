@@ -83,18 +83,16 @@ def of_product(node: Value) -> Iterator[Value]:
     if len(sums) == 1 and len(found) > 1:
         others = {f: n for f, n in found.items() if f is not sums[0]}
         yield _sum(
-            (c * d * e, _stepwise(Fraction(1), _times(others, found))) for d, e, found in _terms(sums[0])
+            (c * d * e, _stepwise(Fraction(1), views.times(others, found))) for d, e, found in _terms(sums[0])
         )
 
 
 def _of_quotient(c: Fraction, found: views.Factors) -> Iterator[Value]:
     """Yield a product with two powers of which one divides the other as one with the power of a quotient."""
-    over, under = ([f for f, n in found.items() if n * sign > 1] for sign in (1, -1))
-    if len(over) == len(under) == 1:
-        (a,), (b,) = over, under
-        n = min(found[a], -found[b])
-        left = {f: m for f, m in _times(found, {a: -n, b: n}).items() if m}
-        yield mul(power(div(a, b), number(n)), _stepwise(c, left))
+    left = _with_ratio(found, 2)
+    for ratio in [f for f in left if f not in found]:
+        rest = {f: n for f, n in left.items() if f is not ratio}
+        yield mul(power(ratio, number(left[ratio])), _stepwise(c, rest))
 
 
 def _distributed(c: Fraction, node: Value) -> Iterator[Value]:
@@ -127,13 +125,9 @@ def _sum(terms: Iterable[tuple[Fraction, Value]]) -> Value:
     return views.sum_of({term: c for term, c in total.items() if c})
 
 
-def _times(found: views.Factors, more: views.Factors) -> views.Factors:
-    return found | {f: n + found.get(f, Fraction(0)) for f, n in more.items()}
-
-
 def _stepwise(c: Fraction, found: views.Factors) -> Value:
     """Return a product that begins with functions, and multiplies and divides by turns."""
-    ordered = sorted(_with_ratio(found).items(), key=_plain)
+    ordered = sorted(_with_ratio(found, _HIGH).items(), key=_plain)
     over, under = ([f for pair in ordered for f in _one_by_one(*pair, sign)] for sign in (1, -1))
     total = views.scaled(c, over.pop(0)) if over else number(c)
     while over or under:
@@ -144,15 +138,14 @@ def _stepwise(c: Fraction, found: views.Factors) -> Value:
     return total
 
 
-def _with_ratio(found: views.Factors) -> views.Factors:
+def _with_ratio(found: views.Factors, least: int) -> views.Factors:
     """Return a product with the power of a quotient for high ones of its sides: ``(a/b)**5/b``."""
-    over, under = ([f for f, n in found.items() if n * sign >= _HIGH] for sign in (1, -1))
+    over, under = ([f for f, n in found.items() if n * sign >= least] for sign in (1, -1))
     if len(over) != 1 or len(under) != 1:
         return found
     (a,), (b,) = over, under
     n = min(found[a], -found[b])
-    left = {f: m for f, m in _times(found, {a: -n, b: n}).items() if m}
-    return {div(a, b): n, **left}
+    return {div(a, b): n, **views.times(found, {a: -n, b: n})}
 
 
 def _one_by_one(node: Value, n: Fraction, sign: int) -> list[Value]:
@@ -235,13 +228,9 @@ def _multiplied_out(products: Iterable[tuple[Fraction, views.Factors]]) -> Itera
             yield c, found
             continue
         rest = {f: n for f, n in found.items() if f is not inner}
-        stack += [(c * d * e, _nonzero(_times(rest, more))) for d, e, more in _terms(inner)][::-1]
+        stack += [(c * d * e, views.times(rest, more)) for d, e, more in _terms(inner)][::-1]
 
 
 def _grows(node: Value) -> bool:
     """Say whether there is an exponential in a sum."""
     return any(n.op in ("exp", "expm1") for n in postorder([node]))
-
-
-def _nonzero(found: views.Factors) -> views.Factors:
-    return {f: n for f, n in found.items() if n}

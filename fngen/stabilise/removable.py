@@ -117,8 +117,8 @@ def _quotient(node: Value, base: Value) -> Value | None:
     first, d = under[0]
     wanted = _in_no_order(over)
     for found, c in over:
-        by = _times(found, {f: -n for f, n in first.items()})
-        times = [(_times(by, other), c / d * k) for other, k in under]
+        by = views.times(found, {f: -n for f, n in first.items()})
+        times = [(views.times(by, other), c / d * k) for other, k in under]
         if all(n > 0 for n in by.values()) and _in_no_order(times) == wanted:
             return views.product(c / d, by)
     return None
@@ -134,20 +134,13 @@ def _in_no_order(products: Iterable[tuple[Factors, Fraction]]) -> dict[_Product,
     return {frozenset(found.items()): c for found, c in products}
 
 
-def _times(found: Factors, more: Factors) -> Factors:
-    total = {f: found.get(f, Fraction(0)) + more.get(f, Fraction(0)) for f in {**found, **more}}
-    return {f: n for f, n in total.items() if n}
-
-
 def _around(t: Value, k: Fraction, c: Fraction, found: Factors) -> tuple[Value, Value] | None:
     """Return what a product is beside functions of ``t`` and its power, and the product of these."""
     d, own = views.factors(t)
     inside = {f: m for f, m in found.items() if f not in own and _is_of(t, f)}
     of_hole = {substitute(f, {t: HOLE}): m for f, m in inside.items()}
     outside = {f: m for f, m in found.items() if f not in inside}
-    for f, m in own.items():
-        outside[f] = outside.get(f, Fraction(0)) - k * m
-    outside = {f: m for f, m in outside.items() if m}
+    outside = views.times(outside, {f: -k * m for f, m in own.items()})
     if not inside or not outside or t in outside:
         return None
     return views.product(c / d ** int(k), outside), views.product(Fraction(1), {**of_hole, HOLE: k})

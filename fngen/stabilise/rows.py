@@ -177,7 +177,7 @@ FORMS = (
     Rule("1 - u/sqrt(a)", "where(u > 0, (a - u**2)/(sqrt(a) + abs(u))/sqrt(a), 1 - u/sqrt(a))", DIGITS),
     Rule("u**2 - v**2", "(u - v)*(u + v)", DIGITS),
     Rule("u**2 - C", "(u - sqrt(C))*(u + sqrt(C))", DIGITS, "C > 0"),
-    Rule("exp(u) - exp(v)", "exp(v)*expm1(u - v)", DIGITS),
+    *_where_near("exp(u) - exp(v)", "exp(v)*expm1(u - v)"),
     Rule("(exp(u) - exp(v))/(u - v)", "exp(Max(u, v))*(expm1(-abs(u - v))/(-abs(u - v)))", DIGITS),
     Rule("(u - v)/(log(u) - log(v))", f"where(v >= 0, {_LOG_MEAN}, nan)", DIGITS),
     *_where_near("cos(u) - cos(v)", "2*sin((u + v)/2)*sin((v - u)/2)"),

@@ -57,6 +57,7 @@ class Search:
         self.made: Judge | None = None
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
         self.reasons: dict[Value, tuple[str, ...]] = {}
+        self.tried: list[Value] = []
         self.every = frozenset(names(self.given.values()))
         self.carried: dict[Value, frozenset[str]] = {}
 
@@ -73,7 +74,7 @@ class Search:
         """Return the best form of each given result, in the time that all may take together.
 
         Of a derivative forms are looked for from where it starts as given, and from that of the best form of
-        the value.
+        the value in which a singularity stands apart.
         """
         found: dict[int, Judged | None] = {}
         others: list[Sequence[Value]] = []
@@ -88,7 +89,9 @@ class Search:
             if best is not None:
                 self.judge.choose(best[0], output)
                 if output == 0:
-                    others = [*derived(bare(best[0], form), inputs, differentiate)]
+                    wholes = (bare(made, form) for made in self.tried)
+                    apart = (derived(whole, inputs, differentiate) for whole in wholes)
+                    others = next(filter(None, map(list, apart)), [])
         return found
 
     def starts(self, form: Value, output: int) -> list[Value]:
@@ -130,6 +133,7 @@ class Search:
                     break
             else:
                 frontier.drop(here)
+        self.tried = sorted(known, key=lambda made: known[made].total)
         return _winner(start, known)
 
     def _steps(self, form: Value, output: int, score: Score) -> Iterator[Step]:

@@ -19,6 +19,16 @@ from fngen.ir import (
 )
 
 _BOUNDS = frozenset({"clamp", "minimum", "maximum", *COMPARISONS})
+_SETTLING = frozenset(
+    {
+        *("exp", "exp2", "expm1", "sinh", "cosh", "tanh", "sech", "csch", "coth", "full_sech", "logcosh"),
+        *("sigmoid", "logistic", "logistic_pdf", "full_logistic", "full_logistic_pdf", "silu", "bose"),
+        *("log1pexp", "softplus", "log1mexp", "logsigmoid", "logaddexp", "exp_sum", "expm1_sum"),
+        *("exp_square", "erf", "erfc", "erfcx", "normal_tail", "log_normal_tail", "ndtr", "log_ndtr"),
+        *("log", "log1p", "sqrt", "rsqrt", "hypot", "asinh", "atan"),
+    }
+)
+"""Functions that are nothing, infinite, a constant or smooth far out."""
 _EXACT = frozenset({*ARITHMETIC, *_BOUNDS, *LOGIC, "where", "abs", "sign"})
 _FAR = (40, 710, 800)
 """Where ``1 + exp(-x)`` is 1, ``exp(x)`` overflows, and ``exp(-x)`` is nothing."""
@@ -27,11 +37,13 @@ _FAR = (40, 710, 800)
 def saturated(form: Value, inputs: Collection[str]) -> Iterator[Value]:
     """Yield a form one of whose inputs goes no farther than where its exponentials are nothing, or 1.
 
-    That is an input of which functions depend alone: ``1**y`` is 1 however large ``y`` is.
+    That is an input of which functions depend alone, and only such as settle: ``1**y`` is 1 however large
+    ``y`` is, and ``tan(x)`` never ends.
     """
     order = postorder([form])
     functions = [set(names([n])) for n in order if _is_function(n)]
     together = {x for found in functions if len(found) > 1 for x in found}
+    together |= {x for n in order if n.op not in _SETTLING and _is_function(n) for x in names([n])}
     free = {a for n in order if n.op not in _BOUNDS for a in n.args}
     for x in (name(text) for text in names([form]) if text in inputs and text not in together):
         if x in free and any(x.datum in found for found in functions):

@@ -114,6 +114,12 @@ def _without_roots(c: Fraction, found: Factors) -> tuple[Fraction, Factors]:
     return c, {f: n for f, n in found.items() if n}
 
 
+def times(found: Factors, more: Factors) -> Factors:
+    """Return the product of two products of powers."""
+    total = {f: found.get(f, Fraction(0)) + more.get(f, Fraction(0)) for f in {**found, **more}}
+    return {f: n for f, n in total.items() if n}
+
+
 def radical(found: Factors) -> tuple[Fraction, Fraction, Factors]:
     """Return the square roots of numbers in a product as a number times one root, and the other factors.
 
