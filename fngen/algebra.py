@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fngen import numeric
-from fngen.ir import CONDITIONS, Value, is_number, number, rewrite, value
+from fngen.ir import CONDITIONS, Datum, Value, is_number, number, rewrite, value
 
 ZERO, ONE = number(0), number(1)
 _COMMON_DENOMINATOR = 100
@@ -100,7 +100,7 @@ def mul(a: Value, b: Value) -> Value:
     for factor, choice in ((a, b), (b, a)):
         if is_gate(choice) and not is_gate(factor) and factor.op != "number":
             condition, x, y = choice.args
-            return where(condition, mul(factor, x), mul(factor, y))
+            return where(condition, mul(factor, x), mul(factor, y), datum=choice.datum)
     if a.op == "neg":
         return neg(mul(a.args[0], b))
     if b.op == "neg":
@@ -138,7 +138,7 @@ def div(a: Value, b: Value) -> Value:
         return neg(div(a.args[0], b))
     if is_gate(a) and not is_gate(b) and b.op != "number":
         condition, x, y = a.args
-        return where(condition, div(x, b), div(y, b))
+        return where(condition, div(x, b), div(y, b), datum=a.datum)
     return value("div", a, b)
 
 
@@ -149,11 +149,11 @@ def power(a: Value, b: Value) -> Value:
     return value("pow", a, b)
 
 
-def where(condition: Value, a: Value, b: Value) -> Value:
+def where(condition: Value, a: Value, b: Value, *, datum: Datum | None = None) -> Value:
     """Return the choice of ``a`` where the condition holds, else ``b``."""
     if a is b or condition.op == "true":
         return a
-    return b if condition.op == "false" else value("where", condition, a, b)
+    return b if condition.op == "false" else value("where", condition, a, b, datum=datum)
 
 
 def sum_of(terms: list[Value]) -> Value:

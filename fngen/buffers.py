@@ -93,8 +93,12 @@ class Buffers:
         side = usual(node)
         if len(self.users[side]) == 1 and self.owned(node, side):
             return as_rare(node, args, "rarely_")
-        if node in self.roots or not self.masks[side] or not self.is_alike(node, side):
+        if not self.masks[side] or not self.is_alike(node, side):
             return rebuild(node, args)
+        if node in self.roots:  # A result is nobody else's buffer, and a copy is sooner made than a choice.
+            place = node.args.index(side, 1)
+            copy = value("clone", args[place])
+            return as_rare(node, [copy if i == place else a for i, a in enumerate(args)], "rarely_")
         self.shared.add(node)
         return as_rare(node, args, "rarely")
 

@@ -26,8 +26,10 @@ from fngen.ir import (
 )
 
 RARELY = frozenset({"rarely", "rarely_"})
-"""The usual side, the condition, and the rare side; the datum says for which outcome that is.
-With a ``_`` the buffer of the usual side is free for the result, without it is another's too."""
+"""The usual side, the condition, and the rare side; the datum says for which outcome that is: ``true`` or
+``false``, ``nan`` for ``true`` where the usual side shows it by being nan, else for ``true`` too, and says what
+the bound stands for. With a ``_`` the buffer of the usual side is free for the result, without it is
+another's too."""
 _LARGE, _SMALL = Fraction(10), Fraction(1, 1000)
 _ROUNDS, _MANY = 3, 64
 """How often what is decided may decide more, and how many choices by one thing are looked through."""
@@ -112,7 +114,7 @@ def rarely(node: Value) -> str:
     if not is_number(condition.args[1]):
         return ""
     x, bound = condition.args
-    if condition.op == "eq":
+    if condition.op == "eq" or node.datum:
         return "true"
     limit, below = exact(bound), condition.op in BELOW
     if limit <= -_LARGE or (x.op == "abs" and 0 < limit <= _SMALL):
@@ -147,7 +149,7 @@ def as_rare(node: Value, args: Sequence[Value], op: str) -> Value:
     condition, yes, no = args
     outcome = rarely(node)
     sides = (no, condition, yes) if outcome == "true" else (yes, condition, no)
-    return value(op, *sides, datum=outcome)
+    return value(op, *sides, datum=node.datum or outcome)
 
 
 def in_slices(order: Iterable[Value]) -> set[Value]:

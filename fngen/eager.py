@@ -18,6 +18,7 @@ from fngen.hazards import safely
 from fngen.ir import Value, name, names, postorder, rewrite, substitute_all
 from fngen.keep import kept
 from fngen.kernels import silus, written_out
+from fngen.looks import by_results, with_holes
 from fngen.lower import Body, Target, lower
 from fngen.parts import Common
 from fngen.parts import common as shared
@@ -88,6 +89,8 @@ def build(formula: Formula, printer: Printer) -> Eager:
     """
     formula, cut = _without_cuts(formula)
     formula = replace(formula, roots=tuple(distinct(formula.roots))) if formula.roots[1:] else formula
+    pulls = (replace(p, quick=tuple(by_results(p.quick, formula.roots))) for p in formula.pulls)
+    formula = replace(formula, pulls=tuple(pulls))
     keep, taken = _kept(formula), set(formula.taken)
     forward, saved = _forward(formula, keep, printer, taken)
     quick = iter(substitute_all(formula.quick, saved))
@@ -134,7 +137,9 @@ def _without_cuts(formula: Formula) -> tuple[Formula, bool]:
     graphs = formula.graphs
     images = rewrite(graphs, lambda n: n.args[0] if n.op == "stop_gradient" else n)
     found = without_guards([images[g] for g in graphs])
-    return (formula, False) if found == graphs else (formula.mapped(iter(found)), True)
+    cut = found != list(graphs)
+    found = with_holes(found)
+    return (formula, cut) if found == list(graphs) else (formula.mapped(iter(found)), cut)
 
 
 def _kept(formula: Formula) -> list[Value]:

@@ -35,7 +35,9 @@ _LONGEST = 20
 _OF_FILE = (
     "_any_above",
     "_any_below",
+    "_any_nan",
     "_as_tensors",
+    "_can_look",
     "_number",
     "_others",
     "_per_channel",

@@ -99,11 +99,14 @@ def _asked(choice: Value) -> Value:
 def _opening(choice: Value, names: Mapping[Value, str], texts: Mapping[Value, Text]) -> list[str]:
     usual, condition = choice.args[:2]
     x, bound = (texts[a] for a in condition.args)
-    if condition.op == "eq":
+    if choice.datum == "nan":
+        question = f"if _any_nan({texts[usual].text}):"
+    elif condition.op == "eq":
         distance = x.text if is_number(condition.args[1], 0) else f"{x.text} - {bound.inside(ATOM)}"
         question = f"if _any_below(torch.abs({distance}), 0):"
     else:
-        below = (condition.op in BELOW) == (choice.datum == "true")
-        question = f"if _any_{'below' if below else 'above'}({x.text}, {bound.text}):"
+        below = (condition.op in BELOW) == (choice.datum != "false")
+        meaning = "" if choice.datum in ("true", "false") else f"  # {choice.datum}"
+        question = f"if _any_{'below' if below else 'above'}({x.text}, {bound.text}):{meaning}"
     start = [] if choice.op == "rarely_" else [f"{names[choice]} = {texts[usual].text}"]
     return [*start, question]

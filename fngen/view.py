@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _DEFINED = (
     "_any_above",
     "_any_below",
+    "_any_nan",
     "_others",
     "_rounded",
     "_spread",

@@ -134,14 +134,18 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
 
 
 def _any_above(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` above ``bound``, or is that not to be asked here?"""
+    """Is an element of ``x`` above ``bound``, or can that not be told here?"""
+    # A nan is above, too.
+    return not (_can_look(x) and x.amax().item() < bound)
+
+
+def _can_look(x: Tensor) -> bool:
+    """Are there numbers in ``x`` that can be looked at without waiting for a GPU?"""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return True
+        return False
     if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
-        return True
-    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
-        return True  # For the answer of a GPU one would have to wait.
-    return not x.amax().item() < bound  # A nan is above, too.
+        return False
+    return type(x) in (Tensor, nn.Parameter) and x.is_cpu and bool(x.numel())
 
 
 class LogCosh(nn.Module):

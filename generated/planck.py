@@ -84,7 +84,7 @@ class _PlanckEager(torch.autograd.Function):
         if _any_above(x, 60):
             u = torch.where(x > 60, (-x).exp_().mul_(x), u)
         v = (u * x).mul_(x)
-        if _any_below(torch.abs(x), 0):
+        if _any_nan(v):
             v = torch.where(x == 0, 0, v)
         ctx.save_for_backward(x, u)
         return v  # in an order that keeps digits, its limit at 0/0, not 0 too early
@@ -95,7 +95,7 @@ class _PlanckEager(torch.autograd.Function):
             return _PlanckReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
         w = grad_y * (x / (-x).expm1_()).add_(3).mul_(u).mul_(x)
-        if _any_below(torch.abs(x), 0):
+        if _any_nan(w):
             w = torch.where(x == 0, 0, w)
         return w  # not 0 too early, its limit at 0/0
 
@@ -144,25 +144,29 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
 
 
 def _any_below(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` below ``bound``, or is that not to be asked here?"""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return True
-    if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
-        return True
-    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
-        return True  # For the answer of a GPU one would have to wait.
-    return not x.amin().item() > bound  # A nan is below, too.
+    """Is an element of ``x`` below ``bound``, or can that not be told here?"""
+    # A nan is below, too.
+    return not (_can_look(x) and x.amin().item() > bound)
 
 
 def _any_above(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` above ``bound``, or is that not to be asked here?"""
+    """Is an element of ``x`` above ``bound``, or can that not be told here?"""
+    # A nan is above, too.
+    return not (_can_look(x) and x.amax().item() < bound)
+
+
+def _any_nan(x: Tensor) -> bool:
+    """Is an element of ``x`` nan, or can that not be told here?"""
+    return not (_can_look(x) and x.amin().item() >= -torch.inf)  # A nan is the least.
+
+
+def _can_look(x: Tensor) -> bool:
+    """Are there numbers in ``x`` that can be looked at without waiting for a GPU?"""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return True
+        return False
     if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
-        return True
-    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
-        return True  # For the answer of a GPU one would have to wait.
-    return not x.amax().item() < bound  # A nan is above, too.
+        return False
+    return type(x) in (Tensor, nn.Parameter) and x.is_cpu and bool(x.numel())
 
 
 class Planck(nn.Module):

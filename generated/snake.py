@@ -91,7 +91,7 @@ class _SnakeEager(torch.autograd.Function):
         u = a * x
         sin_u = torch.sin(u)
         v = x * (sin_u**2).div_(u)
-        if _any_below(torch.abs(u), 0):
+        if _any_nan(v):
             v = torch.where(u == 0, 0, v)
         ctx.save_for_backward(x, a, u, sin_u)
         return x + v  # a series near 0/0
@@ -107,7 +107,7 @@ class _SnakeEager(torch.autograd.Function):
             grad_x = torch.addcmul(grad_y, grad_y * sin_u, w)
         if ctx.needs_input_grad[1]:
             grad_a = (sin_u * w.sub_(sin_u / u)).div_(u)
-            if _any_below(torch.abs(u), 0):
+            if _any_nan(grad_a):
                 grad_a = torch.where(u == 0, 1, grad_a)
             grad_a = grad_y * grad_a.mul_(x).mul_(x)  # in an order that keeps digits
         return grad_x, grad_a
@@ -170,14 +170,23 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
 
 
 def _any_below(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` below ``bound``, or is that not to be asked here?"""
+    """Is an element of ``x`` below ``bound``, or can that not be told here?"""
+    # A nan is below, too.
+    return not (_can_look(x) and x.amin().item() > bound)
+
+
+def _any_nan(x: Tensor) -> bool:
+    """Is an element of ``x`` nan, or can that not be told here?"""
+    return not (_can_look(x) and x.amin().item() >= -torch.inf)  # A nan is the least.
+
+
+def _can_look(x: Tensor) -> bool:
+    """Are there numbers in ``x`` that can be looked at without waiting for a GPU?"""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return True
+        return False
     if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
-        return True
-    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
-        return True  # For the answer of a GPU one would have to wait.
-    return not x.amin().item() > bound  # A nan is below, too.
+        return False
+    return type(x) in (Tensor, nn.Parameter) and x.is_cpu and bool(x.numel())
 
 
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:

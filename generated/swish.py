@@ -93,10 +93,9 @@ class _SwishEager(torch.autograd.Function):
             grad_x = grad_y * torch.addcmul(u, v, beta)  # in an order that keeps digits
         if ctx.needs_input_grad[1]:
             grad_beta = v.mul_(x)
-            v = beta * x
-            if _any_below(v, -40):
-                w = (v / 2).exp_()
-                grad_beta = torch.where(v < -40, (w * x).mul_(x).mul_(w), grad_beta)
+            if _any_below(u, 4.2e-18):  # sigmoid(-40)
+                v = (beta * x).div_(2).exp_()
+                grad_beta = torch.where(u < 4.2e-18, (v * x).mul_(x).mul_(v), grad_beta)
             grad_beta = grad_y * grad_beta  # small only in the end
         return grad_x, grad_beta
 
@@ -152,14 +151,18 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
 
 
 def _any_below(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` below ``bound``, or is that not to be asked here?"""
+    """Is an element of ``x`` below ``bound``, or can that not be told here?"""
+    # A nan is below, too.
+    return not (_can_look(x) and x.amin().item() > bound)
+
+
+def _can_look(x: Tensor) -> bool:
+    """Are there numbers in ``x`` that can be looked at without waiting for a GPU?"""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return True
+        return False
     if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
-        return True
-    if type(x) not in (Tensor, nn.Parameter) or not x.is_cpu or not x.numel():
-        return True  # For the answer of a GPU one would have to wait.
-    return not x.amin().item() > bound  # A nan is below, too.
+        return False
+    return type(x) in (Tensor, nn.Parameter) and x.is_cpu and bool(x.numel())
 
 
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:

@@ -45,7 +45,7 @@ class TorchPrinter(infix.Printer):
             return Text(f"_sum_to({_arguments(node, args)})")
         if node.op in RARELY:
             usual, condition, rare = args
-            sides = (rare, usual) if node.datum == "true" else (usual, rare)
+            sides = (usual, rare) if node.datum == "false" else (rare, usual)
             return self.print_where(node, condition, *sides)
         if not node.op.endswith("_"):
             return super().visit(node, args)
