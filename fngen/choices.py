@@ -27,8 +27,8 @@ from fngen.ir import (
 
 RARELY = frozenset({"rarely", "rarely_"})
 """The usual side, the condition, and the rare side; the datum says for which outcome that is: ``true`` or
-``false``, ``nan`` for ``true`` where the usual side shows it by being nan, else for ``true`` too, and says what
-the bound stands for. With a ``_`` the buffer of the usual side is free for the result, without it is
+``false``, ``nan`` for ``true`` where the usual side shows it by being nan, else for ``true`` too, and says
+what the bound stands for. With a ``_`` the buffer of the usual side is free for the result, without it is
 another's too."""
 _LARGE, _SMALL = Fraction(10), Fraction(1, 1000)
 _ROUNDS, _MANY = 3, 64

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fngen.ir import LEAVES, Value, postorder
 
-_WEIGHT = {"add": 2, "sub": 2, "mul": 2, "div": 3, "neg": 1, "pow": 3}
+_WEIGHT = {"add": 2, "sub": 2, "mul": 2, "div": 3, "neg": 1, "abs": 1, "sign": 1, "pow": 3}
+_WEIGHT |= dict.fromkeys(("clamp", "clamp_min", "clamp_max", "maximum", "minimum"), 2)
 _CALL = 6
 
 

@@ -63,6 +63,7 @@ class Derivatives:
         tangents: The tangent of each output of such a formula; others have sums of slopes times tangents.
         seconds: For each slope its derivatives by every input, where it needs a node with those; or None.
         reasons: Why the value and each slope have the form that they have.
+        quick: The slopes in forms that have more in common with the value, if there are such.
         joints: Of several outputs, where their cotangents meet; each before what it is made of.
     """
 
@@ -71,3 +72,4 @@ class Derivatives:
     joints: tuple[Joint, ...] = ()
     seconds: tuple[tuple[Value, ...] | None, ...] = ()
     reasons: tuple[tuple[str, ...], ...] = ()
+    quick: tuple[Value, ...] = ()

@@ -77,7 +77,7 @@ def build(
 def _graphs(found: Derivatives) -> list[Value]:
     """Return all derivatives that a file may compute."""
     seconds = [graph for row in found.seconds if row for graph in row]
-    return [*found.slopes, *found.tangents, *seconds]
+    return [*found.slopes, *found.quick, *found.tangents, *seconds]
 
 
 def _arguments(core: Core, aliases: dict[str, str], printer: TorchPrinter) -> tuple[str, ...]:

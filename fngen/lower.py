@@ -154,7 +154,7 @@ class _Lowering:
             named = self.margin - len(f"{self.wanted[node]} = ") if node in self.wanted else self.room
             self.print(node, min(named, self.room) - 4 * self.rare.depth(node))
             several = self.uses[node] > 1 and not self.is_repeated(node)
-            wanted = node in self.wanted or node in self.kept or several
+            wanted = node in self.wanted or node in self.kept or (several and node not in self.rare.inline)
             if node.args and wanted and node not in self.inside:
                 self.name(node)
         texts = []

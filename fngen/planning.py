@@ -63,7 +63,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     cotangents = _gradients(outputs, {*used, *aliases.values()})
     joints = _with_names(problem, found.joints, aliases, cotangents, used)
     renamed = _renamed(problem.inputs, aliases, labels, cotangents, joints)
-    graphs: Sequence[Value] = (problem.value, *partials, *_quick(problem, partials))
+    graphs: Sequence[Value] = (problem.value, *partials, *_quick(problem, found.quick or partials))
     graphs = (*graphs, *found.tangents, *problem.named, *(g for j in joints for g in j.graphs))
     graphs = from_deviations(
         problem.value, (*graphs, *(y for _, y in problem.results)), problem.inputs[0], complex=problem.complex

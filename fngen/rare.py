@@ -22,6 +22,7 @@ class RareSides:
         usual: Their usual sides whose names they take over.
         named: What has a name for their sake.
         only: The nodes that serve one rare side alone, and its choice.
+        inline: The conditions that only rare sides read: each works them out for itself.
     """
 
     def __init__(self, order: Sequence[Value], needed: Collection[Value]) -> None:
@@ -31,6 +32,8 @@ class RareSides:
         asked, sides = {_asked(n) for n in self.choices}, {n.args[0] for n in self.choices}
         self.named = {*self.choices, *(n for n in asked | sides if n.args)}
         self.only = self._only({*needed, *asked}) if self.choices else {}
+        usual = {a for n in order if n.op not in RARELY and n not in self.only for a in n.args}
+        self.inline = {n.args[1] for n in self.choices} - usual - {*needed}
 
     def _only(self, needed: Collection[Value]) -> dict[Value, Value]:
         users: dict[Value, list[Value]] = {node: [] for node in self.order}

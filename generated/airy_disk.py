@@ -114,34 +114,31 @@ class _AiryDiskEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, r: Tensor) -> Tensor:
-        abs_r = torch.abs(r)
         r_squared = r**2
         u = (-0.0015190137782094806 * r_squared).add_(0.02604166663610886)
         u = u.mul_(r_squared).sub_(0.24999999999999833).mul_(r_squared).add_(1)
         j1_r = torch.special.bessel_j1(r)
-        ctx.save_for_backward(r, abs_r, j1_r)
-        return torch.where(abs_r < 1 / 32, u, (2 * j1_r).div_(r).pow_(2))
+        ctx.save_for_backward(r, r_squared, j1_r)
+        return torch.where(torch.abs(r) < 1 / 32, u, (2 * j1_r).div_(r).pow_(2))
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _AiryDiskReverse.backward(ctx, grad_y)
-        r, abs_r, j1_r = ctx.saved_tensors
-        r_squared_1 = r**2
-        v = -5.036118023656526e-17 * r_squared_1
-        v = v.add_(7.684995034900907e-15).mul_(r_squared_1)
-        v = v.sub_(8.755551802045444e-13).mul_(r_squared_1)
-        v = v.add_(8.112739286011631e-11).mul_(r_squared_1)
-        v = v.sub_(6.013024605774961e-09).mul_(r_squared_1)
-        v = v.add_(3.4635029004392837e-07).mul_(r_squared_1)
-        v = v.sub_(1.4919704860267019e-05).mul_(r_squared_1)
-        v = v.add_(0.0004557291666664033).mul_(r_squared_1)
-        v = v.sub_(0.009114583333333301).mul_(r_squared_1)
-        v = v.add_(0.10416666666666667).mul_(r_squared_1).sub_(1 / 2)
+        r, r_squared, j1_r = ctx.saved_tensors
+        v = (-5.036118023656526e-17 * r_squared).add_(7.684995034900907e-15)
+        v = v.mul_(r_squared).sub_(8.755551802045444e-13).mul_(r_squared)
+        v = v.add_(8.112739286011631e-11).mul_(r_squared)
+        v = v.sub_(6.013024605774961e-09).mul_(r_squared)
+        v = v.add_(3.4635029004392837e-07).mul_(r_squared)
+        v = v.sub_(1.4919704860267019e-05).mul_(r_squared)
+        v = v.add_(0.0004557291666664033).mul_(r_squared)
+        v = v.sub_(0.009114583333333301).mul_(r_squared)
+        v = v.add_(0.10416666666666667).mul_(r_squared).sub_(1 / 2)
         w = j1_r / r
         w = torch.special.bessel_j0(r).sub_(w).sub_(w)
-        w = w.mul_(8 * j1_r).div_(r_squared_1)
-        return grad_y * torch.where(abs_r < 2, v.mul_(r), w)  # a series near 0/0
+        w = w.mul_(8 * j1_r).div_(r_squared)
+        return grad_y * torch.where(torch.abs(r) < 2, v.mul_(r), w)  # a series near 0/0
 
 
 def airy_disk(r: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ class _GeluTanhReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
-        return (x * torch.sigmoid(2 * (_SQRT_2_PI * (x + 0.044715 * x**3)))).to(dtype)
+        u = torch.clamp(x, -40, 40)
+        return (x * torch.sigmoid(2 * (_SQRT_2_PI * (u + 0.044715 * u**3)))).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -72,23 +73,23 @@ class _GeluTanhEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        u = (x**3).mul_(0.044715).add_(x).mul_(_SQRT_2_PI).mul_(2)
-        ctx.save_for_backward(x)
-        return torch.sigmoid(u).mul_(x)  # without its cancellation
+        u = torch.clamp(x, -40, 40)
+        v = (u**3).mul_(0.044715).add_(u).mul_(_SQRT_2_PI).mul_(2)
+        sigmoid_v = torch.sigmoid(v)
+        ctx.save_for_backward(x, u, v, sigmoid_v)
+        return x * sigmoid_v  # without its cancellation
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluTanhReverse.backward(ctx, grad_y)
-        (x,) = ctx.saved_tensors
-        v = torch.clamp(x, -40, 40)
-        w = (v**3).mul_(0.044715).add_(v).mul_(_SQRT_2_PI).mul_(2)
-        s = torch.sigmoid(w)
-        if _any_below(w, -40):
-            s = torch.where(w < -40, torch.exp(w), s)
-        p = torch.sigmoid(w).mul_(torch.sigmoid(-w)).mul_(_SQRT_2_PI * v)
-        v = s.add_((26829 * p).mul_(v).mul_(v).div_(100000).add_(2 * p))
-        return grad_y * v  # constant beyond, in an order that keeps digits
+        _, u, v, sigmoid_v = ctx.saved_tensors
+        w = (_SQRT_2_PI * u).mul_(torch.sigmoid(-v).mul_(sigmoid_v))
+        s = sigmoid_v
+        if _any_below(sigmoid_v, 4.2e-18):  # sigmoid(-40)
+            s = torch.where(sigmoid_v < 4.2e-18, torch.exp(v), sigmoid_v)
+        w = (26829 * w).mul_(u).mul_(u).div_(100000).add_(2 * w).add_(s)
+        return grad_y * w  # constant beyond, in an order that keeps digits
 
 
 def gelu_tanh(x: Tensor) -> Tensor:

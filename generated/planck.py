@@ -37,16 +37,15 @@ class _PlanckReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
-        mask = x == 0
         u = x
         if _any_below(torch.abs(x), 0):
-            u = torch.where(mask, 1, x)
+            u = torch.where(x == 0, 1, x)
         v = u / torch.expm1(torch.clamp(u, max=60))
         if _any_above(u, 60):
             v = torch.where(u > 60, u * torch.exp(-torch.clamp(u, min=60)), v)
         w = v * u * u
         if _any_below(torch.abs(x), 0):
-            w = torch.where(mask, 0, w)
+            w = torch.where(x == 0, 0, w)
         return w.to(dtype)  # in an order that keeps digits, its limit at 0/0
 
     @staticmethod
@@ -80,24 +79,29 @@ class _PlanckEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        u = x / torch.expm1(x)
+        expm1_x = torch.expm1(x)
+        u = x / expm1_x
         if _any_above(x, 60):
             u = torch.where(x > 60, (-x).exp_().mul_(x), u)
         v = (u * x).mul_(x)
         if _any_nan(v):
             v = torch.where(x == 0, 0, v)
-        ctx.save_for_backward(x, u)
+        ctx.save_for_backward(x, expm1_x, u)
         return v  # in an order that keeps digits, its limit at 0/0, not 0 too early
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _PlanckReverse.backward(ctx, grad_y)
-        x, u = ctx.saved_tensors
-        w = grad_y * (x / (-x).expm1_()).add_(3).mul_(u).mul_(x)
-        if _any_nan(w):
-            w = torch.where(x == 0, 0, w)
-        return w  # not 0 too early, its limit at 0/0
+        x, expm1_x, u = ctx.saved_tensors
+        w = (grad_y * u).mul_(x)
+        s = w * (x / (expm1_x / (-1 - expm1_x))).add_(3)
+        if _any_nan(s):
+            s = torch.where(x == 0, 0, s)
+        if _any_above(x, 40):
+            w = torch.where(x == 0, 0, w * (x / (-x).expm1_()).add_(3))
+            s = torch.where(x < 40, s, w)
+        return s  # not 0 too early, its limit at 0/0
 
 
 def planck(x: Tensor) -> Tensor:

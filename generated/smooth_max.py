@@ -85,19 +85,10 @@ class _SmoothMaxEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, k: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        u = k * x
-        v = k * y
-        w = torch.logaddexp(u, v).div_(k)
+        u = torch.logaddexp(k * x, k * y).div_(k)
         wanted = ctx.needs_input_grad
-        ctx.save_for_backward(
-            k,
-            x,
-            y,
-            u if wanted[0] else None,
-            v if wanted[0] else None,
-            w if wanted[0] else None,
-        )
-        return w
+        ctx.save_for_backward(k, x, y, u if wanted[0] else None)
+        return u
 
     @staticmethod
     def backward(
@@ -105,20 +96,21 @@ class _SmoothMaxEager(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SmoothMaxReverse.backward(ctx, grad_y_1)
-        k, x, y, u, v, w = ctx.saved_tensors
+        k, x, y, u = ctx.saved_tensors
+        v = (k * (x - y)).sigmoid_()
+        w = k * (y - x)
+        sigmoid_w = torch.sigmoid(w)
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = (x * (u - v).sigmoid_()).addcmul_((v - u).sigmoid_(), y).sub_(w)
-            grad_k = grad_y_1 * grad_k.div_(k)
+            grad_k = grad_y_1 * (x * v).addcmul_(sigmoid_w, y).sub_(u).div_(k)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y_1 * (k * (x - y)).sigmoid_()
+            grad_x = grad_y_1 * v  # in an order that keeps digits
         if ctx.needs_input_grad[2]:
-            grad_y = k * (y - x)
-            s = torch.sigmoid(grad_y)
-            if _any_below(grad_y, -40):
-                p = (grad_y / 2).exp_()
-                s = torch.where(grad_y < -40, p.mul_(p), s)
-            grad_y = grad_y_1 * s  # in an order that keeps digits
+            grad_y = sigmoid_w
+            if _any_below(w, -40):
+                grad_y = (w / 2).exp_()
+                grad_y = torch.where(w < -40, grad_y.mul_(grad_y), sigmoid_w)
+            grad_y = grad_y_1 * grad_y  # in an order that keeps digits
         return grad_k, grad_x, grad_y
 
 

@@ -40,13 +40,12 @@ class _SnakeReverse(torch.autograd.Function):
     def forward(x: Tensor, a: Tensor) -> Tensor:
         dtype, x, a = _widened(x, a)
         u = a * x
-        mask = u == 0
         v = u
         if _any_below(torch.abs(u), 0):
-            v = torch.where(mask, 1, u)
+            v = torch.where(u == 0, 1, u)
         w = x * (torch.sin(v) ** 2 / v)
         if _any_below(torch.abs(u), 0):
-            w = torch.where(mask, 0, w)
+            w = torch.where(u == 0, 0, w)
         return (x + w).to(dtype)  # a series near 0/0
 
     @staticmethod

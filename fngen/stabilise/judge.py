@@ -110,7 +110,7 @@ class Judge:
         self.numbers = {name(x): number(c) for x, c in numbers.items()}
         self.legalise, self.legal = Legaliser(), dict[Value, Value]()
         typed = self._with_numbers(root)
-        self.budget = Budget(self._legal(root), self.inputs)
+        self.budget = Budget(self.legalised(root), self.inputs)
         self.exact = Exact(typed, inputs)
         self.points: list[Point] = []
         self.rows: list[list[Pair | Outcome]] = []
@@ -144,9 +144,9 @@ class Judge:
 
     def choose(self, form: Value, output: int) -> None:
         """Note that a result has this form, unless another is chosen."""
-        self.budget.choose(self._legal(form), output)
+        self.budget.choose(self.legalised(form), output)
 
-    def _legal(self, form: Value) -> Value:
+    def legalised(self, form: Value) -> Value:
         """Return a form as torch has it, each constant at its default."""
         if form not in self.legal:
             (self.legal[form],) = self.legalise([self._with_numbers(form)])
@@ -161,7 +161,7 @@ class Judge:
 
     def __call__(self, form: Value, output: int) -> Score:
         """Return the score of a form of a result, by its place among those of :class:`Exact`."""
-        legal = self._legal(form)
+        legal = self.legalised(form)
         column = self.simulation(legal)
         bits, worst, beyond, wrong, overflows = 0.0, 0.0, 0.0, 0, False
         for i, normal in self._known(output).items():
@@ -187,7 +187,7 @@ class Judge:
 
     def spoils(self, form: Value, other: Value, output: int) -> bool:
         """Say whether a form has no digits at a point where another has most of its own."""
-        new, old = (self.simulation(self._legal(f)) for f in (form, other))
+        new, old = (self.simulation(self.legalised(f)) for f in (form, other))
         changed = ((i, float(new[i]), float(old[i])) for i in self._known(output) if new[i] != old[i])
         return any(self._loss(i, output, a)[0] - self._loss(i, output, b)[0] > _SPOILT for i, a, b in changed)
 

@@ -101,7 +101,12 @@ def finished(
         return problem, found, None
     if all(n.op in _CALM for n in postorder(graphs)):
         return problem, found, None
-    from fngen.stabilise import judge, search, seconds  # Of no use to a formula that has no other form.
+    from fngen.stabilise import (
+        judge,
+        search,
+        seconds,
+        shared,
+    )  # Of no use to a formula that has no other form.
 
     numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
     inputs = tuple(problem.inputs)
@@ -118,6 +123,10 @@ def finished(
     best, claim = replace(found, slopes=tuple(graphs[1:]), reasons=reasons), None
     if (look.made or any(n.op not in _SMOOTH for n in postorder(best.slopes))) and look.judge.complete:
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
+        common = shared.Sharing(look.judge, {i: graphs[i] for i in wanted}, scores)
+        settled = common.settle()
+        graphs[0] = settled[0]
+        best = replace(best, quick=tuple(settled.get(1 + i, s) for i, s in enumerate(best.slopes)))
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
         if look.judge.twice() and not _through_output(problem, best):

@@ -1,0 +1,170 @@
+"""What a value and its derivatives have in common: a dear part of one, made of what another has.
+
+Autograd saves what its backward asks for; a derivative in its best form may ask for something else, as
+``expm1(-x)`` beside ``expm1(x)``. Which parts can be made of which is found in numbers, at a few points;
+where no digit is lost is for the judge to say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+
+from fngen.backends.torch import legalise
+from fngen.choices import without_guards
+from fngen.economy import complements
+from fngen.ir import CONDITIONS, Value, name, number, postorder, substitute, value
+from fngen.stabilise.judge import Judge, Score
+from fngen.stabilise.simulate import Simulation
+from fngen.stabilise.work import in_cache, ordinary
+
+_DEAR, _LEAST = 2, 2
+"""The time, in additions, that a part takes that is worth a look, and that is gained at least."""
+_MOST = 24
+"""Changes that are judged."""
+_PROBED = 12
+"""Points at which numbers are compared."""
+_ALIKE = 1e-9
+_USUAL = 2.0**-2, 2.0**4
+_FAR = 40
+"""Where most exponentials, and their squares in float32, are still numbers."""
+_NO_DIGIT_LOST, _FEW = 4.0, 1.0
+"""ULP up to which a form is as good as any, and bits that it may lose, all points together."""
+_G, _A = name("g!"), name("a!")
+
+
+def _templates() -> list[Value]:
+    """Return what can be made of a part ``g!`` and an argument ``a!``."""
+    one, two = number(1), number(2)
+
+    def plus(a: Value, b: Value) -> Value:
+        return value("add", a, b)
+
+    def minus(a: Value, b: Value) -> Value:
+        return value("sub", a, b)
+
+    def over(a: Value, b: Value) -> Value:
+        return value("div", a, b)
+
+    squared, grown = value("pow", _G, two), value("mul", _G, plus(_G, two))
+    sums = [plus(_G, one), minus(_G, one), minus(one, _G), minus(one, squared), plus(_G, _A), minus(_G, _A)]
+    ratios = [over(one, _G), over(one, plus(_G, one)), over(_G, plus(_G, one)), over(_G, minus(one, _G))]
+    ratios += [over(minus(_G, one), plus(_G, one)), over(grown, plus(grown, two)), over(_G, _A), over(_A, _G)]
+    found = [_G, squared, *sums, *ratios, value("mul", _G, _A)]
+    found += [over(_G, minus(number(-1), _G)), value("mul", value("sign", _A), over(grown, plus(grown, two)))]
+    return [*found, *(value("neg", template) for template in found)]
+
+
+_TEMPLATES = _templates()
+
+
+class Sharing:
+    """Looks for parts that can be shared.
+
+    Args:
+        judge: Says how good a form is.
+        forms: The best form of each result, by its place, as :class:`Judge` counts them.
+        scores: What each of them is worth.
+    """
+
+    def __init__(self, judge: Judge, forms: Mapping[int, Value], scores: Mapping[int, Score]) -> None:
+        self.judge, self.given, self.scores = judge, dict(forms), dict(scores)
+        graphs = legalise(complements([*forms.values()], forms[0]))
+        self.start = dict(zip(forms, [graphs[0], *without_guards(graphs[1:])], strict=True))
+        self.forms = self.start
+        self.left, self.failed = _MOST, set[tuple[int, Value]]()
+        usual = (i for i, p in enumerate(judge.points) if all(_USUAL[0] <= abs(x) <= _USUAL[1] for x in p))
+        self.probes = [*usual][:_PROBED]
+
+    def settle(self) -> dict[int, Value]:
+        """Return the forms, changed as long as that saves time and costs no digit.
+
+        In the value every choice stays safe: who lets torch differentiate it gets no nan. In derivatives
+        there is nothing to guard, for a node that nobody differentiates.
+        """
+        while self.left > 0 and (found := self._better()):
+            self.forms = found
+        return {i: self.given[i] if form is self.start[i] else form for i, form in self.forms.items()}
+
+    def _better(self) -> dict[int, Value] | None:
+        before = self._time(self.forms)
+        for outputs, part, made in self._replacements():
+            changed = {i: substitute(self.forms[i], {part: made}) for i in outputs}
+            if before - self._time(self.forms | changed) < _LEAST:
+                continue
+            for forms in (changed, *(self._guarded(changed, part) if outputs != [0] else ())):
+                touched = {i: form for i, form in forms.items() if form is not self.forms[i]}
+                new = (0 in touched) or not touched.items() & self.failed
+                if not new or self.left <= 0 or before - self._time(self.forms | touched) < _LEAST:
+                    continue
+                if all(self._as_good(form, i) for i, form in touched.items()):
+                    return self.forms | touched
+        return None
+
+    def _guarded(self, changed: dict[int, Value], part: Value) -> Iterator[dict[int, Value]]:
+        """Yield forms that are what they were where a number is large."""
+        argument, bound = part.args[0], number(_FAR)
+        if argument.op == "neg":
+            (argument,) = argument.args
+        for within in (
+            value("lt", argument, bound),
+            value("gt", argument, number(-_FAR)),
+            value("lt", value("abs", argument), bound),
+        ):
+            yield {i: value("where", within, form, self.forms[i]) for i, form in changed.items()}
+
+    def _as_good(self, form: Value, output: int) -> bool:
+        """Say whether a form has the digits that the best one has."""
+        self.left -= 1
+        new, old = self.judge(form, output), self.scores[output]
+        worse = new.wrong > old.wrong or new.overflows > old.overflows or new.bits > old.bits + _FEW
+        good = not worse and new.worst <= max(old.worst, _NO_DIGIT_LOST)
+        if not good:
+            self.failed.add((output, form))
+        return good
+
+    def _time(self, forms: Mapping[int, Value]) -> int:
+        """Return the time that all forms take together."""
+        legal = (ordinary(self.judge.legalised(form)) for form in forms.values())
+        return sum(map(in_cache, postorder(legal)))
+
+    def _replacements(self) -> Iterator[tuple[list[int], Value, Value]]:
+        """Yield in which results a dear part may be replaced, and by what; the dearest part first."""
+        slopes = [i for i in self.forms if i]
+        bare = postorder([*without_guards([self.forms[0]]), *(self.forms[i] for i in slopes)])
+        safe = postorder([self.forms[0], *legalise(self.given[i] for i in slopes)])
+        for outputs, sources in (([0], safe), (slopes, bare)):
+            there = postorder(self.forms[i] for i in outputs)
+            parts = [n for n in there if len(n.args) == 1 and in_cache(n) >= _DEAR]
+            for part in sorted(parts, key=_whole_time, reverse=True):
+                for source in sources:
+                    if source.args and source.op not in CONDITIONS and part not in postorder([source]):
+                        yield from ((outputs, part, made) for made in self._made_of(source, part))
+
+    def _made_of(self, source: Value, part: Value) -> list[Value]:
+        """Return what of a source and an argument has the part's numbers, the cheapest first."""
+        wanted, found = self._numbers(part), list[tuple[int, Value]]()
+        (inside,) = part.args
+        for argument in dict.fromkeys((inside, *(a for a in inside.args if a.op != "number"))):
+            points = [*zip(self._numbers(source), self._numbers(argument), strict=True)]
+            simulated = Simulation((str(_G.datum), str(_A.datum)), points)
+            for template in _TEMPLATES:
+                if _alike(wanted, simulated(template)):
+                    made = substitute(template, {_G: source, _A: argument})
+                    found.append((_whole_time(template), made))
+        return [made for _, made in sorted(found, key=itemgetter(0))]
+
+    def _numbers(self, node: Value) -> list[float]:
+        column = self.judge.simulation(self.judge.legalised(node))
+        return [float(column[i]) for i in self.probes]
+
+
+def _whole_time(node: Value) -> int:
+    return sum(map(in_cache, postorder([node])))
+
+
+def _alike(wanted: Sequence[float], got: Sequence[float]) -> bool:
+    """Say whether numbers are the same at most points: at some the one may be out of range."""
+    same = sum(math.isclose(a, b, rel_tol=_ALIKE) for a, b in zip(wanted, got, strict=True))
+    return 3 * same > 2 * len(wanted) > 0
