@@ -74,6 +74,7 @@ class Sharing:
         self.start = dict(zip(forms, [graphs[0], *without_guards(graphs[1:])], strict=True))
         self.forms = self.start
         self.left, self.failed = _MOST, set[tuple[int, Value]]()
+        self.columns: dict[tuple[Value, Value], dict[Value, Sequence[float]]] = {}
         usual = (i for i, p in enumerate(judge.points) if all(_USUAL[0] <= abs(x) <= _USUAL[1] for x in p))
         self.probes = [*usual][:_PROBED]
 
@@ -147,13 +148,19 @@ class Sharing:
         wanted, found = self._numbers(part), list[tuple[int, Value]]()
         (inside,) = part.args
         for argument in dict.fromkeys((inside, *(a for a in inside.args if a.op != "number"))):
-            points = [*zip(self._numbers(source), self._numbers(argument), strict=True)]
-            simulated = Simulation((str(_G.datum), str(_A.datum)), points)
-            for template in _TEMPLATES:
-                if _alike(wanted, simulated(template)):
+            for template, column in self._columns(source, argument).items():
+                if _alike(wanted, column):
                     made = substitute(template, {_G: source, _A: argument})
                     found.append((_whole_time(template), made))
         return [made for _, made in sorted(found, key=itemgetter(0))]
+
+    def _columns(self, source: Value, argument: Value) -> dict[Value, Sequence[float]]:
+        """Return the numbers of each template."""
+        if (source, argument) not in self.columns:
+            points = [*zip(self._numbers(source), self._numbers(argument), strict=True)]
+            simulated = Simulation((str(_G.datum), str(_A.datum)), points)
+            self.columns[source, argument] = {t: simulated(t) for t in _TEMPLATES}
+        return self.columns[source, argument]
 
     def _numbers(self, node: Value) -> list[float]:
         column = self.judge.simulation(self.judge.legalised(node))
@@ -166,5 +173,9 @@ def _whole_time(node: Value) -> int:
 
 def _alike(wanted: Sequence[float], got: Sequence[float]) -> bool:
     """Say whether numbers are the same at most points: at some the one may be out of range."""
-    same = sum(math.isclose(a, b, rel_tol=_ALIKE) for a, b in zip(wanted, got, strict=True))
-    return 3 * same > 2 * len(wanted) > 0
+    left = len(wanted) // 3
+    for a, b in zip(wanted, got, strict=True):
+        left -= not math.isclose(a, b, rel_tol=_ALIKE)
+        if left < 0:
+            return False
+    return bool(wanted)
