@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from fngen import numeric
-from fngen.ir import CONDITIONS, Datum, Value, is_number, number, rewrite, value
+from fngen.ir import CONDITIONS, Value, is_number, number, rewrite, value
 
 ZERO, ONE = number(0), number(1)
 _COMMON_DENOMINATOR = 100
@@ -100,7 +100,7 @@ def mul(a: Value, b: Value) -> Value:
     for factor, choice in ((a, b), (b, a)):
         if is_gate(choice) and not is_gate(factor) and factor.op != "number":
             condition, x, y = choice.args
-            return where(condition, mul(factor, x), mul(factor, y), datum=choice.datum)
+            return where(condition, mul(factor, x), mul(factor, y))
     if a.op == "neg":
         return neg(mul(a.args[0], b))
     if b.op == "neg":
@@ -119,9 +119,10 @@ def mul(a: Value, b: Value) -> Value:
 def is_gate(node: Value, depth: int = 3) -> bool:
     """Say whether ``node`` is a choice one of whose sides is zero, or a choice of such.
 
-    A factor is copied into each side: in a deep nest of choices that would never end.
+    A factor is copied into each side: in a deep nest of choices that would never end. A choice with a datum
+    is one to look at, and stays as it is.
     """
-    if node.op != "where" or not depth:
+    if node.op != "where" or not depth or node.datum:
         return False
     return any(is_number(a, 0) or is_gate(a, depth - 1) for a in node.args[1:])
 
@@ -138,7 +139,7 @@ def div(a: Value, b: Value) -> Value:
         return neg(div(a.args[0], b))
     if is_gate(a) and not is_gate(b) and b.op != "number":
         condition, x, y = a.args
-        return where(condition, div(x, b), div(y, b), datum=a.datum)
+        return where(condition, div(x, b), div(y, b))
     return value("div", a, b)
 
 
@@ -149,11 +150,11 @@ def power(a: Value, b: Value) -> Value:
     return value("pow", a, b)
 
 
-def where(condition: Value, a: Value, b: Value, *, datum: Datum | None = None) -> Value:
+def where(condition: Value, a: Value, b: Value) -> Value:
     """Return the choice of ``a`` where the condition holds, else ``b``."""
     if a is b or condition.op == "true":
         return a
-    return b if condition.op == "false" else value("where", condition, a, b, datum=datum)
+    return b if condition.op == "false" else value("where", condition, a, b)
 
 
 def sum_of(terms: list[Value]) -> Value:

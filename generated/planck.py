@@ -94,14 +94,14 @@ class _PlanckEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _PlanckReverse.backward(ctx, grad_y)
         x, expm1_x, u = ctx.saved_tensors
-        w = (grad_y * u).mul_(x)
-        s = w * (x / (expm1_x / (-1 - expm1_x))).add_(3)
+        w = u * x
+        s = (x / (expm1_x / (-1 - expm1_x))).add_(3).mul_(w)
         if _any_nan(s):
             s = torch.where(x == 0, 0, s)
         if _any_above(x, 40):
-            w = torch.where(x == 0, 0, w * (x / (-x).expm1_()).add_(3))
+            w = torch.where(x == 0, 0, (x / (-x).expm1_()).add_(3).mul_(w))
             s = torch.where(x < 40, s, w)
-        return s  # not 0 too early, its limit at 0/0
+        return grad_y * s  # not 0 too early, its limit at 0/0
 
 
 def planck(x: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ _FAR = 40
 """Where most exponentials, and their squares in float32, are still numbers."""
 _NO_DIGIT_LOST, _FEW = 4.0, 1.0
 """ULP up to which a form is as good as any, and bits that it may lose, all points together."""
+_GUARDS = frozenset({"where", "clamp", "clamp_min", "clamp_max", "maximum", "minimum"})
 _G, _A = name("g!"), name("a!")
 
 
@@ -84,13 +85,19 @@ class Sharing:
         In the value every choice stays safe: who lets torch differentiate it gets no nan. In derivatives
         there is nothing to guard, for a node that nobody differentiates.
         """
-        while self.left > 0 and (found := self._better()):
-            self.forms = found
-        return {i: self.given[i] if form is self.start[i] else form for i, form in self.forms.items()}
+        found = min((self._settled(first) for first in (False, True)), key=self._time)
+        return {i: self.given[i] if form is self.start[i] else form for i, form in found.items()}
 
-    def _better(self) -> dict[int, Value] | None:
+    def _settled(self, value_first: bool) -> dict[int, Value]:
+        """Return forms of which no part can be made of another's any more."""
+        self.forms, self.left = self.start, _MOST
+        while self.left > 0 and (found := self._better(value_first)):
+            self.forms = found
+        return self.forms
+
+    def _better(self, value_first: bool) -> dict[int, Value] | None:
         before = self._time(self.forms)
-        for outputs, part, made in self._replacements():
+        for outputs, part, made in self._replacements(value_first):
             changed = {i: substitute(self.forms[i], {part: made}) for i in outputs}
             if before - self._time(self.forms | changed) < _LEAST:
                 continue
@@ -130,18 +137,22 @@ class Sharing:
         legal = (ordinary(self.judge.legalised(form)) for form in forms.values())
         return sum(map(in_cache, postorder(legal)))
 
-    def _replacements(self) -> Iterator[tuple[list[int], Value, Value]]:
+    def _replacements(self, value_first: bool) -> Iterator[tuple[list[int], Value, Value]]:
         """Yield in which results a dear part may be replaced, and by what; the dearest part first."""
         slopes = [i for i in self.forms if i]
         bare = postorder([*without_guards([self.forms[0]]), *(self.forms[i] for i in slopes)])
         safe = postorder([self.forms[0], *legalise(self.given[i] for i in slopes)])
-        for outputs, sources in (([0], safe), (slopes, bare)):
+        turns = [([0], safe), (slopes, bare)] if value_first else [(slopes, bare), ([0], safe)]
+        for outputs, sources in turns:
             there = postorder(self.forms[i] for i in outputs)
             parts = [n for n in there if len(n.args) == 1 and in_cache(n) >= _DEAR]
             for part in sorted(parts, key=_whole_time, reverse=True):
                 for source in sources:
                     if source.args and source.op not in CONDITIONS and part not in postorder([source]):
-                        yield from ((outputs, part, made) for made in self._made_of(source, part))
+                        found = (
+                            m for m in self._made_of(source, part) if outputs != [0] or _as_safe(m, part)
+                        )
+                        yield from ((outputs, part, made) for made in found)
 
     def _made_of(self, source: Value, part: Value) -> list[Value]:
         """Return what of a source and an argument has the part's numbers, the cheapest first."""
@@ -165,6 +176,12 @@ class Sharing:
     def _numbers(self, node: Value) -> list[float]:
         column = self.judge.simulation(self.judge.legalised(node))
         return [float(column[i]) for i in self.probes]
+
+
+def _as_safe(made: Value, part: Value) -> bool:
+    """Say whether what guards a part guards what is made in its place."""
+    guards = {n for n in postorder([part]) if n.op in _GUARDS}
+    return guards <= set(postorder([made]))
 
 
 def _whole_time(node: Value) -> int:

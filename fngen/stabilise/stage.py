@@ -22,6 +22,7 @@ from fngen.stabilise.rows import NAMES
 if TYPE_CHECKING:
     from fngen.stabilise.judge import Score
     from fngen.stabilise.removable import Differentiate
+    from fngen.stabilise.search import Search
 
 MOST_INPUTS = 3
 """Variables beyond which a sample of points says little."""
@@ -101,20 +102,10 @@ def finished(
         return problem, found, None
     if all(n.op in _CALM for n in postorder(graphs)):
         return problem, found, None
-    from fngen.stabilise import (
-        judge,
-        search,
-        seconds,
-        shared,
-    )  # Of no use to a formula that has no other form.
-
-    numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
     inputs = tuple(problem.inputs)
     declared = {1 + problem.inputs.index(x) for x, _ in problem.grads}
     wanted = [i for i in range(len(graphs)) if i not in declared]
-    params = [p.name for p in problem.params if p.name in inputs]
-    make = partial(judge.Judge, problem.written or problem.value, inputs, numbers, effort, params)
-    look = search.Search(make, {i: graphs[i] for i in wanted}, effort)
+    look = _search(problem, {i: graphs[i] for i in wanted}, effort)
     found_best = look.all_best(inputs, differentiate)
     picked = [pair[0] if (pair := found_best.get(i)) else graph for i, graph in enumerate(graphs)]
     first, *others = (look.reasons.get(graph, ()) for graph in picked)
@@ -123,18 +114,42 @@ def finished(
     best, claim = replace(found, slopes=tuple(graphs[1:]), reasons=reasons), None
     if (look.made or any(n.op not in _SMOOTH for n in postorder(best.slopes))) and look.judge.complete:
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
-        common = shared.Sharing(look.judge, {i: graphs[i] for i in wanted}, scores)
-        settled = common.settle()
-        graphs[0] = settled[0]
-        best = replace(best, quick=tuple(settled.get(1 + i, s) for i, s in enumerate(best.slopes)))
+        if not problem.consts:
+            best, graphs[0], scores = _shared(look, best, {i: graphs[i] for i in wanted}, scores)
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
         if look.judge.twice() and not _through_output(problem, best):
             given = [look.starts(slope, 1 + i) for i, slope in enumerate(found.slopes)]
+            from fngen.stabilise import seconds
+
             found_again = seconds.Seconds(look, inputs, best.slopes, given, differentiate)
             own = tuple(None if 1 + i in declared else found_again.of(i) for i in range(len(inputs)))
             best, claim = replace(best, seconds=own), replace(claim, seconds=tuple(found_again.scores))
     return replace(problem, value=graphs[0]), best, claim
+
+
+def _search(problem: Problem, given: dict[int, Value], effort: int) -> Search:
+    """Return what looks for forms."""
+    from fngen.stabilise import judge, search  # Of no use to a formula that has no other form.
+
+    inputs = tuple(problem.inputs)
+    numbers = {c.name: Fraction(Decimal(c.default)) for c in problem.consts}
+    params = [p.name for p in problem.params if p.name in inputs]
+    make = partial(judge.Judge, problem.written or problem.value, inputs, numbers, effort, params)
+    return search.Search(make, given, effort)
+
+
+def _shared(
+    look: Search, found: Derivatives, forms: dict[int, Value], scores: dict[int, Score]
+) -> tuple[Derivatives, Value, dict[int, Score]]:
+    """Return derivatives with what they share with the value, the value, and what all are worth at worst."""
+    from fngen.stabilise.shared import Sharing
+
+    settled = Sharing(look.judge, forms, scores).settle()
+    changed = {i: look.judge(form, i) for i, form in settled.items() if form is not forms[i]}
+    worse = {i: max(scores[i], score, key=lambda s: s.worst) for i, score in changed.items() if i}
+    quick = tuple(settled.get(1 + i, slope) for i, slope in enumerate(found.slopes))
+    return replace(found, quick=quick), settled[0], scores | changed | worse
 
 
 def _through_output(problem: Problem, found: Derivatives) -> bool:
