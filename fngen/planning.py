@@ -63,7 +63,8 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     cotangents = _gradients(outputs, {*used, *aliases.values()})
     joints = _with_names(problem, found.joints, aliases, cotangents, used)
     renamed = _renamed(problem.inputs, aliases, labels, cotangents, joints)
-    graphs: Sequence[Value] = (problem.value, *partials, *_quick(problem, found.quick or partials))
+    quick = _quick(problem, found.quick or partials, settled=bool(found.quick))
+    graphs: Sequence[Value] = (problem.value, *partials, *quick)
     graphs = (*graphs, *found.tangents, *problem.named, *(g for j in joints for g in j.graphs))
     graphs = from_deviations(
         problem.value, (*graphs, *(y for _, y in problem.results)), problem.inputs[0], complex=problem.complex
@@ -142,11 +143,11 @@ def _owned(root: Value) -> Value:
     return value("clone", root) if root.op in VIEWS or root.op == "squeeze" else root
 
 
-def _quick(problem: Problem, slopes: Sequence[Value]) -> tuple[Value, ...]:
-    """Return derivatives in the cheapest form."""
+def _quick(problem: Problem, slopes: Sequence[Value], *, settled: bool = False) -> tuple[Value, ...]:
+    """Return derivatives in the cheapest form; ``settled`` if what they share has been found."""
     if not problem.complex:
         slopes = slopes_as_one(slopes, problem.value, [c.name for c in problem.consts])
-    return tuple(complements(slopes, problem.value))
+    return tuple(slopes if settled else complements(slopes, problem.value))
 
 
 def _results(

@@ -11,7 +11,7 @@ r"""Elementwise ``x*tanh(softplus(x))`` with analytic derivatives.
         \sigma(x) \operatorname{sech}(\operatorname{softplus}(x))^2
 
 At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP of a normal number is 1.5 in the value, 2.2 in
+rounded once, the largest error in ULP of a normal number is 1.5 in the value, 6.5 in
 the derivative by ``x`` and 2.9 in the second one, beside what rounding an input
 changes: up to 23 there.
 """

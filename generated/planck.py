@@ -94,13 +94,12 @@ class _PlanckEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _PlanckReverse.backward(ctx, grad_y)
         x, expm1_x, u = ctx.saved_tensors
-        w = u * x
-        s = (x / (expm1_x / (-1 - expm1_x))).add_(3).mul_(w)
+        w = expm1_x / (-1 - expm1_x)
+        if _any_above(x, 40):
+            w = torch.where(x < 40, w, (-x).expm1_())
+        s = (x / w).add_(3).mul_(u).mul_(x)
         if _any_nan(s):
             s = torch.where(x == 0, 0, s)
-        if _any_above(x, 40):
-            w = torch.where(x == 0, 0, (x / (-x).expm1_()).add_(3).mul_(w))
-            s = torch.where(x < 40, s, w)
         return grad_y * s  # not 0 too early, its limit at 0/0
 
 

@@ -87,7 +87,7 @@ class _SwishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SwishReverse.backward(ctx, grad_y)
         x, beta, u = ctx.saved_tensors
-        v = x * torch.addcmul(u, u, u, value=-1)
+        v = (u * (-beta * x).sigmoid_()).mul_(x)
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
             grad_x = grad_y * torch.addcmul(u, v, beta)  # in an order that keeps digits

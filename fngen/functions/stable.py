@@ -69,7 +69,7 @@ ROWS = (
         derivative=("tanh(x)",),
         parity=1,
         note="log(cosh(x))",
-        definition="where(abs(x) < 40, log1p(expm1(minimum(abs(x), 40))**2/(2*expm1(minimum(abs(x), 40)) + 2)), abs(x) - log(2))",
+        definition="where(abs(x) < 40, log1p(2*sinh(clamp(x, -40, 40)/2)**2), abs(x) - log(2))",
     ),
     F(
         "bose",

@@ -31,6 +31,8 @@ _FAR = 40
 """Where most exponentials, and their squares in float32, are still numbers."""
 _NO_DIGIT_LOST, _FEW = 4.0, 1.0
 """ULP up to which a form is as good as any, and bits that it may lose, all points together."""
+_NEXT_TO_NOTHING = 2.0
+"""Bits, all points together, and ULP of the worst."""
 _GUARDS = frozenset({"where", "clamp", "clamp_min", "clamp_max", "maximum", "minimum"})
 _G, _A = name("g!"), name("a!")
 
@@ -71,13 +73,22 @@ class Sharing:
 
     def __init__(self, judge: Judge, forms: Mapping[int, Value], scores: Mapping[int, Score]) -> None:
         self.judge, self.given, self.scores = judge, dict(forms), dict(scores)
-        graphs = legalise(complements([*forms.values()], forms[0]))
-        self.start = dict(zip(forms, [graphs[0], *without_guards(graphs[1:])], strict=True))
-        self.forms = self.start
+        near = map(self._near, forms, complements([*forms.values()], forms[0]))
+        self.starts = [dict(forms), dict(zip(forms, near, strict=True))]
+        self.forms = self.starts[0]
         self.left, self.failed = _MOST, set[tuple[int, Value]]()
         self.columns: dict[tuple[Value, Value], dict[Value, Sequence[float]]] = {}
         usual = (i for i, p in enumerate(judge.points) if all(_USUAL[0] <= abs(x) <= _USUAL[1] for x in p))
         self.probes = [*usual][:_PROBED]
+
+    def _near(self, output: int, form: Value) -> Value:
+        """Return a derivative with ``1 - sigmoid(u)`` for ``sigmoid(-u)``, where that costs few digits."""
+        given, old = self.given[output], self.scores[output]
+        if form is given:
+            return given
+        new = self.judge(form, output)
+        close = new.bits <= old.bits + _NEXT_TO_NOTHING and new.worst <= old.worst + _NEXT_TO_NOTHING
+        return form if close and new.wrong <= old.wrong else given
 
     def settle(self) -> dict[int, Value]:
         """Return the forms, changed as long as that saves time and costs no digit.
@@ -85,42 +96,28 @@ class Sharing:
         In the value every choice stays safe: who lets torch differentiate it gets no nan. In derivatives
         there is nothing to guard, for a node that nobody differentiates.
         """
-        found = min((self._settled(first) for first in (False, True)), key=self._time)
-        return {i: self.given[i] if form is self.start[i] else form for i, form in found.items()}
+        starts = self.starts[: 1 + (self.starts[0] != self.starts[1])]
+        return min((self._settled(s, first) for s in starts for first in (False, True)), key=self._time)
 
-    def _settled(self, value_first: bool) -> dict[int, Value]:
+    def _settled(self, start: dict[int, Value], value_first: bool) -> dict[int, Value]:
         """Return forms of which no part can be made of another's any more."""
-        self.forms, self.left = self.start, _MOST
+        graphs = legalise(start.values())
+        bare = dict(zip(start, [graphs[0], *without_guards(graphs[1:])], strict=True))
+        self.forms, self.left = bare, _MOST
         while self.left > 0 and (found := self._better(value_first)):
             self.forms = found
-        return self.forms
+        return {i: start[i] if form is bare[i] else form for i, form in self.forms.items()}
 
     def _better(self, value_first: bool) -> dict[int, Value] | None:
         before = self._time(self.forms)
-        for outputs, part, made in self._replacements(value_first):
-            changed = {i: substitute(self.forms[i], {part: made}) for i in outputs}
-            if before - self._time(self.forms | changed) < _LEAST:
+        for touched in self._replaced(value_first):
+            touched = {i: form for i, form in touched.items() if form is not self.forms[i]}
+            new = (0 in touched) or not touched.items() & self.failed
+            if not new or self.left <= 0 or before - self._time(self.forms | touched) < _LEAST:
                 continue
-            for forms in (changed, *(self._guarded(changed, part) if outputs != [0] else ())):
-                touched = {i: form for i, form in forms.items() if form is not self.forms[i]}
-                new = (0 in touched) or not touched.items() & self.failed
-                if not new or self.left <= 0 or before - self._time(self.forms | touched) < _LEAST:
-                    continue
-                if all(self._as_good(form, i) for i, form in touched.items()):
-                    return self.forms | touched
+            if all(self._as_good(form, i) for i, form in touched.items()):
+                return self.forms | touched
         return None
-
-    def _guarded(self, changed: dict[int, Value], part: Value) -> Iterator[dict[int, Value]]:
-        """Yield forms that are what they were where a number is large."""
-        argument, bound = part.args[0], number(_FAR)
-        if argument.op == "neg":
-            (argument,) = argument.args
-        for within in (
-            value("lt", argument, bound),
-            value("gt", argument, number(-_FAR)),
-            value("lt", value("abs", argument), bound),
-        ):
-            yield {i: value("where", within, form, self.forms[i]) for i, form in changed.items()}
 
     def _as_good(self, form: Value, output: int) -> bool:
         """Say whether a form has the digits that the best one has."""
@@ -133,26 +130,31 @@ class Sharing:
         return good
 
     def _time(self, forms: Mapping[int, Value]) -> int:
-        """Return the time that all forms take together."""
-        legal = (ordinary(self.judge.legalised(form)) for form in forms.values())
-        return sum(map(in_cache, postorder(legal)))
+        """Return the time that all forms take together: in the cache, and where every operator counts."""
+        legal = [self.judge.legalised(form) for form in forms.values()]
+        everywhere = sum(bool(node.args) for node in postorder(legal))
+        return everywhere + sum(map(in_cache, postorder(map(ordinary, legal))))
 
-    def _replacements(self, value_first: bool) -> Iterator[tuple[list[int], Value, Value]]:
-        """Yield in which results a dear part may be replaced, and by what; the dearest part first."""
+    def _replaced(self, value_first: bool) -> Iterator[Mapping[int, Value]]:
+        """Yield forms with a dear part replaced by what is made of another part; the dearest part first."""
         slopes = [i for i in self.forms if i]
         bare = postorder([*without_guards([self.forms[0]]), *(self.forms[i] for i in slopes)])
         safe = postorder([self.forms[0], *legalise(self.given[i] for i in slopes)])
-        turns = [([0], safe), (slopes, bare)] if value_first else [(slopes, bare), ([0], safe)]
-        for outputs, sources in turns:
-            there = postorder(self.forms[i] for i in outputs)
-            parts = [n for n in there if len(n.args) == 1 and in_cache(n) >= _DEAR]
-            for part in sorted(parts, key=_whole_time, reverse=True):
-                for source in sources:
-                    if source.args and source.op not in CONDITIONS and part not in postorder([source]):
-                        found = (
-                            m for m in self._made_of(source, part) if outputs != [0] or _as_safe(m, part)
-                        )
-                        yield from ((outputs, part, made) for made in found)
+        turns = [([0], safe), (slopes, bare)]
+        for outputs, sources in turns if value_first else turns[::-1]:
+            for part in self._parts(outputs):
+                for source in (s for s in sources if s.args and s.op not in CONDITIONS):
+                    for made in self._made_of(source, part) if part not in postorder([source]) else ():
+                        if outputs == slopes or _as_safe(made, part):
+                            others = _guarded(made, part) if outputs == slopes else ()
+                            for one in (made, *others):
+                                yield {i: substitute(self.forms[i], {part: one}) for i in outputs}
+
+    def _parts(self, outputs: Sequence[int]) -> list[Value]:
+        """Return the dear functions in some results, the dearest first."""
+        there = postorder(self.forms[i] for i in outputs)
+        parts = (n for n in there if len(n.args) == 1 and in_cache(n) >= _DEAR)
+        return sorted(parts, key=_whole_time, reverse=True)
 
     def _made_of(self, source: Value, part: Value) -> list[Value]:
         """Return what of a source and an argument has the part's numbers, the cheapest first."""
@@ -176,6 +178,16 @@ class Sharing:
     def _numbers(self, node: Value) -> list[float]:
         column = self.judge.simulation(self.judge.legalised(node))
         return [float(column[i]) for i in self.probes]
+
+
+def _guarded(made: Value, part: Value) -> Iterator[Value]:
+    """Yield what is made in place of a part, and the part itself where its argument is large."""
+    argument, bound = part.args[0], number(_FAR)
+    if argument.op == "neg":
+        (argument,) = argument.args
+    yield value("where", value("lt", argument, bound), made, part)
+    yield value("where", value("gt", argument, number(-_FAR)), made, part)
+    yield value("where", value("lt", value("abs", argument), bound), made, part)
 
 
 def _as_safe(made: Value, part: Value) -> bool:
