@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
-from fngen.algebra import is_gate, is_negative, product_of
+from fngen.algebra import is_gate, is_negative, neg, product_of
 from fngen.ir import Value, fold, is_number, names, postorder, rebuild, substitute, value
 from fngen.language.rules import derivative
 
@@ -20,21 +20,8 @@ Factor = Value | tuple["Factor", "Factor"]
 _MANY = 20_000
 """Pairs of factors beyond which a formula is too long for a person to look for common ones."""
 BOUNDED_FUNCTIONS = frozenset(
-    {
-        "sigmoid",
-        "tanh",
-        "erf",
-        "erfc",
-        "sin",
-        "cos",
-        "atan",
-        "acot",
-        "sign",
-        "sech",
-        "ndtr",
-        "softsign",
-        "softmax",
-    }
+    ("sigmoid", "tanh", "erf", "erfc", "sin", "cos", "atan", "acot", "sign", "sech", "ndtr", "softsign")
+    + ("softmax",)
 )
 """Functions whose values lie between -4 and 4."""
 SLOPE = "slope"
@@ -131,8 +118,23 @@ def shared_factors(
         small: Names that stand for numbers of moderate size.
     """
     finite = bounded(roots, {*small, *inputs})
+    roots = _signed(roots)
     spread = [distributed(root, finite, [r for r in roots if r is not root]) for root in roots]
     return Products(spread, cotangent, small).shared()
+
+
+def _signed(roots: Sequence[Value]) -> list[Value]:
+    """Return gradients with ``-2*p`` for ``-(2*p)``, where that is the sign of all that have a number."""
+    tops = [_top_product(root) for root in roots]
+    negative = [root.op == "neg" and root.args[0] is top for root, (top, _) in zip(roots, tops, strict=True)]
+    numbers = [next((f for f in found if f.op == "number"), None) for _, found in tops]
+    if not all(sign for sign, n in zip(negative, numbers, strict=True) if n):
+        return list(roots)
+    for (_, found), n in zip(tops, numbers, strict=True):
+        if n:
+            found[found.index(n)] = neg(n)
+    pairs = zip(roots, tops, numbers, strict=True)
+    return [product_of(found) if n else root for root, (_, found), n in pairs]
 
 
 def distributed(root: Value, finite: Mapping[Value, bool], others: Sequence[Value]) -> Value:

@@ -105,14 +105,14 @@ class _MorseEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MorseReverse.backward(ctx, grad_y)
         u, D, a, v, expm1_v, expm1_v_squared = ctx.saved_tensors
-        w = grad_y * (torch.exp(v).mul_(2).mul_(expm1_v) * D)
+        w = (-2 * grad_y).mul_(torch.exp(v)).mul_(expm1_v).mul_(D)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = (w * a).neg_()  # in an order that keeps digits
+            grad_u = w * a  # in an order that keeps digits
         if ctx.needs_input_grad[1]:
             grad_D = grad_y * expm1_v_squared
         if ctx.needs_input_grad[2]:
-            grad_a = w.mul_(u).neg_()  # in an order that keeps digits
+            grad_a = w.mul_(u)  # in an order that keeps digits
         return grad_u, grad_D, grad_a
 
 
