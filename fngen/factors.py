@@ -20,8 +20,10 @@ Factor = Value | tuple["Factor", "Factor"]
 _MANY = 20_000
 """Pairs of factors beyond which a formula is too long for a person to look for common ones."""
 BOUNDED_FUNCTIONS = frozenset(
-    ("sigmoid", "tanh", "erf", "erfc", "sin", "cos", "atan", "acot", "sign", "sech", "ndtr", "softsign")
-    + ("softmax",)
+    {
+        *("sigmoid", "tanh", "erf", "erfc", "sin", "cos", "atan", "acot", "sign", "sech", "ndtr"),
+        *("softsign", "softmax"),
+    }
 )
 """Functions whose values lie between -4 and 4."""
 SLOPE = "slope"
