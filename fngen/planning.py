@@ -63,8 +63,7 @@ def main_plan(problem: Problem, found: Derivatives, function: str, aliases: dict
     cotangents = _gradients(outputs, {*used, *aliases.values()})
     joints = _with_names(problem, found.joints, aliases, cotangents, used)
     renamed = _renamed(problem.inputs, aliases, labels, cotangents, joints)
-    quick = _quick(problem, found.quick or partials, settled=bool(found.quick))
-    graphs: Sequence[Value] = (problem.value, *partials, *quick)
+    graphs: Sequence[Value] = (problem.value, *partials, *_quick(problem, partials, found.quick))
     graphs = (*graphs, *found.tangents, *problem.named, *(g for j in joints for g in j.graphs))
     graphs = from_deviations(
         problem.value, (*graphs, *(y for _, y in problem.results)), problem.inputs[0], complex=problem.complex
@@ -143,11 +142,12 @@ def _owned(root: Value) -> Value:
     return value("clone", root) if root.op in VIEWS or root.op == "squeeze" else root
 
 
-def _quick(problem: Problem, slopes: Sequence[Value], *, settled: bool = False) -> tuple[Value, ...]:
-    """Return derivatives in the cheapest form; ``settled`` if what they share has been found."""
+def _quick(problem: Problem, slopes: Sequence[Value], settled: tuple[Value, ...] = ()) -> tuple[Value, ...]:
+    """Return derivatives in the cheapest form; ``settled`` are those of which it is known what they share."""
+    found: Sequence[Value] = settled or slopes
     if not problem.complex:
-        slopes = slopes_as_one(slopes, problem.value, [c.name for c in problem.consts])
-    return tuple(slopes if settled else complements(slopes, problem.value))
+        found = slopes_as_one(found, problem.value, [c.name for c in problem.consts])
+    return tuple(found if settled else complements(found, problem.value))
 
 
 def _results(

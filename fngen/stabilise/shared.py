@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from operator import itemgetter
 
 from fngen.backends.torch import legalise
@@ -19,7 +20,7 @@ from fngen.stabilise.judge import Judge, Score
 from fngen.stabilise.simulate import Simulation
 from fngen.stabilise.work import in_cache, ordinary
 
-_DEAR, _LEAST = 2, 2
+_DEAR, _LEAST = 2, 4
 """The time, in additions, that a part takes that is worth a look, and that is gained at least."""
 _MOST = 24
 """Changes that are judged."""
@@ -33,6 +34,10 @@ _NO_DIGIT_LOST, _FEW = 4.0, 1.0
 """ULP up to which a form is as good as any, and bits that it may lose, all points together."""
 _NEXT_TO_NOTHING = 2.0
 """Bits, all points together, and ULP of the worst."""
+_SIGNS = -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 3.0
+"""Numbers of which some are outside of most domains."""
+_NO_SOURCE = CONDITIONS | {"add", "sub", "neg"}
+"""What is no dear thing itself, and made of others in one operation."""
 _GUARDS = frozenset({"where", "clamp", "clamp_min", "clamp_max", "maximum", "minimum"})
 _G, _A = name("g!"), name("a!")
 
@@ -78,14 +83,15 @@ class Sharing:
         self.forms = self.starts[0]
         self.left, self.failed = _MOST, set[tuple[int, Value]]()
         self.columns: dict[tuple[Value, Value], dict[Value, Sequence[float]]] = {}
+        self.signs = Simulation(judge.inputs, [*product(_SIGNS, repeat=len(judge.inputs))])
         usual = (i for i, p in enumerate(judge.points) if all(_USUAL[0] <= abs(x) <= _USUAL[1] for x in p))
         self.probes = [*usual][:_PROBED]
 
     def _near(self, output: int, form: Value) -> Value:
         """Return a derivative with ``1 - sigmoid(u)`` for ``sigmoid(-u)``, where that costs few digits."""
         given, old = self.given[output], self.scores[output]
-        if form is given:
-            return given
+        if form is given or output in self.judge.summed:  # A sum has other terms than its tails.
+            return form
         new = self.judge(form, output)
         close = new.bits <= old.bits + _NEXT_TO_NOTHING and new.worst <= old.worst + _NEXT_TO_NOTHING
         return form if close and new.wrong <= old.wrong else given
@@ -124,10 +130,15 @@ class Sharing:
         self.left -= 1
         new, old = self.judge(form, output), self.scores[output]
         worse = new.wrong > old.wrong or new.overflows > old.overflows or new.bits > old.bits + _FEW
-        good = not worse and new.worst <= max(old.worst, _NO_DIGIT_LOST)
+        good = not worse and new.worst <= max(old.worst, _NO_DIGIT_LOST) and self._same_domain(form, output)
         if not good:
             self.failed.add((output, form))
         return good
+
+    def _same_domain(self, form: Value, output: int) -> bool:
+        """Say whether a form is nan where the best one is: outside of the domain the judge has no points."""
+        new, old = (self.signs(self.judge.legalised(f)) for f in (form, self.given[output]))
+        return all(math.isnan(a) or not math.isnan(b) for a, b in zip(new, old, strict=True))
 
     def _time(self, forms: Mapping[int, Value]) -> int:
         """Return the time that all forms take together: in the cache, and where every operator counts."""
@@ -143,7 +154,7 @@ class Sharing:
         turns = [([0], safe), (slopes, bare)]
         for outputs, sources in turns if value_first else turns[::-1]:
             for part in self._parts(outputs):
-                for source in (s for s in sources if s.args and s.op not in CONDITIONS):
+                for source in (s for s in sources if s.args and s.op not in _NO_SOURCE):
                     for made in self._made_of(source, part) if part not in postorder([source]) else ():
                         if outputs == slopes or _as_safe(made, part):
                             others = _guarded(made, part) if outputs == slopes else ()
