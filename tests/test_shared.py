@@ -115,3 +115,28 @@ def test_a_nan_stays_one_and_spoils_nothing_else() -> None:
     assert y.isnan().tolist() == [True, False, False, False]
     assert found.isnan().tolist() == [True, False, False, False]
     torch.testing.assert_close(y[1:].detach(), layer("planck")(x[1:]).detach(), rtol=0, atol=0)
+
+
+INFINITE = [-torch.inf, -3.0, -0.5, -0.0, 0.0, 0.5, 1.0, 2.0, 3.0, torch.inf, torch.nan]
+
+
+def test_the_slope_of_a_power_is_torchs_at_every_edge() -> None:
+    """It is made of the power itself, where that is of moderate size."""
+    power = fngen.compile("x**y", name="f").f
+    x, y = torch.cartesian_prod(*[torch.tensor(INFINITE, dtype=torch.float64, device=DEVICE)] * 2).unbind(1)
+    inputs = [x.clone().requires_grad_(), y.clone().requires_grad_()]
+    found = torch.autograd.grad(power(*inputs).sum(), inputs)
+    wanted = torch.autograd.grad(torch.pow(*inputs).sum(), inputs)
+    torch.testing.assert_close(found, wanted, rtol=1e-14, atol=0, equal_nan=True)
+
+
+def test_the_slope_of_a_power_has_its_digits() -> None:
+    """An exponent less 1 is rounded: ``y*x**(y - 1)`` has lost eight bits where the power is large."""
+    power = fngen.compile("x**y", name="f").f
+    numbers = [(3.7, 150.3), (1e-3, 9.1), (900.0, -8.3), (1e-30, 5.0), (1e-200, 2.0), (0.7, -0.3)]
+    x = torch.tensor([a for a, _ in numbers], dtype=torch.float64, device=DEVICE, requires_grad=True)
+    y = torch.tensor([b for _, b in numbers], dtype=torch.float64, device=DEVICE)
+    (found,) = torch.autograd.grad(power(x, y).sum(), x)
+    with mpmath.workdps(40):
+        wanted = [float(mpmath.mpf(b) * mpmath.mpf(a) ** (mpmath.mpf(b) - 1)) for a, b in numbers]
+    torch.testing.assert_close(found.cpu(), torch.tensor(wanted, dtype=torch.float64), rtol=1e-15, atol=0)

@@ -30,6 +30,8 @@ _ALIKE = 1e-9
 _USUAL = 2.0**-2, 2.0**4
 _FAR = 40
 """Where most exponentials, and their squares in float32, are still numbers."""
+_MODERATE, _LARGE = 10**30, 10**23
+"""The size of powers of which quotients are as good, and how many times as much an exponent counts."""
 _NO_DIGIT_LOST, _FEW = 4.0, 1.0
 """ULP up to which a form is as good as any, and bits that it may lose, all points together."""
 _NEXT_TO_NOTHING = 2.0
@@ -138,7 +140,7 @@ class Sharing:
     def _same_domain(self, form: Value, output: int) -> bool:
         """Say whether a form is nan where the best one is: outside of the domain the judge has no points."""
         new, old = (self.signs(self.judge.legalised(f)) for f in (form, self.given[output]))
-        return all(math.isnan(a) or not math.isnan(b) for a, b in zip(new, old, strict=True))
+        return all(math.isnan(a) == math.isnan(b) for a, b in zip(new, old, strict=True))
 
     def _time(self, forms: Mapping[int, Value]) -> int:
         """Return the time that all forms take together: in the cache, and where every operator counts."""
@@ -157,20 +159,21 @@ class Sharing:
                 for source in (s for s in sources if s.args and s.op not in _NO_SOURCE):
                     for made in self._made_of(source, part) if part not in postorder([source]) else ():
                         if outputs == slopes or _as_safe(made, part):
-                            others = _guarded(made, part) if outputs == slopes else ()
-                            for one in (made, *others):
-                                yield {i: substitute(self.forms[i], {part: one}) for i in outputs}
+                            ways = _ways(made, part) if outputs == slopes else [made]
+                            yield from (
+                                {i: substitute(self.forms[i], {part: w}) for i in outputs} for w in ways
+                            )
 
     def _parts(self, outputs: Sequence[int]) -> list[Value]:
         """Return the dear functions in some results, the dearest first."""
         there = postorder(self.forms[i] for i in outputs)
-        parts = (n for n in there if len(n.args) == 1 and in_cache(n) >= _DEAR)
+        parts = (n for n in there if (len(n.args) == 1 or n.op == "pow") and in_cache(n) >= _DEAR)
         return sorted(parts, key=_whole_time, reverse=True)
 
     def _made_of(self, source: Value, part: Value) -> list[Value]:
         """Return what of a source and an argument has the part's numbers, the cheapest first."""
         wanted, found = self._numbers(part), list[tuple[int, Value]]()
-        (inside,) = part.args
+        inside = part.args[0]
         for argument in dict.fromkeys((inside, *(a for a in inside.args if a.op != "number"))):
             for template, column in self._columns(source, argument).items():
                 if _alike(wanted, column):
@@ -191,11 +194,22 @@ class Sharing:
         return [float(column[i]) for i in self.probes]
 
 
-def _guarded(made: Value, part: Value) -> Iterator[Value]:
-    """Yield what is made in place of a part, and the part itself where its argument is large."""
+def _ways(made: Value, part: Value) -> Iterator[Value]:
+    """Yield what is made in place of a part, also with the part itself where its argument is large.
+
+    Of ``x**y/x`` the part stays where the power is very large or small, or its exponent is.
+    """
     argument, bound = part.args[0], number(_FAR)
+    powers = [n for n in postorder([made]) if n.op == "pow"]
+    if part.op == "pow":
+        for power in powers[:1]:
+            size = value("maximum", value("abs", power), value("abs", value("div", number(1), power)))
+            size = value("maximum", size, value("mul", number(_LARGE), value("abs", power.args[1])))
+            yield value("where", value("le", size, number(_MODERATE)), made, part)
+        return
     if argument.op == "neg":
         (argument,) = argument.args
+    yield made
     yield value("where", value("lt", argument, bound), made, part)
     yield value("where", value("gt", argument, number(-_FAR)), made, part)
     yield value("where", value("lt", value("abs", argument), bound), made, part)
