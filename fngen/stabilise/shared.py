@@ -15,10 +15,10 @@ from operator import itemgetter
 from fngen.backends.torch import legalise
 from fngen.choices import without_guards
 from fngen.economy import complements
-from fngen.ir import CONDITIONS, Value, name, number, postorder, substitute, value
+from fngen.ir import CONDITIONS, Value, name, names, number, postorder, substitute, value
 from fngen.stabilise.judge import Judge, Score
 from fngen.stabilise.simulate import Simulation
-from fngen.stabilise.work import in_cache, ordinary
+from fngen.stabilise.work import in_cache, is_timed, ordinary
 
 _DEAR, _LEAST = 2, 4
 """The time, in additions, that a part takes that is worth a look, and that is gained at least."""
@@ -36,8 +36,12 @@ _NO_DIGIT_LOST, _FEW = 4.0, 1.0
 """ULP up to which a form is as good as any, and bits that it may lose, all points together."""
 _NEXT_TO_NOTHING = 2.0
 """Bits, all points together, and ULP of the worst."""
-_SIGNS = -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 3.0
-"""Numbers of which some are outside of most domains."""
+_EDGES = {
+    1: (-math.inf, -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 3.0, math.inf, math.nan),
+    2: (-math.inf, -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 3.0, math.inf, math.nan),
+    3: (-0.5, 0.0, 3.0, math.inf, math.nan),
+}
+"""Numbers of which some are outside of most domains, by the number of variables."""
 _NO_SOURCE = CONDITIONS | {"add", "sub", "neg"}
 """What is no dear thing itself, and made of others in one operation."""
 _GUARDS = frozenset({"where", "clamp", "clamp_min", "clamp_max", "maximum", "minimum"})
@@ -85,7 +89,8 @@ class Sharing:
         self.forms = self.starts[0]
         self.left, self.failed = _MOST, set[tuple[int, Value]]()
         self.columns: dict[tuple[Value, Value], dict[Value, Sequence[float]]] = {}
-        self.signs = Simulation(judge.inputs, [*product(_SIGNS, repeat=len(judge.inputs))])
+        edges = product(_EDGES[len(judge.inputs)], repeat=len(judge.inputs))
+        self.edges = Simulation(judge.inputs, [*edges])
         usual = (i for i, p in enumerate(judge.points) if all(_USUAL[0] <= abs(x) <= _USUAL[1] for x in p))
         self.probes = [*usual][:_PROBED]
 
@@ -138,8 +143,10 @@ class Sharing:
         return good
 
     def _same_domain(self, form: Value, output: int) -> bool:
-        """Say whether a form is nan where the best one is: outside of the domain the judge has no points."""
-        new, old = (self.signs(self.judge.legalised(f)) for f in (form, self.given[output]))
+        """Say whether a form has the variables of the best one, and is nan where that is, at edges too."""
+        if set(names([form])) != set(names([self.given[output]])):
+            return False
+        new, old = (self.edges(self.judge.legalised(f)) for f in (form, self.given[output]))
         return all(math.isnan(a) == math.isnan(b) for a, b in zip(new, old, strict=True))
 
     def _time(self, forms: Mapping[int, Value]) -> int:
@@ -167,7 +174,8 @@ class Sharing:
     def _parts(self, outputs: Sequence[int]) -> list[Value]:
         """Return the dear functions in some results, the dearest first."""
         there = postorder(self.forms[i] for i in outputs)
-        parts = (n for n in there if (len(n.args) == 1 or n.op == "pow") and in_cache(n) >= _DEAR)
+        parts = (n for n in there if (len(n.args) == 1 or n.op == "pow") and is_timed(n))
+        parts = (n for n in parts if n.op not in CONDITIONS and in_cache(n) >= _DEAR)
         return sorted(parts, key=_whole_time, reverse=True)
 
     def _made_of(self, source: Value, part: Value) -> list[Value]:

@@ -92,6 +92,11 @@ def _work(roots: Iterable[Value], done: Collection[Value] = ()) -> int:
     return sum(of_node(node) for node in postorder(roots) if node not in done)
 
 
+def is_timed(node: Value) -> bool:
+    """Say whether it was measured how long a node takes."""
+    return node.op in _PASSES
+
+
 def in_cache(node: Value) -> int:
     """Return the time that a node takes where its arguments are in the cache."""
     time = of_node(node)
