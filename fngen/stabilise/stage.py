@@ -114,8 +114,8 @@ def finished(
     best, claim = replace(found, slopes=tuple(graphs[1:]), reasons=reasons), None
     if (look.made or any(n.op not in _SMOOTH for n in postorder(best.slopes))) and look.judge.complete:
         scores = {i: pair[1] if (pair := found_best[i]) else look.judge(graphs[i], i) for i in wanted}
-        if not problem.consts:
-            best, graphs[0], scores = _shared(look, best, {i: graphs[i] for i in wanted}, scores)
+        forms = {i: graphs[i] for i in wanted}
+        best, graphs[0], scores = _shared(look, best, forms, scores, legal=not problem.consts)
         slopes = {problem.inputs[i - 1]: score for i, score in scores.items() if i}
         claim = Claim(sum(look.judge.usual), scores[0], slopes)
         if look.judge.twice() and not _through_output(problem, best):
@@ -140,12 +140,16 @@ def _search(problem: Problem, given: dict[int, Value], effort: int) -> Search:
 
 
 def _shared(
-    look: Search, found: Derivatives, forms: dict[int, Value], scores: dict[int, Score]
+    look: Search, found: Derivatives, forms: dict[int, Value], scores: dict[int, Score], *, legal: bool
 ) -> tuple[Derivatives, Value, dict[int, Score]]:
-    """Return derivatives with what they share with the value, the value, and what all are worth at worst."""
+    """Return derivatives with what they share with the value, the value, and what all are worth at worst.
+
+    Beside constants, which are no tensors, that is a complement alone: more needs forms in torch's terms.
+    """
     from fngen.stabilise.shared import Sharing
 
-    settled = Sharing(look.judge, forms, scores).settle()
+    sharing = Sharing(look.judge, forms, scores)
+    settled = sharing.settle() if legal else sharing.starts[-1]
     changed = {i: look.judge(form, i) for i, form in settled.items() if form is not forms[i]}
     worse = {i: max(scores[i], score, key=lambda s: s.worst) for i, score in changed.items() if i}
     quick = tuple(settled.get(1 + i, slope) for i, slope in enumerate(found.slopes))
