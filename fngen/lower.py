@@ -131,6 +131,11 @@ class _Lowering:
         roots = [t.value for t in self.targets]
         self.lifetimes = Lifetimes(self.order, roots, self.reached, named, self.kept, self.is_repeated)
         self.kept = set(named)
+        for node, choice in [*self.rare.only.items(), *((c, c) for c in self.rare.choices)]:
+            # A rare side is worked out last, after the choice has its name.
+            kind, place = self.lifetimes.starts[choice]
+            for arg in (a for n in node.args for a in (n, *n.args) if n not in self.rare.usual):
+                self.lifetimes.reads[arg] = max(self.lifetimes.reads[arg], (kind, place + 1))
         for choice in self.rare.choices:
             if choice.op == "rarely_":  # It has the name of its usual side.
                 self.lifetimes.reads[choice.args[0]] = self.lifetimes.reads[choice]

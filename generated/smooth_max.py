@@ -106,11 +106,11 @@ class _SmoothMaxEager(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_x = grad_y_1 * v  # in an order that keeps digits
         if ctx.needs_input_grad[2]:
-            grad_y = sigmoid_w
+            v = sigmoid_w
             if _any_below(w, -40):
                 grad_y = (w / 2).exp_()
-                grad_y = torch.where(w < -40, grad_y.mul_(grad_y), sigmoid_w)
-            grad_y = grad_y_1 * grad_y  # in an order that keeps digits
+                v = torch.where(w < -40, grad_y.mul_(grad_y), sigmoid_w)
+            grad_y = grad_y_1 * v  # in an order that keeps digits
         return grad_k, grad_x, grad_y
 
 

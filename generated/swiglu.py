@@ -104,11 +104,11 @@ class _SwigluEager(torch.autograd.Function):
             v = torch.ops.aten.sigmoid_backward(grad_a, sigmoid_a).mul_(a)
             grad_a = v.addcmul_(grad_a, sigmoid_a)
         if ctx.needs_input_grad[1]:
-            grad_b = u
+            v = u
             if _any_below(a, -40):
                 grad_b = (a / 2).exp_()
-                grad_b = torch.where(a < -40, (grad_b * a).mul_(grad_b), u)
-            grad_b = grad_y * grad_b  # small only in the end
+                v = torch.where(a < -40, (grad_b * a).mul_(grad_b), u)
+            grad_b = grad_y * v  # small only in the end
         return grad_a, grad_b
 
 

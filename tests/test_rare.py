@@ -127,3 +127,13 @@ def test_a_choice_within_a_choice_that_has_decided_it() -> None:
     x = torch.tensor([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, float("nan")], dtype=torch.float64)
     want = torch.where(x < 2, x, x**2) + torch.where(x < 2, torch.where(x < 1, x, -x), x)
     torch.testing.assert_close(f(x.requires_grad_()).detach(), want.detach(), rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_rare_side_reads_what_nothing_else_is_named_after() -> None:
+    """It is worked out last, when the choice has its name."""
+    function = fngen.compile("tanh(softplus(softplus(x)))*sinh(x)", name="f").f
+    x = torch.tensor([-100.8, -1.5, 0.5, 100.8], dtype=torch.float64, device=DEVICE, requires_grad=True)
+    softplus = torch.nn.functional.softplus
+    (want,) = torch.autograd.grad((torch.tanh(softplus(softplus(x))) * torch.sinh(x)).sum(), x)
+    (found,) = torch.autograd.grad(function(x).sum(), x)
+    torch.testing.assert_close(found, want, rtol=1e-13, atol=0)
