@@ -197,6 +197,9 @@ def fold_numbers(roots: list[Value]) -> dict[Value, Value]:
         # where(c, x, x) stays: an input in c has a say in the shape.
         if node.op == "where" and node.args[0] in constants:
             return where(*node.args)
+        if node.op in ("and", "or") and (known := [a for a in node.args if a.op in ("true", "false")]):
+            decides = known[0].op == ("true" if node.op == "or" else "false")
+            return known[0] if decides else next(a for a in node.args if a is not known[0])
         if node.op in ("add", "sub") and node.args[1].op == "neg":
             return (add if node.op == "add" else sub)(*node.args)
         return neg(node.args[0]) if node.op == "neg" else node

@@ -7,10 +7,10 @@ there, such as ``u < -40``, a body without derivatives looks first whether one o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from fngen.algebra import exact
+from fngen.algebra import exact, mul
 from fngen.ir import (
     SLICED,
     Over,
@@ -142,6 +142,25 @@ def usually(roots: Iterable[Value]) -> list[Value]:
         if node in needed:
             needed.update(operands(node))
     return [node for node in order if node in needed]
+
+
+def into_choice(root: Value) -> Value:
+    """Return a product with a choice as a choice of products: its usual side is one product then.
+
+    Not where the usual side itself shows what is rare: beside a cotangent it may be batched.
+    """
+    if root.op != "mul" or not rarely(root.args[1]) or root.args[1].datum == "nan":
+        return root
+    condition, *sides = root.args[1].args
+    made = (mul(root.args[0], side) for side in sides)
+    return value("where", condition, *made, datum=root.args[1].datum)
+
+
+def of_usual(roots: Sequence[Value], rule: Callable[[Sequence[Value]], Sequence[Value]]) -> list[Value]:
+    """Return graphs after a rule for them, of choices for their usual sides."""
+    sides = [usual(root) if rarely(root) else root for root in roots]
+    pairs = zip(roots, sides, rule(sides), strict=True)
+    return [substitute(root, {side: made}) if rarely(root) else made for root, side, made in pairs]
 
 
 def as_rare(node: Value, args: Sequence[Value], op: str) -> Value:

@@ -9,7 +9,7 @@ from itertools import islice
 
 from fngen import economy
 from fngen.buffers import ALIASES, CHEAP, distinct, reuse
-from fngen.choices import without_guards
+from fngen.choices import into_choice, of_usual, without_guards
 from fngen.contraction import Contraction
 from fngen.factors import BOUNDED_FUNCTIONS, shared_factors
 from fngen.functions import TABLE
@@ -211,7 +211,9 @@ class _Backward:
         result = 0 if pull.scalar else self.masks[pull.root]
         bits = self.bits | {pull.cotangent: extents.cotangent(result)}
         values = substitute_all([t.value for t in made], self.labels)
-        values = shared_factors(silus(values), pull.cotangent, self.formula.inputs, small)
+        values = [v if t.param else into_choice(v) for v, t in zip(values, made, strict=True)]
+        names = self.formula.inputs
+        values = of_usual(values, lambda some: shared_factors(silus(some), pull.cotangent, names, small))
         batch = extents.batch if pull.exact else None
         values = fuse(values, extents.depends(values, bits), small, pull.cotangent, batch)
         values = written_out(values, extents.depends(values, bits))

@@ -119,8 +119,8 @@ def shared_factors(
         inputs: The names of the inputs.
         small: Names that stand for numbers of moderate size.
     """
-    finite = bounded(roots, {*small, *inputs})
     roots = _signed(roots)
+    finite = bounded(roots, {*small, *inputs})
     spread = [distributed(root, finite, [r for r in roots if r is not root]) for root in roots]
     return Products(spread, cotangent, small).shared()
 

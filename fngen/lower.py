@@ -42,7 +42,7 @@ class Body:
         local: Those for one target each.
         texts: The targets.
         printed: The text of each node.
-        rare: The nodes that serve the rare side of a choice alone, and that choice.
+        rare: The nodes that serve rare sides of choices alone.
         openings: The lines before what stands under its condition.
     """
 
@@ -50,7 +50,7 @@ class Body:
     local: tuple[tuple[Let, ...], ...]
     texts: tuple[Text, ...]
     printed: Mapping[Value, str]
-    rare: Mapping[Value, Value] = field(default_factory=dict)
+    rare: Collection[Value] = ()
     openings: Mapping[Value, list[str]] = field(default_factory=dict)
 
     def lines(self, lets: Sequence[Let]) -> list[str]:
@@ -131,7 +131,8 @@ class _Lowering:
         roots = [t.value for t in self.targets]
         self.lifetimes = Lifetimes(self.order, roots, self.reached, named, self.kept, self.is_repeated)
         self.kept = set(named)
-        for node, choice in [*self.rare.only.items(), *((c, c) for c in self.rare.choices)]:
+        both = [(node, choice) for node, owners in self.rare.only.items() for choice in owners]
+        for node, choice in [*both, *((c, c) for c in self.rare.choices)]:
             # A rare side is worked out last, after the choice has its name.
             kind, place = self.lifetimes.starts[choice]
             for arg in (a for n in node.args for a in (n, *n.args) if n not in self.rare.usual):
@@ -169,7 +170,8 @@ class _Lowering:
                 if not self.is_within(target, self.texts[target.value]):
                     self.name(target.value)
             texts.append(self.texts[target.value])
-        lets = [(self.reached[n], Let(self.names[n], n)) for n in self.rare.usual_first() if n in self.names]
+        order = [pair for pair in self.rare.usual_first() if pair[0] in self.names]
+        lets = [(self.reached[place], Let(self.names[n], n)) for n, place in order]
         local = tuple(tuple(let for mask, let in lets if mask == 1 << i) for i in range(len(self.targets)))
         shared = tuple(let for mask, let in lets if mask & (mask - 1))
         openings = self.rare.openings(self.names, self.texts)
@@ -238,10 +240,13 @@ class _Lowering:
     def result(self, node: Value) -> str:
         """Return the name of the one target that a node is computed for, if there is room for it.
 
-        What slices are taken of has a short name, for it is said twice.
+        What slices are taken of has a short name, for it is said twice. What is the target but for a rare
+        side has another one: the target is assigned to once more.
         """
         mask = self.reached[node]
         target = self.targets[mask.bit_length() - 1]
+        if target.value.op == "rarely_" and node in (target.value, target.value.args[0]):
+            return ""
         fits = self.margin - len(" = ") - len(self.printed[node]) >= len(target.name)
         return target.name if fits and not mask & (mask - 1) and node not in self.sliced else ""
 

@@ -21,7 +21,7 @@ class RareSides:
         choices: The choices.
         usual: Their usual sides whose names they take over.
         named: What has a name for their sake.
-        only: The nodes that serve one rare side alone, and its choice.
+        only: The nodes that serve rare sides alone, and their choices: each works them out for itself.
         inline: The conditions that only rare sides read: each works them out for itself.
     """
 
@@ -35,27 +35,29 @@ class RareSides:
         usual = {a for n in order if n.op not in RARELY and n not in self.only for a in n.args}
         self.inline = {n.args[1] for n in self.choices} - usual - {*needed}
 
-    def _only(self, needed: Collection[Value]) -> dict[Value, Value]:
+    def _only(self, needed: Collection[Value]) -> dict[Value, set[Value]]:
         users: dict[Value, list[Value]] = {node: [] for node in self.order}
         for node in self.order:
             for arg in node.args:
                 users[arg].append(node)
-        found: dict[Value, Value] = {}
+        found: dict[Value, set[Value]] = {}
         for node in reversed(self.order):
-            owners = {_owner(node, user, found) for user in users[node]}
-            owner = owners.pop() if len(owners) == 1 else None
-            if owner is not None and node.op not in LEAVES and node not in needed:
-                found[node] = owner
+            owners = [_owners(node, user, found) for user in users[node]]
+            if all(owners) and owners and node.op not in LEAVES and node not in needed:
+                found[node] = set[Value]().union(*owners)
         return found
 
-    def usual_first(self) -> Sequence[Value]:
-        """Return the nodes as they are computed: those for a rare side right before the choice."""
-        if not self.choices:
-            return self.order
-        groups: dict[Value | None, list[Value]] = {}
+    def usual_first(self) -> Sequence[tuple[Value, Value]]:
+        """Return the nodes as they are computed, each with what it is for.
+
+        Those for a rare side come right before its choice; the others are for themselves.
+        """
+        groups: dict[Value, list[Value]] = {}
         for node in self.order:
-            groups.setdefault(self.only.get(node), []).append(node)
-        return [n for node in groups[None] for n in (*groups.get(node, ()), node)]
+            for choice in self.only.get(node, ()):
+                groups.setdefault(choice, []).append(node)
+        needed = (node for node in self.order if node not in self.only)
+        return [(n, node) for node in needed for n in (*groups.get(node, ()), node)]
 
     def depth(self, node: Value) -> int:
         """Return under how many conditions a node is computed."""
@@ -69,7 +71,7 @@ class RareSides:
 def nested(
     lets: Sequence[Let],
     printed: Mapping[Value, str],
-    only: Mapping[Value, Value],
+    only: Collection[Value],
     openings: Mapping[Value, list[str]],
 ) -> list[str]:
     """Return one assignment a line; what only a rare side needs stands with it under an ``if``."""
@@ -88,10 +90,10 @@ def nested(
     return lines
 
 
-def _owner(node: Value, user: Value, found: Mapping[Value, Value]) -> Value | None:
-    """Return the choice whose rare side alone a node serves where another reads it; None if there is none."""
+def _owners(node: Value, user: Value, found: Mapping[Value, set[Value]]) -> set[Value]:
+    """Return the choices whose rare sides alone a node serves where another reads it."""
     rare = user.op in RARELY and node is not user.args[0]
-    return user if rare else found.get(user)
+    return {user} if rare else found.get(user, set())
 
 
 def _asked(choice: Value) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -137,3 +138,21 @@ def test_a_rare_side_reads_what_nothing_else_is_named_after() -> None:
     (want,) = torch.autograd.grad((torch.tanh(softplus(softplus(x))) * torch.sinh(x)).sum(), x)
     (found,) = torch.autograd.grad(function(x).sum(), x)
     torch.testing.assert_close(found, want, rtol=1e-13, atol=0)
+
+
+def test_each_rare_side_works_out_what_only_rare_sides_need() -> None:
+    """What two of them share would be worked out before both, and mostly for nothing."""
+    text = fngen.generate("a*sigmoid(a)*b", name="f").text
+    backward = text.partition("class _FEager")[2].partition("def backward")[2].partition("\ndef f(")[0]
+    lines = [line for line in backward.splitlines() if ".exp_()" in line]
+    assert len(lines) == 2
+    assert all(line.startswith(" " * 16) for line in lines), "an exponential stands outside of its condition"
+    a = torch.tensor([-720.0, -50.0, -1.0, 2.0], dtype=torch.float64, device=DEVICE, requires_grad=True)
+    b = torch.tensor([1e300, 2.0, -3.0, 0.5], dtype=torch.float64, device=DEVICE, requires_grad=True)
+    f = fngen.compile("a*sigmoid(a)*b", name="f").f
+    found = torch.autograd.grad(f(a, b).sum(), (a, b))
+    s = 1 / (1 + torch.exp(-a[1:]))
+    want = b[1:] * s * (1 + a[1:] * (1 - s)), a[1:] * s
+    torch.testing.assert_close([g[1:] for g in found], list(want), rtol=1e-14, atol=0)
+    tail = math.exp(-360.0) * math.exp(-360.0 + math.log(1e300))
+    assert found[0][0].item() == pytest.approx(-719 * tail, rel=1e-10)
