@@ -371,6 +371,8 @@ ORACLES: dict[str, Definition] = {
     "asec": lambda x: (1 / x).acos(),
     "acsc": lambda x: (1 / x).asin(),
     "sinc": lambda x: x.sinc_pi(),
+    "sinpi": lambda x: x.sin_pi(),
+    "cospi": lambda x: x.cos_pi(),
     "sinc_slope": _sinc_slope,
     "sinh": lambda x: (x.exp() - (-x).exp()) / 2,
     "cosh": lambda x: (x.exp() + (-x).exp()) / 2,

@@ -143,6 +143,8 @@ SPECIAL: dict[str, Operator] = {
 """Those that are not written in terms of others."""
 
 EXACTLY = {
+    "sinpi": "sin(pi*x)",
+    "cospi": "cos(pi*x)",
     "sinc_slope": "(cos(pi*x) - sinc(x))/x",
     "j1_over_x": "j1(x)/x",
     "i1_over_x": "i1(x)/x",

@@ -76,6 +76,12 @@ ROWS = (
     F("acsc", definition="asin(1/x)", aliases=("arccsc",), domain="x <= -1 or x >= 1", parity=-1),
     F("sinc", derivative=("sinc_slope(x)",), torch="torch.sinc", definition="where(x == 0, 1, sin(pi*x)/(pi*where(x == 0, 1, x)))",
       parity=1, native=False, note="sin(pi*x)/(pi*x), as NumPy's and torch's; SymPy's has no pi"),
+    # What is left of half turns is exact, and the product with pi is small where the result is.
+    F("sinpi", derivative=("pi*cospi(x)",), parity=-1, note="sin(pi*x), 0 at every integer",
+      definition="sin(pi*(x - round(x)))*(1 - 2*abs(round(x) - 2*round(round(x)/2)))"),
+    F("cospi", derivative=("-pi*sinpi(x)",), parity=1, note="cos(pi*x)",
+      definition="where(abs(x - round(x)) < 1/4, cos(pi*(x - round(x))), sin(pi*(1/2 - abs(x - round(x)))))"
+      "*(1 - 2*abs(round(x) - 2*round(round(x)/2)))"),
     # A Taylor polynomial in u = pi*x below 1/8, so that every derivative holds at 0 too.
     F("sinc_slope", definition="where(abs(x) < 1/8, -pi*((pi*x)/3 - (pi*x)**3/30 + (pi*x)**5/840 - (pi*x)**7/45360"
       " + (pi*x)**9/3991680 - (pi*x)**11/518918400 + (pi*x)**13/93405312000), (cos(pi*x) - sinc(x))/where(abs(x) < 1/8, 1, x))", parity=-1),
