@@ -10,7 +10,7 @@ from fngen.layout import filled
 from fngen.lower import MARGIN
 
 if TYPE_CHECKING:
-    from fngen.stabilise.judge import Score
+    from fngen.stabilise.score import Score
     from fngen.stabilise.stage import Claim
 
 _KEPT = "\N{NO-BREAK SPACE}"

@@ -12,9 +12,9 @@ r"""Elementwise ``x/2*(1 + erf(x/sqrt(2)))`` with analytic derivatives.
         \frac{\operatorname{erfc}\left(-\frac{x}{\sqrt{2}}\right)}{2} +
         \frac{1}{\sqrt{2} \sqrt{\pi}} x e^{-\frac{x^2}{2}}
 
-At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP of a normal number is 2.4 in the value, 2.8 in
-the derivative by ``x`` and 2.9 in the second one, beside what rounding an input
+At 207 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP of a normal number is 2.7 in the value, 2.4 in
+the derivative by ``x`` and 3.0 in the second one, beside what rounding an input
 changes: up to 6.1e+02 there.
 """
 
@@ -31,7 +31,8 @@ __all__ = ["Gelu", "GeluFunction", "gelu"]
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 _SQRT_2 = 1.4142135623730951  # sqrt(2)
-_1_SQRT_2_SQRT_PI = 0.3989422804014327  # 1/(sqrt(2)*sqrt(pi))
+_1_SQRT_2_SQRT_PI = 0.3989422804014327  # 1/sqrt(2)/sqrt(pi)
+_1_SQRT_2_SQRT_PI_1 = 0.3989422804014327  # 1/(sqrt(2)*sqrt(pi))
 
 
 class _GeluReverse(torch.autograd.Function):
@@ -85,7 +86,7 @@ class _GeluEager(torch.autograd.Function):
             return _GeluReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
         v = (_1_SQRT_2_SQRT_PI * x).mul_((x**2).div_(2).neg_().exp_())
-        return grad_y * v.add_(u)
+        return grad_y * v.add_(u)  # in an order that keeps digits
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -160,7 +161,7 @@ class _DerivativeReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         u = _1_SQRT_2_SQRT_PI * x * torch.exp(-(x**2) / 2)
-        return torch.erfc(-x / _SQRT_2) / 2 + u
+        return torch.erfc(-x / _SQRT_2) / 2 + u  # in an order that keeps digits
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -173,7 +174,7 @@ class _DerivativeReverse(torch.autograd.Function):
         u = torch.clamp(x, -40, 40)
         v = torch.round(16 * torch.clamp(u, -64, 64)) / 16
         w = torch.exp(-1 / 2 * v**2) * torch.exp(-1 / 2 * (u - v) * (u + v))
-        return grad_y * (_1_SQRT_2_SQRT_PI * w * (2 - u**2))
+        return grad_y * (_1_SQRT_2_SQRT_PI_1 * w * (2 - u**2))
 
 
 class _DerivativeFunction(_DerivativeReverse):
@@ -188,7 +189,7 @@ class _DerivativeFunction(_DerivativeReverse):
             u = torch.clamp(x, -40, 40)
             v = torch.round(16 * torch.clamp(u, -64, 64)) / 16
             w = torch.exp(-1 / 2 * v**2) * torch.exp(-1 / 2 * (u - v) * (u + v))
-            return _1_SQRT_2_SQRT_PI * w * (2 - u**2) * x_t
+            return _1_SQRT_2_SQRT_PI_1 * w * (2 - u**2) * x_t
 
 
 def _derivative(x: Tensor) -> Tensor:

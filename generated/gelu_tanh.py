@@ -9,10 +9,10 @@ r"""Elementwise layer ``gelu_tanh`` with analytic derivatives.
     y = \frac{x}{2} \left(1 + \tanh\left(\sqrt{\frac{2}{\pi}} \left(x +
         0.044715 x^3\right)\right)\right)
 
-At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP of a normal number is 2.5 in the value, 2.9 in
+At 207 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP of a normal number is 2.9 in the value, 3.0 in
 the derivative by ``x`` and 3.0 in the second one, beside what rounding an input
-changes: up to 1.1e+03 there.
+changes: up to 3.2e+02 there.
 """
 
 from typing import Any
@@ -39,8 +39,7 @@ class _GeluTanhReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         dtype, x = _widened(x)
-        u = torch.clamp(x, -40, 40)
-        return (x * torch.sigmoid(2 * (_SQRT_2_PI * (u + 0.044715 * u**3)))).to(dtype)
+        return (x * torch.sigmoid(2 * (_SQRT_2_PI * (x + 0.044715 * x**3)))).to(dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -73,23 +72,22 @@ class _GeluTanhEager(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        u = torch.clamp(x, -40, 40)
-        v = (u**3).mul_(0.044715).add_(u).mul_(_SQRT_2_PI).mul_(2)
-        sigmoid_v = torch.sigmoid(v)
-        ctx.save_for_backward(x, u, v, sigmoid_v)
-        return x * sigmoid_v  # without its cancellation
+        u = (x**3).mul_(0.044715).add_(x).mul_(_SQRT_2_PI).mul_(2)
+        logistic_u = torch.sigmoid(u)
+        ctx.save_for_backward(x, u, logistic_u)
+        return x * logistic_u  # without its cancellation
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _GeluTanhReverse.backward(ctx, grad_y)
-        _, u, v, sigmoid_v = ctx.saved_tensors
-        w = (_SQRT_2_PI * u).mul_(torch.sigmoid(-v).mul_(sigmoid_v))
-        s = sigmoid_v
-        if _any_below(sigmoid_v, 4.2e-18):  # sigmoid(-40)
-            s = torch.where(sigmoid_v < 4.2e-18, torch.exp(v), sigmoid_v)
-        w = (26829 * w).mul_(u).mul_(u).div_(100000).add_(2 * w).add_(s)
-        return grad_y * w  # constant beyond, in an order that keeps digits
+        x, u, logistic_u = ctx.saved_tensors
+        v = torch.sigmoid(-u).mul_(logistic_u).mul_(_SQRT_2_PI).mul_(x)
+        w = logistic_u
+        if _any_below(u, -40):
+            w = torch.where(u < -40, torch.exp(u), logistic_u)
+        v = (v * x).mul_(x).mul_(26829).div_(100000).add_(2 * v).add_(w)
+        return grad_y * v  # in an order that keeps digits, not 0 too early
 
 
 def gelu_tanh(x: Tensor) -> Tensor:
@@ -178,13 +176,11 @@ class _DerivativeReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        u = torch.clamp(x, -40, 40)
-        v = 2 * (_SQRT_2_PI * (u + 0.044715 * u**3))
-        w = torch.exp(torch.clamp(v, max=-40))
-        s = _SQRT_2_PI * u
-        p = torch.sigmoid(v) * torch.sigmoid(-v)
-        q = 26829 * (s * u * u * p) / 100000 + 2 * (s * p)
-        return torch.where(v < -40, w, torch.sigmoid(v)) + q  # constant beyond
+        u = 2 * (_SQRT_2_PI * (x + 0.044715 * x**3))
+        v = torch.exp(torch.clamp(u, max=-40))
+        s = torch.where(u < -40, v, torch.sigmoid(u))
+        w = _SQRT_2_PI * (torch.sigmoid(u) * torch.sigmoid(-u)) * x
+        return s + (26829 * (w * x * x) / 100000 + 2 * w)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -198,7 +194,7 @@ class _DerivativeReverse(torch.autograd.Function):
         v = 2 * (_SQRT_2_PI * (u + 0.044715 * u**3))
         w = torch.sigmoid(v) * torch.sigmoid(-v)
         u_squared = u**2
-        q = _SQRT_2_PI * w * (80487 * u_squared + 200000) / 100000
+        q = _SQRT_2_PI * w * (0.80487 * u_squared + 2)
         s = 0.134145 * u_squared + 1
         p = w * (1 - _2_SQRT_2_PI * u * torch.tanh(0.5 * v) * s)
         return grad_y * (q + p * (_2_SQRT_2_PI * s))
@@ -217,7 +213,7 @@ class _DerivativeFunction(_DerivativeReverse):
             v = 2 * (_SQRT_2_PI * (u + 0.044715 * u**3))
             w = torch.sigmoid(v) * torch.sigmoid(-v)
             u_squared = u**2
-            q = _SQRT_2_PI * w * (80487 * u_squared + 200000) / 100000
+            q = _SQRT_2_PI * w * (0.80487 * u_squared + 2)
             s = 0.134145 * u_squared + 1
             p = w * (1 - _2_SQRT_2_PI * u * torch.tanh(0.5 * v) * s)
             return (q + p * (_2_SQRT_2_PI * s)) * x_t

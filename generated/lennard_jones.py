@@ -35,8 +35,6 @@ __all__ = ["LennardJones", "LennardJonesFunction", "lennard_jones"]
 # Narrow types are computed in a wider one, and the result is rounded once.
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
-_SQRT_5_22 = 0.4767312946227962  # sqrt(5/22)
-
 
 class _LennardJonesReverse(torch.autograd.Function):
     """Value and reverse-mode rule: the part that torch.compile can trace."""
@@ -46,8 +44,8 @@ class _LennardJonesReverse(torch.autograd.Function):
     @staticmethod
     def forward(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
         dtype, epsilon, sigma, r = _widened(epsilon, sigma, r)
-        u = (sigma / r) ** 3
-        return (4 * u**2 * epsilon * ((u - 1) * (u + 1))).to(dtype)
+        u = ((sigma / r) ** 3) ** 2
+        return (4 * u * epsilon * (u - 1)).to(dtype)  # in an order that keeps digits
 
     @staticmethod
     def setup_context(
@@ -101,18 +99,16 @@ class _LennardJonesEager(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
         u = sigma / r
-        u_cubed = u**3
-        u_cubed_squared = u_cubed**2
-        v = (u_cubed - 1).mul_(u_cubed + 1)
+        v = (u**3).pow_(2)
         wanted = ctx.needs_input_grad
         ctx.save_for_backward(
             epsilon if wanted[1] or wanted[2] else None,
             sigma,
             r,
             u if wanted[1] else None,
-            u_cubed_squared,
+            v,
         )
-        return (4 * u_cubed_squared * epsilon).mul_(v)  # in an order that keeps digits
+        return (4 * v * epsilon).mul_(v - 1)  # in an order that keeps digits
 
     @staticmethod
     def backward(
@@ -120,16 +116,15 @@ class _LennardJonesEager(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _LennardJonesReverse.backward(ctx, grad_y)
-        epsilon, _, r, u, u_cubed_squared = ctx.saved_tensors
+        epsilon, _, r, u, v = ctx.saved_tensors
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = grad_y * (4 * u_cubed_squared).mul_(u_cubed_squared - 1)
+            grad_epsilon = grad_y * (4 * v).mul_(v - 1)
         if ctx.needs_input_grad[1]:
             grad_sigma = grad_y * epsilon * (u * (u**2).pow_(2)).mul_(24).div_(r)
-            grad_sigma = grad_sigma.mul_(2 * u_cubed_squared - 1)
+            grad_sigma = grad_sigma.mul_(2 * v - 1)  # in an order that keeps digits
         if ctx.needs_input_grad[2]:
-            grad_r = (grad_y * epsilon).mul_((24 * u_cubed_squared).div_(r))
-            grad_r = grad_r.mul_(1 - 2 * u_cubed_squared)
+            grad_r = (grad_y * epsilon).mul_((24 * v).div_(r)).mul_(1 - 2 * v)
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -258,18 +253,16 @@ class _DerivativeSigmaReverse(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         epsilon, sigma, r = ctx.saved_tensors
         u = sigma / r
-        v = (u**2) ** 2
-        w = u * v
-        u_cubed = u**3
+        v = (u**3) ** 2
+        w = (u**2) ** 2
+        s = u * w
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            grad_epsilon = grad_y * (24 * w / r * (2 * u_cubed**2 - 1))
+            grad_epsilon = grad_y * ((2 * v - 1) * (24 * s / r))
         if ctx.needs_input_grad[1]:
-            s = 22 * ((u_cubed - _SQRT_5_22) * (u_cubed + _SQRT_5_22))
-            grad_sigma = grad_y * (24 * v / r * epsilon / r * s)
+            grad_sigma = grad_y * (24 * w / r * epsilon / r * (22 * v - 5))
         if ctx.needs_input_grad[2]:
-            p = -4 * ((u_cubed - 1 / 2) * (u_cubed + 1 / 2))
-            grad_r = grad_y * (144 * w / r * epsilon / r * p)
+            grad_r = grad_y * (s * (144 / r) * epsilon / r * (1 - 4 * v))
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -284,14 +277,12 @@ class _DerivativeSigmaFunction(_DerivativeSigmaReverse):
             primals = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             epsilon, sigma, r = primals
             u = sigma / r
-            v = (u**2) ** 2
-            w = u * v
-            u_cubed = u**3
-            p = 24 * w / r * (2 * u_cubed**2 - 1) * epsilon_t
-            s = 22 * ((u_cubed - _SQRT_5_22) * (u_cubed + _SQRT_5_22))
-            h = p + 24 * v / r * epsilon / r * s * sigma_t
-            q = -4 * ((u_cubed - 1 / 2) * (u_cubed + 1 / 2))
-            return h + 144 * w / r * epsilon / r * q * r_t
+            v = (u**3) ** 2
+            w = (u**2) ** 2
+            s = u * w
+            p = 24 * w / r * epsilon / r * (22 * v - 5) * sigma_t
+            q = s * (144 / r) * epsilon / r * (1 - 4 * v) * r_t
+            return (2 * v - 1) * (24 * s / r) * epsilon_t + p + q
 
 
 def _derivative_sigma(epsilon: Tensor, sigma: Tensor, r: Tensor) -> Tensor:
@@ -325,14 +316,14 @@ class _DerivativeRReverse(torch.autograd.Function):
         u = sigma / r
         u_cubed = u**3
         u_cubed_squared = u_cubed**2
+        v = 4 * u_cubed_squared
         u_squared = u**2
         grad_epsilon = grad_sigma = grad_r = None
         if ctx.needs_input_grad[0]:
-            v = 4 * u_cubed_squared + (u_cubed_squared - 1) * 4
-            grad_epsilon = grad_y * (-v * (2 * u_cubed) * (3 * u_squared) * (u / r))
+            w = (v + (u_cubed_squared - 1) * 4) * (2 * u_cubed)
+            grad_epsilon = grad_y * (-w * (3 * u_squared) * (u / r))
         if ctx.needs_input_grad[1]:
-            w = -4 * ((u_cubed - 1 / 2) * (u_cubed + 1 / 2))
-            grad_sigma = grad_y * (144 * (u * u_squared**2) / r * epsilon / r * w)
+            grad_sigma = grad_y * (u * u_squared**2 * (144 / r) * epsilon / r * (1 - v))
         if ctx.needs_input_grad[2]:
             s = 24 * u_cubed_squared / r * epsilon / r
             grad_r = grad_y * (s * (26 * u_cubed_squared - 7))
@@ -352,11 +343,11 @@ class _DerivativeRFunction(_DerivativeRReverse):
             u = sigma / r
             u_cubed = u**3
             u_cubed_squared = u_cubed**2
-            v = 4 * u_cubed_squared + (u_cubed_squared - 1) * 4
+            v = 4 * u_cubed_squared
+            w = (v + (u_cubed_squared - 1) * 4) * (2 * u_cubed)
             u_squared = u**2
-            s = -v * (2 * u_cubed) * (3 * u_squared) * (u / r) * epsilon_t
-            w = -4 * ((u_cubed - 1 / 2) * (u_cubed + 1 / 2))
-            q = s + 144 * (u * u_squared**2) / r * epsilon / r * w * sigma_t
+            s = u * u_squared**2 * (144 / r) * epsilon / r * (1 - v) * sigma_t
+            q = -w * (3 * u_squared) * (u / r) * epsilon_t + s
             p = 24 * u_cubed_squared / r * epsilon / r
             return q + p * (26 * u_cubed_squared - 7) * r_t
 

@@ -10,8 +10,8 @@ r"""Elementwise ``abs(x) + log1p(exp(-2*abs(x))) - log(2)`` with analytic deriva
         \right|}\right) - \log(2), \qquad
     \frac{\partial y}{\partial x} = \tanh(x)
 
-At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP of a normal number is 1.9 in the value, 0.5 in
+At 207 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP of a normal number is 2.0 in the value, 0.5 in
 the derivative by ``x`` and 1.5 in the second one.
 """
 

@@ -10,10 +10,10 @@ r"""Elementwise ``x*tanh(softplus(x))`` with analytic derivatives.
     \frac{\partial y}{\partial x} = \tanh(\operatorname{softplus}(x)) + x
         \sigma(x) \operatorname{sech}(\operatorname{softplus}(x))^2
 
-At 147 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP of a normal number is 1.5 in the value, 6.5 in
-the derivative by ``x`` and 2.9 in the second one, beside what rounding an input
-changes: up to 23 there.
+At 207 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
+rounded once, the largest error in ULP of a normal number is 1.5 in the value, 2.6 in
+the derivative by ``x`` and 2.7 in the second one, beside what rounding an input
+changes: up to 1.7e+02 there.
 """
 
 from typing import Any
@@ -87,12 +87,12 @@ class _MishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _MishReverse.backward(ctx, grad_y)
         x, u = ctx.saved_tensors
-        s = torch.ops.aten.tanh_backward(x, u).mul_(torch.sigmoid(x))
-        s = s.add_(u)
+        s = torch.ops.aten.tanh_backward(nn.functional.silu(x), u).add_(u)
+        s = grad_y * s
         if _any_below(x, -40):
             p = (x / 2).exp_()
-            s = torch.where(x < -40, (1 + x).mul_(p).mul_(p), s)
-        return grad_y * s  # not 0 too early, small only in the end
+            s = torch.where(x < -40, grad_y * (1 + x).mul_(p).mul_(p), s)
+        return s  # small only in the end, in an order that keeps digits
 
 
 def mish(x: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ class _DerivativeReverse(torch.autograd.Function):
         u = torch.exp(torch.clamp(x, max=-40) / 2)
         softplus_x = nn.functional.softplus(x)
         v = 2 * softplus_x
-        w = x * torch.sigmoid(x) * (4 * torch.sigmoid(v) * torch.sigmoid(-v))
+        w = torch.sigmoid(x) * (4 * torch.sigmoid(v) * torch.sigmoid(-v)) * x
         return torch.where(x < -40, u * (1 + x) * u, torch.tanh(softplus_x) + w)
 
     @staticmethod
@@ -195,15 +195,15 @@ class _DerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        u = torch.exp(torch.clamp(x, max=-40) / 2)
-        sigmoid_x = torch.sigmoid(x)
-        softplus_x = nn.functional.softplus(x)
-        v = 2 * softplus_x
-        w = 4 * torch.sigmoid(v) * torch.sigmoid(-v)
-        s = sigmoid_x * w
-        p = 2 * (sigmoid_x * sigmoid_x * w * torch.tanh(softplus_x) * x)
-        q = 2 * s + s * torch.sigmoid(-x) * x - p
-        return grad_y * torch.where(x < -40, u * (2 + x) * u, q)
+        u = torch.clamp(x, max=710)
+        v = torch.exp(torch.clamp(u, max=-40) / 2)
+        sigmoid_u = torch.sigmoid(u)
+        softplus_u = nn.functional.softplus(u)
+        w = 2 * softplus_u
+        p = sigmoid_u * (4 * torch.sigmoid(w) * torch.sigmoid(-w))
+        s = 2 * u * sigmoid_u * torch.tanh(softplus_u)
+        q = p * (2 + u * torch.sigmoid(-u) - s)
+        return grad_y * torch.where(u < -40, v * (2 + u) * v, q)
 
 
 class _DerivativeFunction(_DerivativeReverse):
@@ -215,15 +215,15 @@ class _DerivativeFunction(_DerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            u = torch.exp(torch.clamp(x, max=-40) / 2)
-            sigmoid_x = torch.sigmoid(x)
-            softplus_x = nn.functional.softplus(x)
-            v = 2 * softplus_x
-            w = 4 * torch.sigmoid(v) * torch.sigmoid(-v)
-            s = sigmoid_x * w
-            p = 2 * (sigmoid_x * sigmoid_x * w * torch.tanh(softplus_x) * x)
-            q = 2 * s + s * torch.sigmoid(-x) * x - p
-            return torch.where(x < -40, u * (2 + x) * u, q) * x_t
+            u = torch.clamp(x, max=710)
+            v = torch.exp(torch.clamp(u, max=-40) / 2)
+            sigmoid_u = torch.sigmoid(u)
+            softplus_u = nn.functional.softplus(u)
+            w = 2 * softplus_u
+            p = sigmoid_u * (4 * torch.sigmoid(w) * torch.sigmoid(-w))
+            s = 2 * u * sigmoid_u * torch.tanh(softplus_u)
+            q = p * (2 + u * torch.sigmoid(-u) - s)
+            return torch.where(u < -40, v * (2 + u) * v, q) * x_t
 
 
 def _derivative(x: Tensor) -> Tensor:

@@ -292,18 +292,19 @@ class _DerivativeUReverse(torch.autograd.Function):
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         u, D, a = ctx.saved_tensors
-        v = -a * u
-        exp_v = torch.exp(v)
-        w = 2 * exp_v
-        expm1_v = torch.expm1(v)
+        v = a * u
+        neg_v = -v
+        exp_neg_v = torch.exp(neg_v)
+        w = 2 * exp_neg_v
+        expm1_neg_v = torch.expm1(neg_v)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            grad_u = grad_y * (w * D * a * a * (exp_v + expm1_v))
+            grad_u = grad_y * (w * D * a * a * (exp_neg_v + expm1_neg_v))
         if ctx.needs_input_grad[1]:
-            grad_D = -grad_y * (w * expm1_v * a)
+            grad_D = -grad_y * (w * expm1_neg_v * a)
         if ctx.needs_input_grad[2]:
-            s = exp_v * expm1_v * D
-            grad_a = grad_y * (w * exp_v * D * u * a + 2 * (s * u * a) - 2 * s)
+            s = D * (w * (v * exp_neg_v + v * expm1_neg_v - expm1_neg_v))
+            grad_a = grad_y * s
         return grad_u, grad_D, grad_a
 
 
@@ -316,14 +317,14 @@ class _DerivativeUFunction(_DerivativeUReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             u, D, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            v = -a * u
-            exp_v = torch.exp(v)
-            w = 2 * exp_v
-            expm1_v = torch.expm1(v)
-            s = w * D * a * a * (exp_v + expm1_v) * u_t
-            p = exp_v * expm1_v * D
-            q = (w * exp_v * D * u * a + 2 * (p * u * a) - 2 * p) * a_t
-            return s - D_t * (w * expm1_v * a) + q
+            v = a * u
+            neg_v = -v
+            exp_neg_v = torch.exp(neg_v)
+            w = 2 * exp_neg_v
+            expm1_neg_v = torch.expm1(neg_v)
+            s = w * D * a * a * (exp_neg_v + expm1_neg_v) * u_t
+            p = D * (w * (v * exp_neg_v + v * expm1_neg_v - expm1_neg_v)) * a_t
+            return s - D_t * (w * expm1_neg_v * a) + p
 
 
 def _derivative_u(u: Tensor, D: Tensor, a: Tensor) -> Tensor:
@@ -401,18 +402,19 @@ class _DerivativeAReverse(torch.autograd.Function):
         ctx: Any, grad_y: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         u, D, a = ctx.saved_tensors
-        v = -a * u
-        exp_v = torch.exp(v)
-        w = 2 * exp_v
-        expm1_v = torch.expm1(v)
+        v = a * u
+        neg_v = -v
+        exp_neg_v = torch.exp(neg_v)
+        w = 2 * exp_neg_v
+        expm1_neg_v = torch.expm1(neg_v)
         grad_u = grad_D = grad_a = None
         if ctx.needs_input_grad[0]:
-            s = exp_v * expm1_v * D
-            grad_u = grad_y * (w * exp_v * D * u * a + 2 * (s * u * a) - 2 * s)
+            s = D * (w * (v * exp_neg_v + v * expm1_neg_v - expm1_neg_v))
+            grad_u = grad_y * s
         if ctx.needs_input_grad[1]:
-            grad_D = -grad_y * (w * expm1_v * u)
+            grad_D = -grad_y * (w * expm1_neg_v * u)
         if ctx.needs_input_grad[2]:
-            grad_a = grad_y * (w * D * u * u * (exp_v + expm1_v))
+            grad_a = grad_y * (w * D * u * u * (exp_neg_v + expm1_neg_v))
         return grad_u, grad_D, grad_a
 
 
@@ -425,14 +427,14 @@ class _DerivativeAFunction(_DerivativeAReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             u, D, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            v = -a * u
-            exp_v = torch.exp(v)
-            w = 2 * exp_v
-            expm1_v = torch.expm1(v)
-            s = exp_v * expm1_v * D
-            p = (w * exp_v * D * u * a + 2 * (s * u * a) - 2 * s) * u_t
-            q = w * D * u * u * (exp_v + expm1_v) * a_t
-            return p - D_t * (w * expm1_v * u) + q
+            v = a * u
+            neg_v = -v
+            exp_neg_v = torch.exp(neg_v)
+            w = 2 * exp_neg_v
+            expm1_neg_v = torch.expm1(neg_v)
+            s = D * (w * (v * exp_neg_v + v * expm1_neg_v - expm1_neg_v)) * u_t
+            p = w * D * u * u * (exp_neg_v + expm1_neg_v) * a_t
+            return s - D_t * (w * expm1_neg_v * u) + p
 
 
 def _derivative_a(u: Tensor, D: Tensor, a: Tensor) -> Tensor:

@@ -98,19 +98,14 @@ class _SmoothMaxEager(torch.autograd.Function):
             return _SmoothMaxReverse.backward(ctx, grad_y_1)
         k, x, y, u = ctx.saved_tensors
         v = (k * (x - y)).sigmoid_()
-        w = k * (y - x)
-        sigmoid_w = torch.sigmoid(w)
+        w = (k * (y - x)).sigmoid_()
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = grad_y_1 * (x * v).addcmul_(sigmoid_w, y).sub_(u).div_(k)
+            grad_k = grad_y_1 * (x * v).addcmul_(w, y).sub_(u).div_(k)
         if ctx.needs_input_grad[1]:
             grad_x = grad_y_1 * v  # in an order that keeps digits
         if ctx.needs_input_grad[2]:
-            v = sigmoid_w
-            if _any_below(w, -40):
-                grad_y = (w / 2).exp_()
-                v = torch.where(w < -40, grad_y.mul_(grad_y), sigmoid_w)
-            grad_y = grad_y_1 * v  # in an order that keeps digits
+            grad_y = grad_y_1 * w  # in an order that keeps digits
         return grad_k, grad_x, grad_y
 
 
@@ -163,21 +158,6 @@ def _widened(*args: Tensor) -> tuple[Any, ...]:
     dtype = functools.reduce(torch.promote_types, (t.dtype for t in sized))
     wide = _WIDE.get(dtype, dtype)
     return dtype, *(t.to(wide) if n else t for t, n in zip(args, narrow, strict=True))
-
-
-def _any_below(x: Tensor, bound: float) -> bool:
-    """Is an element of ``x`` below ``bound``, or can that not be told here?"""
-    # A nan is below, too.
-    return not (_can_look(x) and x.amin().item() > bound)
-
-
-def _can_look(x: Tensor) -> bool:
-    """Are there numbers in ``x`` that can be looked at without waiting for a GPU?"""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return False
-    if torch._C._len_torch_dispatch_stack() or torch.jit.is_tracing():
-        return False
-    return type(x) in (Tensor, nn.Parameter) and x.is_cpu and bool(x.numel())
 
 
 def _as_tensors(*args: Tensor | float) -> tuple[tuple[Tensor, ...], bool]:
@@ -251,11 +231,8 @@ class _DerivativeKReverse(torch.autograd.Function):
         k, x, y = ctx.saved_tensors
         h = x - y
         z = y - x
-        term_3 = k * z
-        mask = term_3 < -40
-        term_4 = torch.exp(torch.clamp(term_3, max=-40) / 2)
-        term_5 = torch.sigmoid(k * h)
-        sigmoid_term_3 = torch.sigmoid(term_3)
+        term_3 = torch.sigmoid(k * h)
+        term_4 = torch.sigmoid(k * z)
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
             u = k * x
@@ -268,11 +245,9 @@ class _DerivativeKReverse(torch.autograd.Function):
             term_2 = w / k + p * q * h + y * s * q * z - term_1 / k
             grad_k = grad_y_ * ((term_2 - (term_1 - w) / k) / k)
         if ctx.needs_input_grad[1]:
-            term_6 = term_4 * (term_5 * h) * term_4
-            grad_x = grad_y_ * torch.where(mask, term_6, term_5 * sigmoid_term_3 * h)
+            grad_x = grad_y_ * (term_3 * term_4 * h)
         if ctx.needs_input_grad[2]:
-            term_7 = term_4 * (term_5 * z) * term_4
-            grad_y = grad_y_ * torch.where(mask, term_7, sigmoid_term_3 * term_5 * z)
+            grad_y = grad_y_ * (term_4 * term_3 * z)
         return grad_k, grad_x, grad_y
 
 
@@ -295,16 +270,10 @@ class _DerivativeKFunction(_DerivativeKReverse):
             z = y - x
             term_1 = p + y * q
             term_2 = w / k + p * q * h + y * s * q * z - term_1 / k
-            term_3 = k * z
-            mask = term_3 < -40
-            term_4 = torch.exp(torch.clamp(term_3, max=-40) / 2)
-            term_5 = torch.sigmoid(k * h)
-            term_6 = term_4 * (term_5 * h) * term_4
-            sigmoid_term_3 = torch.sigmoid(term_3)
-            term_7 = torch.where(mask, term_6, term_5 * sigmoid_term_3 * h) * x_t
-            term_8 = term_4 * (term_5 * z) * term_4
-            term_9 = torch.where(mask, term_8, sigmoid_term_3 * term_5 * z) * y_t
-            return (term_2 - (term_1 - w) / k) / k * k_t + term_7 + term_9
+            term_5 = (term_2 - (term_1 - w) / k) / k * k_t
+            term_3 = torch.sigmoid(k * h)
+            term_4 = torch.sigmoid(k * z)
+            return term_5 + term_3 * term_4 * h * x_t + term_4 * term_3 * z * y_t
 
 
 def _derivative_k(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -334,21 +303,17 @@ class _DerivativeXReverse(torch.autograd.Function):
         ctx: Any, grad_y_: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         k, x, y = ctx.saved_tensors
-        u = k * (y - x)
-        mask = u < -40
-        v = torch.exp(torch.clamp(u, max=-40) / 2)
-        w = x - y
-        s = torch.sigmoid(k * w)
-        sigmoid_u = torch.sigmoid(u)
-        p = s * sigmoid_u
+        u = x - y
+        v = torch.sigmoid(k * u)
+        w = torch.sigmoid(k * (y - x))
+        s = v * w
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = grad_y_ * torch.where(mask, v * (s * w) * v, p * w)
+            grad_k = grad_y_ * (s * u)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y_ * (p * k)
+            grad_x = grad_y_ * (s * k)
         if ctx.needs_input_grad[2]:
-            q = torch.where(mask, -v * (s * k) * v, -sigmoid_u * s * k)
-            grad_y = grad_y_ * q
+            grad_y = -grad_y_ * (k * w * v)
         return grad_k, grad_x, grad_y
 
 
@@ -361,16 +326,11 @@ class _DerivativeXFunction(_DerivativeXReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
-            u = k * (y - x)
-            mask = u < -40
-            v = torch.exp(torch.clamp(u, max=-40) / 2)
-            w = x - y
-            s = torch.sigmoid(k * w)
-            sigmoid_u = torch.sigmoid(u)
-            p = s * sigmoid_u
-            q = torch.where(mask, v * (s * w) * v, p * w) * k_t + p * k * x_t
-            h = torch.where(mask, -v * (s * k) * v, -sigmoid_u * s * k) * y_t
-            return q + h
+            u = x - y
+            v = torch.sigmoid(k * u)
+            w = torch.sigmoid(k * (y - x))
+            s = v * w
+            return s * u * k_t + s * k * x_t - y_t * (k * w * v)
 
 
 def _derivative_x(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -386,9 +346,7 @@ class _DerivativeYReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(k: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        u = k * (y - x)
-        v = torch.exp(torch.clamp(u, max=-40) / 2)
-        return torch.where(u < -40, v * v, torch.sigmoid(u))
+        return torch.sigmoid(k * (y - x))  # in an order that keeps digits
 
     @staticmethod
     def setup_context(
@@ -403,20 +361,16 @@ class _DerivativeYReverse(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         k, x, y = ctx.saved_tensors
         u = y - x
-        v = k * u
-        mask = v < -40
-        w = torch.exp(torch.clamp(v, max=-40) / 2)
-        s = torch.sigmoid(k * (x - y))
-        p = torch.sigmoid(v) * s
-        q = w * (s * k) * w
-        h = p * k
+        v = torch.sigmoid(k * u)
+        w = torch.sigmoid(k * (x - y))
+        s = grad_y_ * (k * v * w)
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = grad_y_ * torch.where(mask, w * (s * u) * w, p * u)
+            grad_k = grad_y_ * (v * w * u)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y_ * torch.where(mask, -q, -h)
+            grad_x = -s
         if ctx.needs_input_grad[2]:
-            grad_y = grad_y_ * torch.where(mask, q, h)
+            grad_y = s
         return grad_k, grad_x, grad_y
 
 
@@ -430,16 +384,10 @@ class _DerivativeYFunction(_DerivativeYReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             k, x, y = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = y - x
-            v = k * u
-            mask = v < -40
-            w = torch.exp(torch.clamp(v, max=-40) / 2)
-            s = torch.sigmoid(k * (x - y))
-            p = torch.sigmoid(v) * s
-            z = torch.where(mask, w * (s * u) * w, p * u) * k_t
-            q = w * (s * k) * w
-            h = p * k
-            term_1 = z + torch.where(mask, -q, -h) * x_t
-            return term_1 + torch.where(mask, q, h) * y_t
+            v = torch.sigmoid(k * u)
+            w = torch.sigmoid(k * (x - y))
+            s = k * v * w
+            return v * w * u * k_t - x_t * s + s * y_t
 
 
 def _derivative_y(k: Tensor, x: Tensor, y: Tensor) -> Tensor:

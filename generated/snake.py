@@ -13,8 +13,9 @@ r"""Elementwise ``x + sin(a*x)**2/a`` with analytic derivatives.
 
 At 237 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
 rounded once, the largest error in ULP of a normal number is 2.6 in the value, 2.6 in
-the derivative by ``x``, 2.4 in the derivative by ``a`` and 4e+22 in the second ones,
-beside what rounding an input changes: up to 3.9e+23 there.
+the derivative by ``x``, 2.4 in the derivative by ``a`` and 79.1 in the second ones,
+beside what rounding an input changes: up to 4.5e+06 there. 7 of the results are inf or
+nan, and should not be.
 """
 
 import functools
@@ -255,23 +256,23 @@ class _DerivativeAReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, a = ctx.saved_tensors
-        u = a * x
         grad_x = grad_a = None
         if ctx.needs_input_grad[0]:
+            u = a * x
             grad_x = grad_y * (2 * x * (torch.cos(u) ** 2 - torch.sin(u) ** 2))
         if ctx.needs_input_grad[1]:
-            mask = u == 0
-            v = torch.where(mask, 0, x * x)
-            w = torch.where(mask, 1, u)
-            sin_w = torch.sin(w)
-            cos_w = torch.cos(w)
-            s = sin_w / w
-            p = 2 * cos_w - s
-            q = v / w
-            h = q * sin_w
-            z = -v * (sin_w * p / w / w) + h * (s / w) + h * 2 * -sin_w
-            term_1 = torch.where(mask, 0, z + (q * p + -h / w) * cos_w) * x
-            grad_a = grad_y * term_1
+            v = x * a
+            mask = torch.abs(v) < 1 / 32
+            v_squared = v**2
+            w = 0.010158041250213934 * v_squared - 0.1333333330810505
+            s = v_squared * (v_squared * w + 0.8888888888888752) - 2
+            p = torch.where(mask, 1 / 32, v)
+            cos_p = torch.cos(p)
+            q = p * cos_p
+            sin_p = torch.sin(p)
+            h = 2 * p * cos_p - sin_p
+            z = q * h + sin_p * (sin_p - q - 2 * p**2 * sin_p) - sin_p * h
+            grad_a = grad_y * (1 / a**3 * torch.where(mask, s * v_squared**2, z))
         return grad_x, grad_a
 
 
@@ -285,17 +286,18 @@ class _DerivativeAFunction(_DerivativeAReverse):
         with forward_ad._set_fwd_grad_enabled(True):
             x, a = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
             u = a * x
-            mask = u == 0
-            v = torch.where(mask, 0, x * x)
-            w = torch.where(mask, 1, u)
-            sin_w = torch.sin(w)
-            cos_w = torch.cos(w)
-            s = sin_w / w
-            p = 2 * cos_w - s
-            q = v / w
-            h = q * sin_w
-            z = -v * (sin_w * p / w / w) + h * (s / w) + h * 2 * -sin_w
-            term_1 = torch.where(mask, 0, z + (q * p + -h / w) * cos_w) * x * a_t
+            v = x * a
+            mask = torch.abs(v) < 1 / 32
+            v_squared = v**2
+            w = 0.010158041250213934 * v_squared - 0.1333333330810505
+            s = v_squared * (v_squared * w + 0.8888888888888752) - 2
+            p = torch.where(mask, 1 / 32, v)
+            cos_p = torch.cos(p)
+            q = p * cos_p
+            sin_p = torch.sin(p)
+            h = 2 * p * cos_p - sin_p
+            z = q * h + sin_p * (sin_p - q - 2 * p**2 * sin_p) - sin_p * h
+            term_1 = 1 / a**3 * torch.where(mask, s * v_squared**2, z) * a_t
             return 2 * x * (torch.cos(u) ** 2 - torch.sin(u) ** 2) * x_t + term_1
 
 

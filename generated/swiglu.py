@@ -38,7 +38,11 @@ class _SwigluReverse(torch.autograd.Function):
     @staticmethod
     def forward(a: Tensor, b: Tensor) -> Tensor:
         dtype, a, b = _widened(a, b)
-        return (a * torch.sigmoid(a) * b).to(dtype)
+        u = a * torch.sigmoid(a) * b
+        if _any_below(a, -40):
+            v = torch.exp(torch.clamp(a, max=-40) / 2)
+            u = torch.where(a < -40, v * a * b * v, u)
+        return u.to(dtype)  # small only in the end, in an order that keeps digits
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -84,6 +88,10 @@ class _SwigluEager(torch.autograd.Function):
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         sigmoid_a = torch.sigmoid(a)
         u = a * sigmoid_a
+        v = u * b
+        if _any_below(a, -40):
+            w = (a / 2).exp_()
+            v = torch.where(a < -40, (w * a * b).mul_(w), v)
         wanted = ctx.needs_input_grad
         ctx.save_for_backward(
             a,
@@ -91,7 +99,7 @@ class _SwigluEager(torch.autograd.Function):
             sigmoid_a if wanted[0] else None,
             u if wanted[1] else None,
         )
-        return u * b
+        return v  # small only in the end, in an order that keeps digits
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -101,14 +109,19 @@ class _SwigluEager(torch.autograd.Function):
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
             grad_a = grad_y * b
-            v = torch.ops.aten.sigmoid_backward(grad_a, sigmoid_a).mul_(a)
-            grad_a = v.addcmul_(grad_a, sigmoid_a)
-        if ctx.needs_input_grad[1]:
-            v = u
+            s = torch.ops.aten.sigmoid_backward(grad_a, sigmoid_a).mul_(a)
+            s = s.addcmul_(grad_a, sigmoid_a)
             if _any_below(a, -40):
-                grad_b = (a / 2).exp_()
-                v = torch.where(a < -40, (grad_b * a).mul_(grad_b), u)
-            grad_b = grad_y * v  # small only in the end
+                p = (a / 2).exp_()
+                grad_a = grad_y * (p * b).mul_(1 + a).mul_(p)
+                s = torch.where(a < -40, grad_a, s)
+            grad_a = s  # small only in the end, in an order that keeps digits
+        if ctx.needs_input_grad[1]:
+            q = grad_y * u
+            if _any_below(a, -40):
+                p = (a / 2).exp_()
+                q = torch.where(a < -40, grad_y * (p * a).mul_(p), q)
+            grad_b = q  # small only in the end
         return grad_a, grad_b
 
 
@@ -135,6 +148,12 @@ def swiglu(a: Tensor, b: Tensor) -> Tensor:
         graph = graph or (isinstance(arg, Tensor) and arg.requires_grad)
     if not plain:
         args, plain = _as_tensors(*args)
+        # Negated, a byte would wrap.
+        floats = [t for t in args if t.is_floating_point()]
+        dtypes = [t.dtype for t in floats if t.dim()] or [t.dtype for t in floats]
+        dtypes = dtypes or [torch.get_default_dtype()]
+        dtype = functools.reduce(torch.promote_types, dtypes)
+        args = tuple(t if t.is_floating_point() else t.to(dtype) for t in args)
     transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling():
         # Dynamo rejects a Function with jvp, and drops all rules under torch.func.
@@ -229,7 +248,9 @@ class _DerivativeAReverse(torch.autograd.Function):
 
     @staticmethod
     def forward(a: Tensor, b: Tensor) -> Tensor:
-        return b * torch.sigmoid(a) * (1 + a * torch.sigmoid(-a))
+        u = torch.exp(torch.clamp(a, max=-40) / 2)
+        v = b * torch.sigmoid(a) * (1 + a * torch.sigmoid(-a))
+        return torch.where(a < -40, u * b * (1 + a) * u, v)  # small only in the end
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -239,16 +260,17 @@ class _DerivativeAReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = ctx.saved_tensors
+        mask = a < -40
+        u = torch.exp(torch.clamp(a, max=-40) / 2)
         sigmoid_a = torch.sigmoid(a)
         sigmoid_neg_a = torch.sigmoid(-a)
+        v = a * sigmoid_neg_a
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
-            grad_a = grad_y * (b * sigmoid_a * sigmoid_neg_a * u)
+            w = b * (sigmoid_a * sigmoid_neg_a * (2 + v - a * sigmoid_a))
+            grad_a = grad_y * torch.where(mask, u * b * (2 + a) * u, w)
         if ctx.needs_input_grad[1]:
-            v = torch.exp(torch.clamp(a, max=-40) / 2)
-            w = sigmoid_a + sigmoid_a * sigmoid_neg_a * a
-            grad_b = grad_y * torch.where(a < -40, v * (1 + a) * v, w)
+            grad_b = grad_y * torch.where(mask, u * (1 + a) * u, sigmoid_a * (1 + v))
         return grad_a, grad_b
 
 
@@ -261,13 +283,14 @@ class _DerivativeAFunction(_DerivativeAReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             a, b = (forward_ad.unpack_dual(t).primal for t in ctx.saved_tensors)
+            mask = a < -40
+            u = torch.exp(torch.clamp(a, max=-40) / 2)
             sigmoid_a = torch.sigmoid(a)
             sigmoid_neg_a = torch.sigmoid(-a)
-            u = 2 + a * sigmoid_neg_a - a * sigmoid_a
-            v = torch.exp(torch.clamp(a, max=-40) / 2)
-            w = sigmoid_a + sigmoid_a * sigmoid_neg_a * a
-            s = torch.where(a < -40, v * (1 + a) * v, w) * b_t
-            return b * sigmoid_a * sigmoid_neg_a * u * a_t + s
+            v = a * sigmoid_neg_a
+            w = b * (sigmoid_a * sigmoid_neg_a * (2 + v - a * sigmoid_a))
+            s = torch.where(mask, u * (1 + a) * u, sigmoid_a * (1 + v)) * b_t
+            return torch.where(mask, u * b * (2 + a) * u, w) * a_t + s
 
 
 def _derivative_a(a: Tensor, b: Tensor) -> Tensor:

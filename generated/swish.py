@@ -12,7 +12,7 @@ r"""Elementwise ``x*sigmoid(beta*x)`` with analytic derivatives.
     \frac{\partial y}{\partial \beta} = x^2 \sigma(\beta x) \sigma(-\beta x)
 
 At 237 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP of a normal number is 2.6 in the value, 2.4 in
+rounded once, the largest error in ULP of a normal number is 2.6 in the value, 2.1 in
 the derivative by ``x``, 2.9 in the derivative by ``beta`` and 2.5 in the second ones,
 beside what rounding an input changes: up to 3.2e+02 there.
 """
@@ -87,16 +87,18 @@ class _SwishEager(torch.autograd.Function):
         if torch.is_grad_enabled():  # A second derivative starts from the inputs.
             return _SwishReverse.backward(ctx, grad_y)
         x, beta, u = ctx.saved_tensors
-        v = (u * (-beta * x).sigmoid_()).mul_(x)
+        v = beta * x
+        w = grad_y * u * (-v).sigmoid_()
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad_y * torch.addcmul(u, v, beta)  # in an order that keeps digits
+            grad_x = (grad_y * u).addcmul_(w, v)  # a function of fewer variables
         if ctx.needs_input_grad[1]:
-            grad_beta = v.mul_(x)
+            w = w.mul_(x).mul_(x)
             if _any_below(u, 4.2e-18):  # sigmoid(-40)
-                v = (beta * x).div_(2).exp_()
-                grad_beta = torch.where(u < 4.2e-18, (v * x).mul_(x).mul_(v), grad_beta)
-            grad_beta = grad_y * grad_beta  # small only in the end
+                grad_beta = v.div_(2).exp_()
+                s = grad_y * (grad_beta * x).mul_(x).mul_(grad_beta)
+                w = torch.where(u < 4.2e-18, s, w)
+            grad_beta = w  # small only in the end, in an order that keeps digits
         return grad_x, grad_beta
 
 
@@ -219,7 +221,7 @@ class _DerivativeXReverse(torch.autograd.Function):
     def forward(x: Tensor, beta: Tensor) -> Tensor:
         u = beta * x
         sigmoid_u = torch.sigmoid(u)
-        return sigmoid_u + sigmoid_u * torch.sigmoid(-u) * x * beta
+        return sigmoid_u + sigmoid_u * torch.sigmoid(-u) * beta * x
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -278,11 +280,9 @@ class _DerivativeBetaReverse(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, beta: Tensor) -> Tensor:
         u = beta * x
-        mask = u < -40
-        v = torch.clamp(u, max=-40)
-        w = torch.exp(v / 2)
-        s = torch.where(mask, torch.exp(v), torch.sigmoid(u))
-        return torch.where(mask, w * x * x * w, s * torch.sigmoid(-u) * x * x)
+        v = torch.exp(torch.clamp(u, max=-40) / 2)
+        w = torch.sigmoid(u) * torch.sigmoid(-u) * x * x
+        return torch.where(u < -40, v * x * x * v, w)  # small only in the end
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -302,7 +302,10 @@ class _DerivativeBetaReverse(torch.autograd.Function):
             s = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
             grad_x = grad_y * (2 * w + v * sigmoid_neg_u * x * x * beta - s)
         if ctx.needs_input_grad[1]:
-            grad_beta = grad_y * (w * x * x * torch.tanh(-u / 2))
+            p = u / 2
+            q = torch.exp(torch.clamp(p, max=-40))
+            h = w * x * x * torch.tanh(-p)
+            grad_beta = grad_y * torch.where(p < -40, q * x * x * x * q, h)
         return grad_x, grad_beta
 
 
@@ -321,8 +324,11 @@ class _DerivativeBetaFunction(_DerivativeBetaReverse):
             v = sigmoid_u * sigmoid_neg_u
             w = v * x
             s = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
-            p = (2 * w + v * sigmoid_neg_u * x * x * beta - s) * x_t
-            return p + w * x * x * torch.tanh(-u / 2) * beta_t
+            z = (2 * w + v * sigmoid_neg_u * x * x * beta - s) * x_t
+            p = u / 2
+            q = torch.exp(torch.clamp(p, max=-40))
+            h = w * x * x * torch.tanh(-p)
+            return z + torch.where(p < -40, q * x * x * x * q, h) * beta_t
 
 
 def _derivative_beta(x: Tensor, beta: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import re
 from hypothesis import strategies as st
 
 from fngen.functions import REAL as TABLE
-from fngen.stabilise.rows import FORMS, NAMES
+from fngen.stabilise.forms import FORMS
+from fngen.stabilise.rows import NAMES
 
 STABLE = st.sampled_from([False, False, True])
 """Whether to look for a form that keeps its digits, which takes a second: of one in three."""

@@ -59,6 +59,7 @@ HOMES = {
         "accuracy.special",
         "stabilise.chebyshev",
         "stabilise.laurent",
+        "stabilise.shifts",
         "stabilise.simulate",
     },
     "click": {"cli", "options", "project.command", "timing.command", "notebook"},

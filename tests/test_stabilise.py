@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -422,3 +423,17 @@ def test_the_work_is_bounded(text: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert counts["judged"] <= search.EFFORT * outputs
     assert counts["fractions"] <= 4 * search.EFFORT
     assert counts["compared"] <= 400_000, counts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4*y*((z/x)**12 - (z/x)**6)",  # A sign goes into a number that was not there.
+        "x*(1 + x)**y/((1 + x)**y - 1)",  # A condition holds beside another one.
+        "exp(-y/8.314*(1/x - 1/298.15))",  # Where a variable is 0 or 1 a part of it is nothing.
+    ],
+)
+def test_what_rules_leave_behind_is_a_formula(text: str) -> None:
+    source = fngen.generate(text, name="f")
+    assert not re.search(r"\b(true|false)\b", source.text)
+    assert fngen.verify(source).ok

@@ -19,10 +19,11 @@ from fngen.ir import Value, dump, names, tree_size
 from fngen.language.parse import parse_expression
 from fngen.stabilise.arrangements import arrangements
 from fngen.stabilise.faint import faint
+from fngen.stabilise.forms import FORMS
 from fngen.stabilise.judge import Judge
 from fngen.stabilise.keys import Keys
 from fngen.stabilise.rewrite import Identity, Rewriter, read
-from fngen.stabilise.rows import FORMS, NAMES, Rule
+from fngen.stabilise.rows import NAMES, Rule
 from fngen.stabilise.search import Search
 from tests import strategies
 from tests.conftest import SCALE
@@ -42,6 +43,9 @@ EDGES: dict[str, tuple[Callable[[Point], bool], str]] = {
     "u**(v - 1)": (lambda p: p[0] == 0, "1/0 has no value there; a float is infinite, and far from 1"),
     "u**(v - 2)": (lambda p: p[0] == 0, "1/0 has no value there; a float is infinite, and far from 1"),
     "u**v - 1": (lambda p: p[0] == 0, "beside u = 0 a power may have no value, and so no derivative"),
+    "u**v - u**w": (lambda p: p[0] == 0, "beside u = 0 a power may have no value, and so no derivative"),
+    "acos(u)": (lambda p: abs(p[0]) == 1, "beside it a root has no value"),
+    "(1 - u**v)/(1 + u**v)": (lambda p: p[0] == 0, "beside u = 0 a power may have no value"),
     "(1 + u)**v - 1": (lambda p: p[0] == -1, "beside u = -1 a power may have no value, and so no derivative"),
     "exp(log(u) - log(v))": (
         lambda p: 0 in p,

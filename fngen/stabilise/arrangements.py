@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 
 from fngen.algebra import ONE, add, div, mul, neg, power
 from fngen.ir import (
@@ -23,10 +24,10 @@ from fngen.stabilise.one_fraction import ARITHMETIC, LONGEST, one_fraction
 _MOST_FACTORS = 16
 _HIGH = 3
 """The exponent of a power that is not divided factor by factor."""
-_LONGEST_NUMBER = 2000
+_LONGEST_NUMBER = 10**9
 """Of a number as Taylor polynomials do not have: one of these is no fraction."""
 _COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
-SIGNED = frozenset({"expm1", "tanh", "sinh", "asinh", "atan", "log1p", "erf"})
+SIGNED = frozenset({"expm1", "tanh", "sinh", "asinh", "asin", "atanh", "atan", "log1p", "erf"})
 """Functions that have the sign of their argument."""
 _Product = tuple[Fraction, views.Factors]
 """A number times powers."""
@@ -167,10 +168,21 @@ def _of_sum(node: Value) -> Iterator[Value]:
         yield from _least_power_first(node)
         yield from _collected(node)
     parts = postorder([node])
-    if tree_size(node) <= LONGEST and any(n.op == "div" for n in parts) and not any(map(_is_long, parts)):
+    if tree_size(node) <= LONGEST and _is_no_polynomial(node, parts) and not any(map(_is_long, parts)):
         for made in one_fraction(node):  # The square of its divisor may overflow.
             sign, positive = (neg, made.args[0]) if made.op == "neg" else (_same, made)
             yield from (made, *map(sign, of_product(positive)))
+
+
+def _is_no_polynomial(node: Value, parts: Iterable[Value]) -> bool:
+    """Say whether there is a quotient, or a sum that is no sum of products."""
+    return any(n.op == "div" for n in parts) or (
+        views.is_sum(node) and any(map(views.is_sum, chain.from_iterable(map(_factors, views.terms(node)))))
+    )
+
+
+def _factors(node: Value) -> Iterable[Value]:
+    return views.factors(node)[1]
 
 
 def _same(node: Value) -> Value:

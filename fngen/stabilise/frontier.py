@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fngen.ir import Value
 
@@ -29,6 +29,10 @@ class Frontier:
     def add(self, form: Value, steps: Iterator[Step], order: float) -> None:
         """Add a form, and what can be made of it; the least in order is the best."""
         self.steps[form], self.order[form], self.fresh[form] = steps, order, None
+
+    def rank(self, order: Callable[[Value], float]) -> None:
+        """Put the forms in another order."""
+        self.order = {form: order(form) for form in self.steps}
 
     def next(self) -> tuple[Value, Iterator[Step]]:
         """Return the form whose turn it is, and what is left to be made of it."""

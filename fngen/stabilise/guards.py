@@ -46,13 +46,18 @@ def guarded(form: Value) -> Iterator[tuple[Value, str]]:
         yield from ((substitute(form, {part: made}), _how(made)) for made in made_of_u)
     for part, x in _parts_of_one(form):
         for distance, _, place in (d for d in distances(part) if d[1] is x):
-            for made in _guards(substitute(part, {x: HOLE}), place):
-                yield substitute(form, {part: substitute(made, {HOLE: x, _DISTANCE: distance})}), _how(made)
+            for made in at_place(substitute(part, {x: HOLE}), x, place, distance):
+                yield substitute(form, {part: made}), _how(made)
 
 
 def at_origin(inside: Value, u: Value) -> Iterator[Value]:
     """Yield a function of ``u!`` as one of something, guarded where that is 0."""
     yield from (substitute(made, {HOLE: u}) for made in _guards(inside))
+
+
+def at_place(inside: Value, u: Value, place: Fraction, distance: Value) -> Iterator[Value]:
+    """Yield a function of ``u!`` as one of something, guarded where that is a number."""
+    yield from (substitute(made, {HOLE: u, _DISTANCE: distance}) for made in _guards(inside, place))
 
 
 def _how(guard: Value) -> str:
@@ -86,6 +91,19 @@ def widened(form: Value) -> Iterator[Value]:
             for made in at_origin(substitute(node.args[2], {safe: HOLE}), u):
                 if _is_guard(made) and made is not node:
                     yield substitute(form, {node: made})
+
+
+def stripped(form: Value) -> Iterator[Value]:
+    """Yield a form without one of its guards: the rest may have become as good.
+
+    Not of what is a side of another choice: where that is not taken, nobody sees what it is, but torch
+    differentiates it.
+    """
+    order = postorder([form])
+    sides = {n for choice in order if choice.op == "where" for n in postorder(choice.args)}
+    for node in (n for n in reversed(order) if n not in sides):
+        if (whole := _unguarded(node)) is not node:
+            yield substitute(form, {node: whole})
 
 
 def unguarded(form: Value) -> Value:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from fngen.accuracy.evaluation import place
@@ -17,13 +16,14 @@ from fngen.algebra import fold_numbers
 from fngen.backends.torch import Legaliser
 from fngen.ir import Value, name, number, substitute
 from fngen.stabilise.places import nearby
+from fngen.stabilise.score import Score
 from fngen.stabilise.simulate import Simulation
 from fngen.stabilise.work import Budget
 
 FORMAT = FORMATS["float64"]
 _POINTS = {1: 120, 2: 150, 3: 150}
 """How many points are drawn, by the number of variables; beyond that nothing is judged."""
-_MODERATE = 60
+_MODERATE = {1: 120, 2: 60, 3: 60}
 """How many more of sizes where functions change."""
 _PATIENCE = 250_000_000
 """Bits of operations that exact results may take: a second or two, of special functions more."""
@@ -35,8 +35,6 @@ _SERIOUS, _MORE = 10.0, 4.0
 """Bits beyond which a loss counts so much more."""
 _CHEAP, _DEAR = 1.0, 45.0
 """Bits that the time of plain autograd must gain, all points together: as part of it, and in addition."""
-_LEAST_GAIN = 2.0
-"""Bits that a change of form must gain, all points together."""
 _USUAL = 2.0**-30, 2.0**11
 """The size of numbers that people compute with."""
 _UNUSUAL = {1: 1.0, 2: 0.3, 3: 0.1}
@@ -45,42 +43,6 @@ _SPOILT = 8.0
 """Bits that no point may lose to a form which is right in one range only."""
 _STEP, _FORGIVEN = 2.0**-26, 0.5
 """How far an input is moved for the derivative of a second one; the weight of digits that this costs too."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """What is wrong with a form.
-
-    Attributes:
-        bits: The digits lost over all points, beyond two bits each. Of several variables those at points of
-            unusual size count less, and of one too those that no form can keep if the inputs are rounded.
-        worst: The largest error in ulp at a point of usual size, of a result that is not subnormal.
-        beyond: The largest, in what the rounding of an input changes the result by, and one ulp.
-        wrong: At how many points of usual size it is no number, or wrongly one.
-        cost: The time that it takes, as bits.
-        overflows: Whether there are such points of any size.
-    """
-
-    bits: float
-    worst: float
-    beyond: float
-    wrong: int
-    cost: float
-    overflows: bool
-
-    @property
-    def calm(self) -> bool:
-        """Whether there is nothing to mend: no other form can gain enough."""
-        return self.bits <= _LEAST_GAIN
-
-    @property
-    def total(self) -> float:
-        """What it costs altogether: digits lost, and work."""
-        return self.bits + self.cost
-
-    def beats(self, other: Score) -> bool:
-        """Say whether this form is worth its place: clearly more digits, and not for much more work."""
-        return other.bits - self.bits > _LEAST_GAIN + 0.02 * other.bits and self.total < other.total
 
 
 class Judge:
@@ -116,7 +78,7 @@ class Judge:
         self.rows: list[list[Pair | Outcome]] = []
         self.usual: list[bool] = []
         drawn = sample(len(inputs), _POINTS[len(inputs)], FORMAT)
-        drawn += moderate(len(inputs), _MODERATE, FORMAT)
+        drawn += moderate(len(inputs), _MODERATE[len(inputs)], FORMAT)
         for point in (*drawn, *nearby(root, self.inputs, drawn[len(drawn) // 2 :])):
             if not self.patient:
                 break
@@ -163,18 +125,18 @@ class Judge:
         """Return the score of a form of a result, by its place among those of :class:`Exact`."""
         legal = self.legalised(form)
         column = self.simulation(legal)
-        bits, worst, beyond, wrong, overflows = 0.0, 0.0, 0.0, 0, False
+        usual, unusual, worst, beyond, wrong, overflows = 0.0, 0.0, 0.0, 0.0, 0, False
         for i, normal in self._known(output).items():
             lost, ulp, rest, nonfinite = self._loss(i, output, float(column[i]))
             overflows = overflows or nonfinite
             if self.usual[i]:
                 wrong += nonfinite
-                bits += lost
+                usual += lost
                 if normal:
                     worst, beyond = max(worst, ulp), max(beyond, rest)
             else:
-                bits += _UNUSUAL[len(self.inputs)] * lost
-        return Score(bits, worst, beyond, wrong, self._work(legal, output), overflows)
+                unusual += _UNUSUAL[len(self.inputs)] * lost
+        return Score(usual + unusual, usual, worst, beyond, wrong, self._work(legal, output), overflows)
 
     def _known(self, output: int) -> dict[int, bool]:
         """Return the points at which a result is a number that counts; has it all digits of a float64?"""

@@ -14,7 +14,9 @@ from fngen.symbolic import factored, to_sympy
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "number"})
 LONGEST = 80
 """The size of a form that is made one fraction: SymPy takes long over many nodes, unknowns, high powers."""
-_MOST_UNKNOWNS, _HIGHEST, _HIGHEST_DEGREE, _FEW = 5, 8, 8, 2
+_MOST_UNKNOWNS, _HIGHEST, _HIGHEST_DEGREE = 5, 8, 8
+_SOON = 10
+"""Terms of a polynomial that is factored soon."""
 
 
 def one_fraction(node: Value) -> Iterator[Value]:
@@ -37,7 +39,7 @@ def one_fraction(node: Value) -> Iterator[Value]:
     back = {hole: n for n, hole in leaves.items()}
     flat = sympy.expand(over)
     forms = {sympy.factor_terms(flat)}
-    if len(flat.free_symbols) <= _FEW and len(flat.args) <= LONGEST // 8:
+    if len(flat.args) <= _SOON:
         forms.add(sympy.factor(flat))
     for top in sorted(forms, key=str):
         sides = (to_value(factored(side), known, decimals=False) for side in (top, under))

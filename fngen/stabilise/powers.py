@@ -9,7 +9,7 @@ from itertools import combinations
 from fngen.algebra import ONE, add, div, mul, where
 from fngen.ir import Value, number, postorder, substitute, value
 from fngen.stabilise import views
-from fngen.stabilise.views import Terms
+from fngen.stabilise.views import Factors, Terms
 
 _MOST = 6
 """Terms of a sum in which pairs are looked for."""
@@ -33,8 +33,7 @@ def _difference(first: Value, second: Value, found: Terms) -> Value | None:
     c = found[first] * k
     if c != -found[second] * m:
         return None
-    ratio = {f: over.get(f, Fraction(0)) - under.get(f, Fraction(0)) for f in {**over, **under}}
-    powers = [(f.args[0], n / 2) if f.op == "sqrt" else (f, n) for f, n in ratio.items() if n]
+    powers = [*_without_roots(views.times(over, {f: -n for f, n in under.items()})).items()]
     if len(powers) == 1:
         powers.append((ONE, -powers[0][1]))
     if len(powers) != 2 or powers[0][1] != -powers[1][1] or abs(powers[0][1]) == 1:
@@ -43,6 +42,15 @@ def _difference(first: Value, second: Value, found: Terms) -> Value | None:
     if (gap := _gap(u, v)) is None:
         return None
     return _near(gap, v, n, views.product(c, under), views.product(c, over))
+
+
+def _without_roots(found: Factors) -> Factors:
+    """Return powers with those of square roots as half of those of what is under them."""
+    total = Factors()
+    for f, n in found.items():
+        base, k = (f.args[0], n / 2) if f.op == "sqrt" else (f, n)
+        total[base] = total.get(base, Fraction(0)) + k
+    return {f: n for f, n in total.items() if n}
 
 
 def _gap(u: Value, v: Value) -> Value | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from typing import NamedTuple
 
 from fngen.algebra import add, mul
 from fngen.ir import Value, name, names, postorder, substitute
 from fngen.stabilise import views
 from fngen.stabilise.arrangements import SIGNED
+from fngen.stabilise.groups import beside_one, groups
 from fngen.stabilise.guards import HOLE, at_origin
 from fngen.stabilise.views import Factors
 
@@ -42,6 +44,7 @@ def singular(form: Value) -> Iterator[Singular]:
 
     That is a divisor, ``t = x - y`` in ``exp(y)*expm1(t)/t``, or its multiple: ``expm1(x*y)/x`` is ``y``
     times a function of ``t = x*y``. Or it is what a divisor is of: ``x/expm1(x*y)`` is ``t/expm1(t)/y``.
+    Or a sum is a function of it: ``cosh(x/y)*y - y``.
     """
     for node in postorder([form]):
         if node.op in ("mul", "div"):
@@ -52,6 +55,9 @@ def singular(form: Value) -> Iterator[Singular]:
                         of_t = {substitute(f, {written: t}): m for f, m in found.items()}
                         if (sides := _around(t, k, c, of_t)) and next(at_origin(sides[1], t), None):
                             yield Singular(node, *sides, t)
+    for node, group in groups(form):
+        if next(at_origin(group.part, group.t), None):
+            yield Singular(node, *group)
 
 
 def _things(base: Value, n: Fraction, found: Factors) -> Iterator[tuple[Value, Fraction, Value]]:
@@ -69,14 +75,16 @@ def grouped(form: Value) -> Iterator[Value]:
     for node, rest, part, t in singular(form):
         for made in (substitute(part, {HOLE: t}), *at_origin(part, t)):
             yield substitute(form, {node: mul(rest, made)})
+    yield from beside_one(form)
 
 
 def derived(form: Value, inputs: Sequence[str], differentiate: Differentiate) -> Iterator[Sequence[Value]]:
     """Yield the derivatives of a form by its inputs, those of a singular part by way of what it depends on.
 
-    The part is guarded, and its derivative in several ways.
+    The part is guarded, and its derivative in several ways. Without one it is what is of one group.
     """
-    found = next(singular(form), None)
+    of_groups = (Singular(node, *group) for node, group in groups(form))
+    found = next(chain(singular(form), of_groups), None)
     if found is None:
         return
     (by_t,) = differentiate(found.part, [str(HOLE.datum)])

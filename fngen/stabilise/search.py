@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain
 
+from fngen.algebra import mul
 from fngen.ir import Value, fold, name, names, postorder, substitute, tree_size, value
 from fngen.stabilise.arrangements import arrangements, of_product
 from fngen.stabilise.faint import faint
-from fngen.stabilise.frontier import Frontier, Step
-from fngen.stabilise.guards import LIMIT, SERIES, bare, guarded, lightened, polynomials, unguarded, widened
-from fngen.stabilise.judge import Judge, Score
+from fngen.stabilise.forms import FORMS
+from fngen.stabilise.frontier import Step
+from fngen.stabilise.groups import groups
+from fngen.stabilise.guards import (
+    HOLE,
+    LIMIT,
+    SERIES,
+    bare,
+    guarded,
+    lightened,
+    polynomials,
+    stripped,
+    unguarded,
+    widened,
+)
+from fngen.stabilise.judge import Judge
 from fngen.stabilise.powers import differences
 from fngen.stabilise.removable import Differentiate, derived, grouped
 from fngen.stabilise.rewrite import Rewriter
-from fngen.stabilise.rows import DIGITS, FORMS, NAMES
+from fngen.stabilise.rows import DIGITS, NAMES
+from fngen.stabilise.score import Score
 from fngen.stabilise.tails import saturated
+from fngen.stabilise.walk import LONGEST, Walk
 
+ORDER, FEWER_VARIABLES = "in an order that keeps digits", "a function of fewer variables"
 EFFORT = 140
 """Forms that are tried of one result, where there are few."""
 _ALTOGETHER = 360
 """Forms that are tried of all results."""
-LONGEST = 200
-"""Nodes of a form beyond which it stays as it is: a user's, and one that was made of it."""
-
-_LOOKED_AT = 4
-"""How many are made, known ones too, for each that is tried."""
-_AFTERWARDS = 4
-"""One in so many is tried after the first form that has nothing to mend: a simpler one may come."""
 _IN_VAIN = 60
 """Forms after which a search ends that has found nothing better."""
-_SLICE = 16
-"""Forms that are made of one before another has its turn."""
-_GAIN, _DETOUR = 0.5, 5.0
-"""Bits that a step gains if it is to be followed soon, and how much later another one is."""
+_AS_GOOD = 0.5
+"""Bits by which two forms may differ by chance."""
 _GROWING = frozenset({"exp", "exp2", "expm1", "sinh", "cosh"})
 Judged = tuple[Value, Score]
 
@@ -106,35 +114,27 @@ class Search:
         if not self.judge.complete:
             return None
         effort = effort or self.effort
-        start = form, self.judge(form, output)
-        known: dict[Value, Score] = dict([start])
-        frontier = Frontier()
-        frontier.add(form, self._steps(form, output, start[1]), start[1].total)
-        left, least = _LOOKED_AT * effort, start[1].total
-        most = 1 if start[1].calm else min(effort, _IN_VAIN * self.times)
-        while frontier and left > 0 and len(known) < most:
-            here, steps = frontier.next()
-            enough = len(known) + _SLICE
-            for candidate, reason in islice(steps, left):
-                left -= 1
-                if candidate in known:
-                    continue
-                known[candidate] = score = self.judge(candidate, output)
-                self.reasons[candidate] = (*self.reasons.get(here, ()), reason)
-                if score.calm:
-                    most = min(most, len(known) + effort // _AFTERWARDS)
-                elif score.bits <= known[here].bits and tree_size(candidate) <= LONGEST:
-                    detour = 0 if known[here].bits - score.bits > _GAIN else _DETOUR
-                    frontier.add(candidate, self._steps(candidate, output, score), score.total + detour)
-                if least - score.total > _GAIN and not score.calm:
-                    least, most = score.total, min(effort, len(known) + _IN_VAIN * self.times)
-                    break
-                if len(known) >= min(enough, most):
-                    break
-            else:
-                frontier.drop(here)
-        self.tried = sorted(known, key=lambda made: known[made].total)
-        return _winner(start, known)
+        walk = Walk(
+            form,
+            lambda made: self.judge(made, output),
+            lambda made, score: self._steps(made, output, score),
+            self.reasons,
+        )
+        patience = _IN_VAIN * self.times
+        walk.go(lambda score: score.early, effort // 2, patience)
+        walk.go(lambda score: score.lost, effort - len(walk.known), patience)
+        self.tried = sorted(walk.known, key=lambda made: walk.known[made].total)
+        return self._shorter(*_winner((form, walk.known[form]), walk.known), output)
+
+    def _shorter(self, form: Value, score: Score, output: int) -> Judged:
+        """Return a form without the guards that it can do without."""
+        for made in stripped(form):
+            if self._carried(made) >= self._carried(form):
+                shorter = self.judge(made, output)
+                if shorter.bits <= score.bits and shorter.total <= score.total:
+                    self.reasons.setdefault(made, self.reasons.get(form, ()))
+                    return self._shorter(made, shorter, output)
+        return form, score
 
     def _steps(self, form: Value, output: int, score: Score) -> Iterator[Step]:
         return chain(self._saturated(form, output) if score.overflows else (), self.neighbours(form))
@@ -177,17 +177,33 @@ class Search:
     def _neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of all but the polynomials of guards, which are as good as they get."""
         small = ((made, "small only in the end") for made in _faint(form))
-        ordered = ((made, "in an order that keeps digits") for made in arrangements(form))
+        ordered = ((made, ORDER) for arranged in arrangements(form) for made in self._named(arranged))
         apart = ((made, SERIES) for made in grouped(form))
         powers = ((made, DIGITS) for made in differences(form))
-        yield from _by_turns(self._by_rules(form), guarded(form), small, ordered, chain(powers, apart))
+        united = ((made, FEWER_VARIABLES) for made in self._in_groups(form))
+        others = chain(powers, apart)
+        yield from _by_turns(self._by_rules(form), guarded(form), small, ordered, others, united)
+
+    def _named(self, form: Value) -> Iterator[Value]:
+        """Yield a form, before it what its parts are by their names."""
+        yield from dict.fromkeys((self.names([form])[0], form))
+
+    def _in_groups(self, form: Value) -> Iterator[Value]:
+        """Yield a form with what is a function of one group as that, before and after each rule."""
+        for node, (rest, part, t) in groups(form):
+            self.rules.prepare([part])
+            steps = [(n, made) for n in postorder([part]) for made in self.rules.steps(n)]
+            for one in (part, *(substitute(part, {n: made}) for n, made in steps)):
+                yield from self._named(substitute(form, {node: mul(rest, substitute(one, {HOLE: t}))}))
 
     def _by_rules(self, form: Value) -> Iterator[Step]:
-        self.rules.prepare([form])
         there = dict.fromkeys(postorder([form]))
-        for node in there:
+        self.rules.prepare([form])
+        active = self.rules.by_kind
+        for node in reversed(there):
+            self.rules.by_kind = active  # Another form may have had its turn.
             # What a rule keeps for some numbers it would find again.
-            for made, why in (step for step in self.rules.reasoned(node) if step[0] not in there):
+            for made, why in [step for step in self.rules.reasoned(node) if step[0] not in there]:
                 for arranged in (made, *of_product(made)):
                     yield self.names([substitute(form, {node: arranged})])[0], why
                 if why == DIGITS:  # What has become small may be a singularity less.
@@ -224,6 +240,7 @@ def total(found: Judged) -> float:
 
 
 def _winner(start: Judged, known: dict[Value, Score]) -> Judged:
-    """Return the form that gains most for its work."""
-    better = [pair for pair in known.items() if pair[1].beats(start[1])]
-    return min([start, *better], key=total)
+    """Return the form that gains most for its work; of several as good, the one that was found first."""
+    better = [start, *(pair for pair in known.items() if pair[1].beats(start[1]))]
+    least = min(map(total, better))
+    return next(pair for pair in better if total(pair) <= least + _AS_GOOD)

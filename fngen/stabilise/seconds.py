@@ -10,9 +10,10 @@ from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
 from fngen.ir import Value, tree_size
 from fngen.stabilise.autograd import autograd, without_ones
-from fngen.stabilise.judge import Score
 from fngen.stabilise.removable import Differentiate
-from fngen.stabilise.search import LONGEST, Judged, Search, total
+from fngen.stabilise.score import Score
+from fngen.stabilise.search import Judged, Search, total
+from fngen.stabilise.walk import LONGEST
 
 EFFORT, _ALTOGETHER = 60, 150
 """Forms that are tried of one second derivative, and of all of them."""

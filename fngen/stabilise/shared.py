@@ -16,7 +16,8 @@ from fngen.backends.torch import legalise
 from fngen.choices import without_guards
 from fngen.economy import complements
 from fngen.ir import CONDITIONS, Value, name, names, number, postorder, substitute, value
-from fngen.stabilise.judge import Judge, Score
+from fngen.stabilise.judge import Judge
+from fngen.stabilise.score import Score
 from fngen.stabilise.simulate import Simulation
 from fngen.stabilise.work import in_cache, is_timed, ordinary
 
@@ -32,10 +33,10 @@ _FAR = 40
 """Where most exponentials, and their squares in float32, are still numbers."""
 _MODERATE, _LARGE = 10**30, 10**23
 """The size of powers of which quotients are as good, and how many times as much an exponent counts."""
-_NO_DIGIT_LOST, _FEW = 4.0, 1.0
+_NO_DIGIT_LOST, _FEW = 4.0, 2.0
 """ULP up to which a form is as good as any, and bits that it may lose, all points together."""
-_NEXT_TO_NOTHING = 2.0
-"""Bits, all points together, and ULP of the worst."""
+_NEXT_TO_NOTHING, _ULP = 4.0, 2.0
+"""Bits, all points together, and ULP of the worst, that a complement may cost."""
 _EDGES = {
     1: (-math.inf, -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 3.0, math.inf, math.nan),
     2: (-math.inf, -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 3.0, math.inf, math.nan),
@@ -65,7 +66,7 @@ def _templates() -> list[Value]:
     sums = [plus(_G, one), minus(_G, one), minus(one, _G), minus(one, squared), plus(_G, _A), minus(_G, _A)]
     ratios = [over(one, _G), over(one, plus(_G, one)), over(_G, plus(_G, one)), over(_G, minus(one, _G))]
     ratios += [over(minus(_G, one), plus(_G, one)), over(grown, plus(grown, two)), over(_G, _A), over(_A, _G)]
-    found = [_G, squared, *sums, *ratios, value("mul", _G, _A)]
+    found = [_G, squared, *sums, *ratios, value("mul", _G, _A), plus(_G, value("clamp_min", _A, number(0)))]
     found += [over(_G, minus(number(-1), _G)), value("mul", value("sign", _A), over(grown, plus(grown, two)))]
     return [*found, *(value("neg", template) for template in found)]
 
@@ -100,7 +101,7 @@ class Sharing:
         if form is given or output in self.judge.summed:  # A sum has other terms than its tails.
             return form
         new = self.judge(form, output)
-        close = new.bits <= old.bits + _NEXT_TO_NOTHING and new.worst <= old.worst + _NEXT_TO_NOTHING
+        close = new.bits <= old.bits + _NEXT_TO_NOTHING and new.worst <= old.worst + _ULP
         return form if close and new.wrong <= old.wrong else given
 
     def settle(self) -> dict[int, Value]:

@@ -20,8 +20,8 @@ from fngen.stabilise.rewrite import Rewriter
 from fngen.stabilise.rows import NAMES
 
 if TYPE_CHECKING:
-    from fngen.stabilise.judge import Score
     from fngen.stabilise.removable import Differentiate
+    from fngen.stabilise.score import Score
     from fngen.stabilise.search import Search
 
 MOST_INPUTS = 3
