@@ -4,7 +4,8 @@
     python -m benchmarks.accuracy --set all --format all -j 2 --write benchmarks/accuracy.md
 
 Formats of 16 bits are tried with every bit pattern, for formulas of one input; the others at `--points`
-points of random bits and of random logarithms, at nearly equal points, and at the edges of the format.
+points of random bits and of random logarithms, at nearly equal points, and at the edges of the format, or
+with `--sizes usual` at points of the sizes that people compute with, a billionth to a thousand.
 Exact numbers are kept in `--cache`, so that a second run costs little.
 """
 
@@ -23,15 +24,15 @@ from pathlib import Path
 import torch
 
 from benchmarks import accuracy_tables as tables
-from benchmarks.accuracy_cases import FNGEN, PLAIN, Case, cases
-from benchmarks.accuracy_cells import Cell, cell
+from benchmarks.accuracy_cases import FNGEN, PLAIN, SETS, Case, cases
+from benchmarks.accuracy_cells import SIZES, Cell, cell
 from fngen.accuracy import FORMATS, Exact, Outcome, sample
 from fngen.timing.clock import interleaved
 
 HEAD = """\
 # Accuracy
 
-Written by `python -m benchmarks.accuracy`, see its docstring; torch {}, {} points and edges a formula,
+Written by `python -m benchmarks.accuracy`, see its docstring; torch {}, {} points a formula, of {} size,
 seed {}.
 
 Errors are in ULP against the exact value in ball arithmetic. A cell is value ; partials: the largest error,
@@ -42,16 +43,17 @@ formula as typed, "torch" torch's own function where there is one, "fngen" the l
 SPEED_SIZE, SPEED_SECONDS = 1_000_000, 1.5
 
 
-def measured(job: tuple[Case, str], points: int, seed: int, cache: Path) -> Cell | None:
+def measured(job: tuple[Case, str], points: int, seed: int, cache: Path, sizes: str) -> Cell | None:
     """Return one formula in one format."""
     torch.set_num_threads(1)
-    return cell(*job, points, seed, cache)
+    return cell(*job, points, seed, cache, SIZES[sizes])
 
 
 def all_cells(chosen: Sequence[Case], options: argparse.Namespace) -> Iterator[Cell]:
     """Yield every cell, in order."""
     jobs = [(case, form) for form in options.formats for case in chosen]
-    work = partial(measured, points=options.points, seed=options.seed, cache=options.cache)
+    draw = {"points": options.points, "seed": options.seed, "sizes": options.sizes}
+    work = partial(measured, cache=options.cache, **draw)
     if options.jobs == 1:
         found = map(work, jobs)
         yield from _reported(found, len(jobs))
@@ -110,7 +112,7 @@ def speed_table(chosen: Sequence[Case]) -> Iterator[str]:
 def report(options: argparse.Namespace) -> str:
     """Return everything that was measured."""
     chosen = cases(options.set, options.formulas)
-    lines = HEAD.format(torch.__version__, options.points, options.seed).splitlines()
+    lines = HEAD.format(torch.__version__, options.points, options.sizes, options.seed).splitlines()
     found = list(all_cells(chosen, options))
     lines += ["", "## Goals", "", *tables.goals(found), "", "## Summary", "", *tables.summary(found)]
     if options.speed:
@@ -122,12 +124,13 @@ def report(options: argparse.Namespace) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--set", choices=["suite", "heldout", "all"], default="suite")
+    parser.add_argument("--set", choices=[*SETS, "all"], default="suite")
     parser.add_argument(
         "--formulas", type=lambda text: text.split(","), default=[], help="names, with commas"
     )
     parser.add_argument("--format", choices=[*FORMATS, "all"], action="append", dest="formats")
     parser.add_argument("--points", type=int, default=600)
+    parser.add_argument("--sizes", choices=[*SIZES], default="any", help="of the numbers in points")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-j", "--jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir(), "fngen-accuracy"))

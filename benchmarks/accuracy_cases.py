@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from fngen.problem import Problem, read
 from fngen.spec import Spec
 
 HERE = Path(__file__).parent
-SETS = {"suite": HERE / "accuracy_suite.tsv", "heldout": HERE / "accuracy_heldout.tsv"}
+SETS = {name: HERE / f"accuracy_{name}.tsv" for name in ("suite", "heldout", "second")}
 PLAIN, TORCH, FNGEN, ACCURATE = "plain", "torch", "fngen", "accurate"
 
 
@@ -101,13 +100,13 @@ class Case:
         inputs = sorted(read(Spec.create(self.formula)).inputs)
         return read(Spec.create(self.formula, inputs=inputs)).at_defaults()
 
-    def ways(self, problem: Problem) -> dict[str, Function | str]:
+    def ways(self, problem: Problem, *, accurate: bool = True) -> dict[str, Function | str]:
         """Return the functions to compare; of one that fngen refuses, why."""
         found: dict[str, Function | str] = {PLAIN: plain(problem.value, problem.inputs)}
         if self.name in BUILTINS:
             found[TORCH] = BUILTINS[self.name]
         found[FNGEN] = self._emitted(problem)
-        if "accurate" in inspect.signature(fngen.generate).parameters:
+        if accurate:
             found[ACCURATE] = self._emitted(problem, accurate=True)
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +13,17 @@ import torch
 
 import fngen.accuracy
 from benchmarks.accuracy_cases import ACCURATE, FNGEN, PLAIN, Case
-from fngen.accuracy import FORMATS, Exact, Format, Outcome, error, forgiven, sample
+from fngen.accuracy import FORMATS, Exact, Format, Outcome, error, forgiven, sample, usual
 from fngen.accuracy.evaluation import count
 from fngen.measurement.computed import computed
 from fngen.problem import Problem
 
+Point = tuple[float, ...]
 Row = list[tuple[float, float] | Outcome]
 EXHAUSTIVE = ("float16", "bfloat16")
 _JUDGES = {"__init__", "formats", "points", "ulp"}
 """What of the package has no say in exact numbers."""
+SIZES = {"any": sample, "usual": usual}
 ROUNDED, GOOD, FAIR = 0.51, 4.0, 8.0
 
 
@@ -98,21 +100,24 @@ class Cell:
     decisions: int = 0
 
 
-def cell(case: Case, form: str, points: int, seed: int, cache: Path) -> Cell | None:
-    """Return the errors of a formula, or None: formats of 16 bits are tried with one input only."""
+def cell(
+    case: Case, form: str, points: int, seed: int, cache: Path, drawn: Callable[..., list[Point]] = sample
+) -> Cell | None:
+    """Return the errors of a formula at points as drawn, or None: 16 bits are tried with one input only."""
     problem = case.problem
     n = len(problem.inputs)
     if form in EXHAUSTIVE and n > 1:
         return None
     form_ = FORMATS[form]
     order = 1 if form in EXHAUSTIVE else 2
-    where = [(x,) for x in form_.every()] if form in EXHAUSTIVE else sample(n, points, form_, seed)
+    where = [(x,) for x in form_.every()] if form in EXHAUSTIVE else drawn(n, points, form_, seed)
     rows = reference(problem, form, where, order, cache)
     found = Cell(case, form, n)
     found.decisions = sum(map(len, rows))
     found.undecided = sum(exact is Outcome.UNDECIDED for row in rows for exact in row)
     numbers: dict[str, list[list[float]]] = {}
-    for way, function in case.ways(problem).items():
+    same = form == "float64"  # In it the accurate way is the other one.
+    for way, function in case.ways(problem, accurate=not same).items():
         if isinstance(function, str):
             found.refused[way] = function
             continue
@@ -120,6 +125,8 @@ def cell(case: Case, form: str, points: int, seed: int, cache: Path) -> Cell | N
             numbers[way] = computed(function, where, getattr(torch, form), order)
         except (RuntimeError, NotImplementedError) as problem_:
             found.refused[way] = str(problem_).splitlines()[0]
+    if same and FNGEN in numbers:
+        numbers[ACCURATE] = numbers[FNGEN]
     for way, columns in numbers.items():
         found.columns[way] = _outputs(columns, rows, where, form_, count(n, order))
     for way in (FNGEN, ACCURATE):

@@ -6,7 +6,7 @@ computed number with that in a format of ``FORMATS``, at points that ``sample`` 
 
 from fngen.accuracy.exact import Exact, Pair
 from fngen.accuracy.formats import FORMATS, Format
-from fngen.accuracy.points import edges, sample
+from fngen.accuracy.points import edges, sample, usual
 from fngen.accuracy.ulp import Error, error, forgiven, mixed
 from fngen.accuracy.undefined import Outcome
 
@@ -22,4 +22,5 @@ __all__ = [
     "forgiven",
     "mixed",
     "sample",
+    "usual",
 ]

@@ -12,6 +12,7 @@ Point = tuple[float, ...]
 
 _LOW, _HIGH = -30, 11
 _SMALL, _LARGE = -5, 8
+_HUNDREDTH = -6.7
 _EDGES = (
     *(0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0, 20.0, -20.0, 20.5, 88.5, -88.5, 89.0, -104.0),
     *(710.0, -710.0, -746.0, 1e-3, -1e-3, 1e-8, -1e-8),
@@ -47,6 +48,19 @@ def moderate(inputs: int, count: int, form: Format) -> list[Point]:
     """Return points whose coordinates are of the sizes where functions change: a fraction to hundreds."""
     rng = random.Random(f"moderate {inputs} {count}")  # noqa: S311
     return [_point(inputs, lambda: _of_size(rng, form, _SMALL, _LARGE)) for _ in range(count)]
+
+
+def usual(inputs: int, count: int, form: Format, seed: int = 0) -> list[Point]:
+    """Return points of the sizes that people compute with: half of a hundredth to a hundred, half of wider.
+
+    Of several coordinates some are nearly or exactly equal, besides.
+    """
+    rng = random.Random(f"usual {inputs} {count} {form.name} {seed}")  # noqa: S311
+    ranges = ((_HUNDREDTH, -_HUNDREDTH), (_LOW, _HIGH))
+    draws = [lambda low=low, high=high: _of_size(rng, form, low, high) for low, high in ranges]
+    found = [_point(inputs, draws[i % 2]) for i in range(count)]
+    more = count // 5 if inputs > 1 else 0
+    return found + [_correlated(rng, rng.choice(found), form) for _ in range(more)]
 
 
 def _point(inputs: int, draw: Callable[[], float]) -> Point:
