@@ -11,9 +11,9 @@ r"""Elementwise ``(2*j1(r)/r)**2`` with analytic derivatives.
         \operatorname{j1\_over\_x}(r) - \frac{J_1(r)}{r}\right)}{r^2}
 
 At 207 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
-rounded once, the largest error in ULP of a normal number is 2.5 in the value, 2.9 in
-the derivative by ``r`` and 2.9 in the second one, beside what rounding an input
-changes: up to 53 there.
+rounded once, the largest error in ULP of a normal number is 2.5 in the value, 2.1 in
+the derivative by ``r`` and 3.0 in the second one, beside what rounding an input
+changes: up to 4.6e+02 there.
 """
 
 from typing import Any
@@ -63,7 +63,7 @@ class _AiryDiskReverse(torch.autograd.Function):
         s = r_squared * (r_squared * w + 3.4635029004392837e-07)
         p = r_squared * (s - 1.4919704860267019e-05) + 0.0004557291666664033
         q = r_squared * (r_squared * p - 0.009114583333333301)
-        term_5 = (r_squared * (q + 0.10416666666666667) - 1 / 2) * r
+        term_4 = (r_squared * (q + 0.10416666666666667) - 1 / 2) * r
         h = torch.where(mask, 2, r)
         j1_h = _j1(h)
         mask_1 = torch.abs(h) < 1 / 2
@@ -73,8 +73,8 @@ class _AiryDiskReverse(torch.autograd.Function):
         term_1 = z - (h**3) ** 2 / 18432 + h_squared_squared**2 / 1474560
         term_2 = term_1 - h**10 / 176947200 + h**12 / 29727129600
         term_3 = torch.where(mask_1, term_2, j1_h / torch.where(mask_1, 1, h))
-        term_4 = 8 * j1_h / h * (h * _j0(h) - h * term_3 - j1_h) / h_squared
-        return grad_y * torch.where(mask, term_5, term_4)  # a series near 0/0
+        term_5 = 8 * j1_h * (_j0(h) - term_3 - j1_h / h) / h_squared
+        return grad_y * torch.where(mask, term_4, term_5)  # a series near 0/0
 
 
 class AiryDiskFunction(_AiryDiskReverse):
@@ -95,7 +95,7 @@ class AiryDiskFunction(_AiryDiskReverse):
             s = r_squared * (r_squared * w + 3.4635029004392837e-07)
             p = r_squared * (s - 1.4919704860267019e-05) + 0.0004557291666664033
             q = r_squared * (r_squared * p - 0.009114583333333301)
-            term_5 = (r_squared * (q + 0.10416666666666667) - 1 / 2) * r
+            term_4 = (r_squared * (q + 0.10416666666666667) - 1 / 2) * r
             h = torch.where(mask, 2, r)
             j1_h = _j1(h)
             mask_1 = torch.abs(h) < 1 / 2
@@ -105,8 +105,8 @@ class AiryDiskFunction(_AiryDiskReverse):
             term_1 = z - (h**3) ** 2 / 18432 + h_squared_squared**2 / 1474560
             term_2 = term_1 - h**10 / 176947200 + h**12 / 29727129600
             term_3 = torch.where(mask_1, term_2, j1_h / torch.where(mask_1, 1, h))
-            term_4 = 8 * j1_h / h * (h * _j0(h) - h * term_3 - j1_h) / h_squared
-            return (torch.where(mask, term_5, term_4) * r_t).to(dtype)
+            term_5 = 8 * j1_h * (_j0(h) - term_3 - j1_h / h) / h_squared
+            return (torch.where(mask, term_4, term_5) * r_t).to(dtype)
 
 
 class _AiryDiskEager(torch.autograd.Function):
@@ -135,9 +135,9 @@ class _AiryDiskEager(torch.autograd.Function):
         v = v.add_(0.0004557291666664033).mul_(r_squared)
         v = v.sub_(0.009114583333333301).mul_(r_squared)
         v = v.add_(0.10416666666666667).mul_(r_squared).sub_(1 / 2)
-        w = torch.special.bessel_j0(r).mul_(r)
-        w = w.addcmul_(r, j1_r / r, value=-1).sub_(j1_r)
-        w = w.mul_((8 * j1_r).div_(r)).div_(r_squared)
+        w = j1_r / r
+        w = torch.special.bessel_j0(r).sub_(w).sub_(w)
+        w = w.mul_(8 * j1_r).div_(r_squared)
         return grad_y * torch.where(torch.abs(r) < 2, v.mul_(r), w)  # a series near 0/0
 
 

@@ -262,7 +262,7 @@ class _DerivativeSigmaReverse(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_sigma = grad_y * (24 * w / r * epsilon / r * (22 * v - 5))
         if ctx.needs_input_grad[2]:
-            grad_r = grad_y * (s * (144 / r) * epsilon / r * (1 - 4 * v))
+            grad_r = grad_y * (144 * s / r * epsilon / r * (1 - 4 * v))
         return grad_epsilon, grad_sigma, grad_r
 
 
@@ -281,7 +281,7 @@ class _DerivativeSigmaFunction(_DerivativeSigmaReverse):
             w = (u**2) ** 2
             s = u * w
             p = 24 * w / r * epsilon / r * (22 * v - 5) * sigma_t
-            q = s * (144 / r) * epsilon / r * (1 - 4 * v) * r_t
+            q = 144 * s / r * epsilon / r * (1 - 4 * v) * r_t
             return (2 * v - 1) * (24 * s / r) * epsilon_t + p + q
 
 
@@ -323,7 +323,7 @@ class _DerivativeRReverse(torch.autograd.Function):
             w = (v + (u_cubed_squared - 1) * 4) * (2 * u_cubed)
             grad_epsilon = grad_y * (-w * (3 * u_squared) * (u / r))
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * (u * u_squared**2 * (144 / r) * epsilon / r * (1 - v))
+            grad_sigma = grad_y * (144 * (u * u_squared**2) / r * epsilon / r * (1 - v))
         if ctx.needs_input_grad[2]:
             s = 24 * u_cubed_squared / r * epsilon / r
             grad_r = grad_y * (s * (26 * u_cubed_squared - 7))
@@ -346,7 +346,7 @@ class _DerivativeRFunction(_DerivativeRReverse):
             v = 4 * u_cubed_squared
             w = (v + (u_cubed_squared - 1) * 4) * (2 * u_cubed)
             u_squared = u**2
-            s = u * u_squared**2 * (144 / r) * epsilon / r * (1 - v) * sigma_t
+            s = 144 * (u * u_squared**2) / r * epsilon / r * (1 - v) * sigma_t
             q = -w * (3 * u_squared) * (u / r) * epsilon_t + s
             p = 24 * u_cubed_squared / r * epsilon / r
             return q + p * (26 * u_cubed_squared - 7) * r_t

@@ -13,7 +13,7 @@ r"""Elementwise ``x*tanh(softplus(x))`` with analytic derivatives.
 At 207 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
 rounded once, the largest error in ULP of a normal number is 1.5 in the value, 2.6 in
 the derivative by ``x`` and 2.7 in the second one, beside what rounding an input
-changes: up to 1.7e+02 there.
+changes: up to 4.2e+02 there.
 """
 
 from typing import Any
@@ -92,7 +92,7 @@ class _MishEager(torch.autograd.Function):
         if _any_below(x, -40):
             p = (x / 2).exp_()
             s = torch.where(x < -40, grad_y * (1 + x).mul_(p).mul_(p), s)
-        return s  # small only in the end, in an order that keeps digits
+        return s  # small only in the end
 
 
 def mish(x: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ class _DerivativeReverse(torch.autograd.Function):
         u = torch.exp(torch.clamp(x, max=-40) / 2)
         softplus_x = nn.functional.softplus(x)
         v = 2 * softplus_x
-        w = torch.sigmoid(x) * (4 * torch.sigmoid(v) * torch.sigmoid(-v)) * x
+        w = x * torch.sigmoid(x) * (4 * torch.sigmoid(v) * torch.sigmoid(-v))
         return torch.where(x < -40, u * (1 + x) * u, torch.tanh(softplus_x) + w)
 
     @staticmethod

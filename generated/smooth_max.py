@@ -306,12 +306,11 @@ class _DerivativeXReverse(torch.autograd.Function):
         u = x - y
         v = torch.sigmoid(k * u)
         w = torch.sigmoid(k * (y - x))
-        s = v * w
         grad_k = grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_k = grad_y_ * (s * u)
+            grad_k = grad_y_ * (v * w * u)
         if ctx.needs_input_grad[1]:
-            grad_x = grad_y_ * (s * k)
+            grad_x = grad_y_ * (k * v * w)
         if ctx.needs_input_grad[2]:
             grad_y = -grad_y_ * (k * w * v)
         return grad_k, grad_x, grad_y
@@ -329,8 +328,7 @@ class _DerivativeXFunction(_DerivativeXReverse):
             u = x - y
             v = torch.sigmoid(k * u)
             w = torch.sigmoid(k * (y - x))
-            s = v * w
-            return s * u * k_t + s * k * x_t - y_t * (k * w * v)
+            return v * w * u * k_t + k * v * w * x_t - y_t * (k * w * v)
 
 
 def _derivative_x(k: Tensor, x: Tensor, y: Tensor) -> Tensor:

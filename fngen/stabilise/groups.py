@@ -10,7 +10,8 @@ from fngen.algebra import div, mul, sub
 from fngen.ir import LEAVES, Value, names, number, postorder, substitute
 from fngen.stabilise import homogeneous, shifts, views
 from fngen.stabilise.guards import at_place
-from fngen.stabilise.homogeneous import BUILD, Group
+from fngen.stabilise.homogeneous import Group
+from fngen.stabilise.rewrite import BUILD
 
 _MOST_NAMES = 3
 

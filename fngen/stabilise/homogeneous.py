@@ -7,24 +7,16 @@ its derivatives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from math import lcm
 from typing import NamedTuple
 
-from fngen.algebra import add, div, exact, fold_numbers, mul, neg, power, sub
+from fngen.algebra import exact, fold_numbers
 from fngen.ir import LEAVES, Value, fold, name, names, number, rebuild, tree_size
 from fngen.stabilise import views
 from fngen.stabilise.guards import HOLE
-
-BUILD: dict[str, Callable[..., Value]] = {
-    "add": add,
-    "sub": sub,
-    "mul": mul,
-    "div": div,
-    "neg": neg,
-    "pow": power,
-}
+from fngen.stabilise.rewrite import BUILD
 
 Degree = tuple[Fraction, ...]
 """What each variable's own degree counts in that of a graph."""

@@ -40,7 +40,7 @@ _ALTOGETHER = 360
 """Forms that are tried of all results."""
 _IN_VAIN = 60
 """Forms after which a search ends that has found nothing better."""
-_AS_GOOD = 0.5
+_AS_GOOD = 1.0
 """Bits by which two forms may differ by chance."""
 _GROWING = frozenset({"exp", "exp2", "expm1", "sinh", "cosh"})
 Judged = tuple[Value, Score]
