@@ -123,7 +123,9 @@ class Legaliser:
             found = sorted(filter(None, args), key=lambda a: a.op != "name")
             return n if n.op == "name" or (found and n.op in REDUCTIONS) else next(iter(found), None)
 
-        return fold([node], visit, self.variables)[node]
+        if node not in self.variables:
+            fold([node], visit, self.variables)
+        return self.variables[node]
 
     def legal(self, node: Value) -> Value:
         """Return a node whose arguments are legal, made legal itself; constants stay."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from flint import arb, arb_poly, ctx, fmpq
+from flint import arb, arb_mat, arb_poly, ctx, fmpq
 
 _BITS = 400
 _NODES = 64
@@ -46,17 +46,22 @@ def _chebyshev(polynomial: Any) -> list[Any]:
     """Return the coefficients, in polynomials of Chebyshev, of one with less terms than there are nodes."""
     cosines = _cosines()
     values = [polynomial(cosines[2 * i + 1]) for i in range(_NODES)]
-    found = []
-    for k in range(_NODES):
-        terms = (v * cosines[k * (2 * i + 1) % (4 * _NODES)] for i, v in enumerate(values))
-        found.append(sum(terms, arb(0)) * (2 if k else 1) / _NODES)
-    return found
+    sums = (_transform() * arb_mat(_NODES, 1, values)).entries()
+    return [total * (2 if k else 1) / _NODES for k, total in enumerate(sums)]
 
 
 @cache
 def _cosines() -> list[Any]:
     """Return the cosines of multiples of a quarter turn over the number of nodes."""
     return [arb(fmpq(i, 2 * _NODES)).cos_pi() for i in range(4 * _NODES)]
+
+
+@cache
+def _transform() -> Any:
+    """Return the matrix of the cosine transform: a polynomial of Chebyshev at all nodes in each row."""
+    cosines = _cosines()
+    places = (k * (2 * i + 1) % (4 * _NODES) for k in range(_NODES) for i in range(_NODES))
+    return arb_mat(_NODES, _NODES, [cosines[place] for place in places])
 
 
 def _sum(coefficients: Sequence[Any]) -> Any:

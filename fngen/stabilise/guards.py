@@ -149,17 +149,30 @@ def _safe(guard: Value) -> list[Value]:
     return [n for n in postorder([rest]) if n.op == "where" and n.args[0] is near]
 
 
+def has_guard(inside: Value) -> bool:
+    """Say whether a function of ``u!`` can be guarded where that is 0."""
+    return bool(_series(inside, Fraction(0)))
+
+
 @lru_cache(maxsize=1024)
 def _guards(inside: Value, place: Fraction = Fraction(0)) -> tuple[Value, ...]:
     """Return a function guarded at a number, from which a variable has a distance."""
-    distance = _DISTANCE if place else HOLE
+    found, distance = _series(inside, place), _DISTANCE if place else HOLE
     try:
-        found = at_zero(substitute(inside, {HOLE: add(HOLE, number(place))}), str(HOLE.datum))
-        if not found[0].is_zero() and not any(n.op == "div" for n in postorder([inside])):
-            return ()  # Nothing cancels.
-        return (_at(inside, found[0], distance, place), *_near(inside, found, distance, place))
+        near = _near(inside, found, distance, place)
+        return (_at(inside, found[0], distance, place), *near) if found else ()
     except NoSeries:
         return ()
+
+
+@lru_cache(maxsize=1024)
+def _series(inside: Value, place: Fraction) -> Sequence[Any]:
+    """Return the coefficients of a function's power series at a number, if something cancels there."""
+    try:
+        found = at_zero(substitute(inside, {HOLE: add(HOLE, number(place))}), str(HOLE.datum))
+    except NoSeries:
+        return ()
+    return found if found[0].is_zero() or any(n.op == "div" for n in postorder([inside])) else ()
 
 
 def _parts_of_one(form: Value) -> Iterator[tuple[Value, Value]]:

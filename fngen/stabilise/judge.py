@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from fngen.accuracy.evaluation import place
 from fngen.accuracy.exact import Exact, Pair
@@ -43,6 +44,25 @@ _SPOILT = 8.0
 """Bits that no point may lose to a form which is right in one range only."""
 _STEP, _FORGIVEN = 2.0**-26, 0.5
 """How far an input is moved for the derivative of a second one; the weight of digits that this costs too."""
+
+
+class _Known(NamedTuple):
+    """An exact number: at which point, two floats that are it together, and whether it is no subnormal one.
+
+    Times ``scale`` a distance is one in ulp; a scale of infinity says nothing.
+    """
+
+    place: int
+    high: float
+    low: float
+    scale: float
+    normal: bool
+
+    @classmethod
+    def of(cls, place: int, exact: Pair) -> _Known:
+        high, low = exact
+        normal = high == 0 or abs(high) >= FORMAT.tiny
+        return cls(place, high, low, 1 / FORMAT.ulp(high) if normal and high else math.inf, normal)
 
 
 class Judge:
@@ -91,7 +111,7 @@ class Judge:
         self.seconds: dict[int, list[Pair | Outcome]] = {}
         self.beside: dict[tuple[int, int], list[Pair | Outcome]] = {}
         self.simulation = Simulation(inputs, self.points)
-        self.known: dict[int, dict[int, bool]] = {}
+        self.known: dict[int, list[_Known]] = {}
         self.allowances: dict[tuple[int, int], float] = {}
         self.losses: dict[tuple[int, int, float], tuple[float, float, float, bool]] = {}
 
@@ -126,31 +146,34 @@ class Judge:
         legal = self.legalised(form)
         column = self.simulation(legal)
         usual, unusual, worst, beyond, wrong, overflows = 0.0, 0.0, 0.0, 0.0, 0, False
-        for i, normal in self._known(output).items():
-            lost, ulp, rest, nonfinite = self._loss(i, output, float(column[i]))
-            overflows = overflows or nonfinite
-            if self.usual[i]:
-                wrong += nonfinite
-                usual += lost
-                if normal:
-                    worst, beyond = max(worst, ulp), max(beyond, rest)
-            else:
-                unusual += _UNUSUAL[len(self.inputs)] * lost
+        for i, high, low, scale, normal in self._known(output):
+            computed = column[i]
+            ulp = rest = abs((computed - high) - low) * scale
+            if not ulp <= _CALM:  # Most are, and this is where a search has its time.
+                lost, ulp, rest, nonfinite = self._loss(i, output, float(computed))
+                overflows = overflows or nonfinite
+                if self.usual[i]:
+                    wrong += nonfinite
+                    usual += lost
+                else:
+                    unusual += _UNUSUAL[len(self.inputs)] * lost
+            if normal and self.usual[i]:
+                worst, beyond = max(worst, ulp), max(beyond, rest)
         return Score(usual + unusual, usual, worst, beyond, wrong, self._work(legal, output), overflows)
 
-    def _known(self, output: int) -> dict[int, bool]:
-        """Return the points at which a result is a number that counts; has it all digits of a float64?"""
+    def _known(self, output: int) -> list[_Known]:
+        """Return the points at which a result is a number that counts."""
         if output not in self.known:
             exact = ((i, self.row(i, output)[output]) for i in range(len(self.points)))
-            numbers = ((i, x[0]) for i, x in exact if isinstance(x, tuple))
-            normal = {i: x == 0 or abs(x) >= FORMAT.tiny for i, x in numbers}
-            self.known[output] = {i: n for i, n in normal.items() if n or output not in self.summed}
+            numbers = (_Known.of(i, x) for i, x in exact if isinstance(x, tuple))
+            self.known[output] = [n for n in numbers if n.normal or output not in self.summed]
         return self.known[output]
 
     def spoils(self, form: Value, other: Value, output: int) -> bool:
         """Say whether a form has no digits at a point where another has most of its own."""
         new, old = (self.simulation(self.legalised(f)) for f in (form, other))
-        changed = ((i, float(new[i]), float(old[i])) for i in self._known(output) if new[i] != old[i])
+        places = (known.place for known in self._known(output))
+        changed = ((i, float(new[i]), float(old[i])) for i in places if new[i] != old[i])
         return any(self._loss(i, output, a)[0] - self._loss(i, output, b)[0] > _SPOILT for i, a, b in changed)
 
     def _loss(self, i: int, output: int, computed: float) -> tuple[float, float, float, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from fngen.ir import Value, name, names, postorder, substitute
 from fngen.stabilise import views
 from fngen.stabilise.arrangements import SIGNED
 from fngen.stabilise.groups import beside_one, groups
-from fngen.stabilise.guards import HOLE, at_origin
+from fngen.stabilise.guards import HOLE, at_origin, has_guard
 from fngen.stabilise.views import Factors
 
 _Product = frozenset[tuple[Value, Fraction]]
@@ -48,16 +49,23 @@ def singular(form: Value) -> Iterator[Singular]:
     """
     for node in postorder([form]):
         if node.op in ("mul", "div"):
-            c, found = views.factors(node)
-            for base, n in found.items():
-                if 0 < -n <= _HIGHEST and n.denominator == 1:
-                    for t, k, written in _things(base, n, found):
-                        of_t = {substitute(f, {written: t}): m for f, m in found.items()}
-                        if (sides := _around(t, k, c, of_t)) and next(at_origin(sides[1], t), None):
-                            yield Singular(node, *sides, t)
+            yield from _singular(node)
     for node, group in groups(form):
-        if next(at_origin(group.part, group.t), None):
+        if has_guard(group.part):
             yield Singular(node, *group)
+
+
+@lru_cache(maxsize=4096)
+def _singular(node: Value) -> tuple[Singular, ...]:
+    c, found = views.factors(node)
+    made = []
+    for base, n in found.items():
+        if 0 < -n <= _HIGHEST and n.denominator == 1:
+            for t, k, written in _things(base, n, found):
+                of_t = {substitute(f, {written: t}): m for f, m in found.items()}
+                if (sides := _around(t, k, c, of_t)) and has_guard(sides[1]):
+                    made.append(Singular(node, *sides, t))
+    return tuple(made)
 
 
 def _things(base: Value, n: Fraction, found: Factors) -> Iterator[tuple[Value, Fraction, Value]]:

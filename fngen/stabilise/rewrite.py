@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from math import isqrt
 
 from fngen.algebra import ZERO, add, div, exact, fold_numbers, mul, neg, power, sub
@@ -13,6 +13,7 @@ from fngen.functions import TABLE
 from fngen.ir import LEAVES, REDUCTIONS, Value, fold, is_number, names, number, postorder, rebuild, value
 from fngen.language.parse import parse_expression
 from fngen.stabilise import along, views
+from fngen.stabilise.frontier import Step
 from fngen.stabilise.match import Match, Matcher
 from fngen.stabilise.rows import Rule
 
@@ -49,7 +50,7 @@ class Identity:
     given: Value | None
     needs: frozenset[str]
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """What a graph must be for the pattern to match it."""
         constant = self.pattern.op == "pow" and all(x.isupper() for x in names([self.pattern.args[1]]))
@@ -68,9 +69,6 @@ def _identity(rule: Rule) -> Identity:
     return Identity(rule, pattern, form, given, frozenset(n.op for n in postorder([pattern])) - _ARITHMETIC)
 
 
-Applied = dict[Value, tuple[Value, list[str]]]
-"""What nodes are after the rules that are tried, and why."""
-
 
 class Rewriter:
     """Applies rules until none holds any more: to a node as it stands, then to what its parts have become.
@@ -83,36 +81,51 @@ class Rewriter:
         self.reasons: dict[str, None] = {}
         self.rules = read(rules)
         self.matcher = Matcher()
-        self.by_kind: dict[str, list[Identity]] = {}
-        self.applied: Applied = {}
-        self.known: dict[frozenset[str], tuple[dict[str, list[Identity]], Applied]] = {}
+        self.known: dict[frozenset[str], Active] = {}
 
     def __call__(self, roots: Sequence[Value]) -> list[Value]:
         """Return graphs with every rule applied that matches; one that would lose a variable stays."""
-        if not self.prepare(roots):
-            return list(roots)
-        pairs = zip(self._rewritten(roots), roots, strict=True)
+        pairs = zip(self.active(roots).rewritten(roots), roots, strict=True)
         # Its shape is that of all of them, and it is no number where one of them is none.
         return [made if made is root or along.alike(made, root) else root for made, root in pairs]
 
-    def prepare(self, roots: Sequence[Value]) -> bool:
-        """Look which rules may match in graphs, and say whether there are any."""
-        if max(depths(roots), default=0) > _DEEPEST:
-            return False
+    def active(self, roots: Sequence[Value]) -> Active:
+        """Return the rules that may match in graphs."""
         present = frozenset("sqrt" if half_powers(n) else n.op for n in postorder(roots))
+        if max(depths(roots), default=0) > _DEEPEST:
+            present = frozenset()
         if present not in self.known:
             # What a rule makes may be what another needs.
             made = {n.op for i in self.rules if i.needs <= present for n in postorder([i.form])}
-            active = [i for i in self.rules if i.needs <= present | made]
-            kinds = {i.kind for i in active}
-            self.known[present] = {kind: [i for i in active if i.kind == kind] for kind in kinds}, {}
-        self.by_kind, self.applied = self.known[present]
-        return bool(self.by_kind)
+            rules = [i for i in self.rules if i.needs <= present | made] if present else []
+            self.known[present] = Active(rules, self.matcher, self.reasons)
+        return self.known[present]
 
-    def _rewritten(self, roots: Sequence[Value]) -> list[Value]:
+
+class Active:
+    """Rules that may match in a graph, and what they have made of nodes.
+
+    Args:
+        rules: The rules.
+        matcher: Finds their patterns.
+        reasons: Takes note why those that are applied are better.
+    """
+
+    def __init__(self, rules: Sequence[Identity], matcher: Matcher, reasons: dict[str, None]) -> None:
+        self.by_kind = dict[str, list[Identity]]()
+        for rule in rules:
+            self.by_kind.setdefault(rule.kind, []).append(rule)
+        self.matcher, self.reasons = matcher, reasons
+        self.applied: dict[Value, Value] = {}
+        self.done: dict[tuple[Value, bool], Value] = {}
+        self.known: dict[Value, tuple[Step, ...]] = {}
+
+    def rewritten(self, roots: Sequence[Value]) -> list[Value]:
+        """Return graphs with every rule applied that matches."""
+        if not self.by_kind:
+            return list(roots)
         early: dict[tuple[Value, bool], Value] = {}
-        done: dict[tuple[Value, bool], Value] = {}
-        stack = [(root, False) for root in reversed(roots)]
+        done, stack = self.done, [(root, False) for root in reversed(roots)]
         while stack:
             node, inner = key = stack[-1]
             if key in done:
@@ -138,27 +151,26 @@ class Rewriter:
     def applied_to(self, node: Value) -> Value:
         """Return a node after all rules that match it."""
         if node not in self.applied:
-            after, reasons = node, list[str]()
+            after = node
             for _ in range(_ROUNDS):
-                made, reason = next(self.reasoned(after), (None, ""))
+                made, reason = next(self._steps(after), (None, ""))
                 if made is None:
                     break
                 after = made
-                reasons.append(reason)
-            self.applied[node] = after, reasons
-        after, reasons = self.applied[node]
-        self.reasons |= dict.fromkeys(reasons)
-        return after
+                self.reasons[reason] = None
+            self.applied[node] = after
+        return self.applied[node]
 
-    def steps(self, node: Value) -> Iterator[Value]:
-        """Yield what each rule makes of a node, or of the root of which it is a power."""
-        yield from (made for made, _ in self.reasoned(node))
+    def steps(self, node: Value) -> tuple[Step, ...]:
+        """Return what each rule makes of a node, or of the root of which it is a power."""
+        if node not in self.known:
+            self.known[node] = tuple(self._steps(node))
+        return self.known[node]
 
-    def reasoned(self, node: Value) -> Iterator[tuple[Value, str]]:
-        """Yield the same, and why that is better."""
+    def _steps(self, node: Value) -> Iterator[Step]:
         if n := half_powers(node):
             root = value("sqrt", node.args[0])
-            yield from ((power(made, number(n)), reason) for made, reason in self.reasoned(root))
+            yield from ((power(made, number(n)), reason) for made, reason in self._steps(root))
         for identity in self.by_kind.get(views.kind(node), ()):
             for match in self.matcher.whole(identity.pattern, node):
                 if identity.given is not None and not is_number(substituted(identity.given, match), 1):

@@ -191,19 +191,17 @@ class Search:
     def _in_groups(self, form: Value) -> Iterator[Value]:
         """Yield a form with what is a function of one group as that, before and after each rule."""
         for node, (rest, part, t) in groups(form):
-            self.rules.prepare([part])
-            steps = [(n, made) for n in postorder([part]) for made in self.rules.steps(n)]
+            rules = self.rules.active([part])
+            steps = [(n, made) for n in postorder([part]) for made, _ in rules.steps(n)]
             for one in (part, *(substitute(part, {n: made}) for n, made in steps)):
                 yield from self._named(substitute(form, {node: mul(rest, substitute(one, {HOLE: t}))}))
 
     def _by_rules(self, form: Value) -> Iterator[Step]:
         there = dict.fromkeys(postorder([form]))
-        self.rules.prepare([form])
-        active = self.rules.by_kind
+        rules = self.rules.active([form])
         for node in reversed(there):
-            self.rules.by_kind = active  # Another form may have had its turn.
             # What a rule keeps for some numbers it would find again.
-            for made, why in [step for step in self.rules.reasoned(node) if step[0] not in there]:
+            for made, why in (step for step in rules.steps(node) if step[0] not in there):
                 for arranged in (made, *of_product(made)):
                     yield self.names([substitute(form, {node: arranged})])[0], why
                 if why == DIGITS:  # What has become small may be a singularity less.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 from fngen.algebra import exact
 from fngen.choices import rarely, usual, without_guards
@@ -75,6 +76,7 @@ class Budget:
         return time / self.whole, max(work + _work([usual], done) - self.whole, 0) / self.whole
 
 
+@lru_cache(maxsize=1024)
 def ordinary(root: Value) -> Value:
     """Return what is worked out where no number is a rare one: of a choice for those a question remains."""
     if all(node.op != "where" for node in postorder([root])):
