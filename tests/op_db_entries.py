@@ -32,7 +32,7 @@ _BCE_LOGITS = "softplus(x) - y*x"
 _BCE_POSITIVE = "(1 - y)*softplus(x) + pos_weight*y*softplus(-x)"
 _SOFT_MARGIN = "y*logsigmoid(x) + (1 - y)*logsigmoid(-x)"
 _STIRLING = "where(y > 1, y*log(y) - y + log(2*pi*y)/2, 0)"
-_GAUSSIAN = "s = clamp(v, min={eps}); {reduction}((log(s) + (x - y)**2/s)/2"
+_GAUSSIAN = "s = max(v, eps); {reduction}((log(s) + (x - y)**2/s)/2"
 _MVLGAMMA = tuple(
     when(" + ".join([f"lgamma(x - {i}/2)" for i in range(p)] + [f"{p * (p - 1)}*log(pi)/4"]), p=p)
     for p in range(1, 6)

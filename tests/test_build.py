@@ -31,7 +31,7 @@ BUILD = sys.modules["fngen.project.build"]
 FOUR = """\
 [layers]
 square = "x1**3 + x2**2"
-Swish = { formula = "x*sigmoid(beta*x)", params = { beta = 1.0 } }
+Cubic = { formula = "x*(1 + beta*x**2)", params = { beta = 1.0 } }
 
 [layers.rms]
 formula = "x/sqrt(mean(x**2, dim=-1) + eps)*w"
@@ -45,7 +45,7 @@ lean = true
 """
 TEXTS = {
     "square": fngen.generate("x1**3 + x2**2", name="square").text,
-    "swish": fngen.generate("x*sigmoid(beta*x)", name="swish", params={"beta": 1.0}).text,
+    "cubic": fngen.generate("x*(1 + beta*x**2)", name="cubic", params={"beta": 1.0}).text,
     "rms": fngen.generate(
         "x/sqrt(mean(x**2, dim=-1) + eps)*w", name="rms", params={"w[-1]": 1.0}, consts={"eps": 1e-6}
     ).text,
@@ -390,7 +390,7 @@ def test_what_is_no_longer_declared_is_removed(four: Path) -> None:
     assert "kept generated/square.py" in build("--keep-stale").stdout
     assert Path("generated/square.py").exists()
     assert "removed generated/square.py" in build().stdout
-    assert set(contents()) == {"swish.py", "rms.py", "pair.py", "__init__.py", ".fngen.json"}
+    assert set(contents()) == {"cubic.py", "rms.py", "pair.py", "__init__.py", ".fngen.json"}
     assert b"Square" not in contents()["__init__.py"]
 
 
@@ -471,7 +471,7 @@ def test_a_foreign_file_is_never_touched(folder: Path, text: bytes) -> None:
     for options in ([], ["--force"], ["--check"]):
         assert "fngen did not write it" in build(*options, code=2).output
         assert contents()["square.py"] == text
-    assert Path("generated/swish.py").exists()
+    assert Path("generated/cubic.py").exists()
     assert b"square" not in contents()["__init__.py"]
 
 
@@ -528,7 +528,7 @@ def test_dry_run_and_json(four: Path) -> None:
         assert line in out
     data = json.loads(build("--dry-run", "--json").stdout)
     assert {f["name"]: f["state"] for f in data["files"]} == {
-        "square": "written", "swish": "up to date", "rms": "up to date", "both": "written",
+        "square": "written", "cubic": "up to date", "rms": "up to date", "both": "written",
         "pair": "removed", "__init__": "written",
     }  # fmt: skip
     assert contents() == before
@@ -593,7 +593,7 @@ def test_the_package_is_lazy(importable: Path) -> None:
     assert package.Square is importlib.import_module("generated.square").Square
     assert [n for n in sys.modules if n.startswith("generated.")] == ["generated.square"]
     assert package.__all__ == sorted(package.__all__)
-    assert {"Square", "SquareFunction", "Swish", "Rms", "Pair"} <= set(dir(package))
+    assert {"Square", "SquareFunction", "Cubic", "Rms", "Pair"} <= set(dir(package))
     with pytest.raises(AttributeError, match="'generated' has no attribute 'Nothing'"):
         package.Nothing  # noqa: B018
     assert package.square is sys.modules["generated.square"]  # In whatever order they are imported.
@@ -617,7 +617,7 @@ def test_verified_are_those_that_are_written(four: Path) -> None:
     declare(FOUR.replace("x1**3", "x1**4"))
     states = {r.name: r for r in _build_function().results}
     assert "torch autograd" in states["square"].report
-    assert not states["swish"].report
+    assert not states["cubic"].report
     assert not any(r.report for r in _build_function().results)
     every = {r.name: r.report for r in _build_function(verify=True).results}
     assert all("torch autograd" in every[name] for name in TEXTS)
@@ -1062,7 +1062,7 @@ def test_a_worker_that_dies_takes_one_layer_with_it(folder: Path, monkeypatch: p
     outcome = project.build(verify=False)
     assert outcome.code == 2
     assert ["ended with code 9" in p.message for p in outcome.problems] == [True]
-    assert {r.name for r in outcome.of(State.WRITTEN)} == {"swish", "rms", "pair", "__init__"}
+    assert {r.name for r in outcome.of(State.WRITTEN)} == {"cubic", "rms", "pair", "__init__"}
 
 
 def test_watch(folder: Path) -> None:
