@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fngen
-from fngen.accuracy import FORMATS, Exact, Outcome, error, forgiven, usual
+from fngen.accuracy import Exact, Outcome
 from fngen.algebra import fold_numbers
 from fngen.ir import Value, names, substitute
 from fngen.language.parse import parse_expression
@@ -19,9 +16,8 @@ from fngen.printing.formula import FormulaPrinter
 from fngen.stabilise.groups import beside_one, groups
 from fngen.stabilise.guards import HOLE
 from fngen.stabilise.homogeneous import Group
+from tests.digits import check_digits
 
-FORMAT = FORMATS["float64"]
-FAIR = 8.0
 spell = FormulaPrinter().print
 HOMOGENEOUS = {
     "2*y*log(cosh(x/y)) - x*tanh(x/y)": "x/y",
@@ -125,19 +121,4 @@ def test_variables_that_are_equal_are_a_place_to_guard() -> None:
 )
 def test_value_and_gradients_keep_their_digits(text: str) -> None:
     """At numbers of usual size, what the rounding of an input costs forgiven."""
-    inputs = ("x", "y")
-    exact = Exact(parse_expression(text), inputs)
-    points = [p for p in usual(2, 120, FORMAT, 7) if max(map(abs, p)) < 300]
-    columns = [torch.tensor(c, dtype=torch.float64, requires_grad=True) for c in zip(*points, strict=True)]
-    y = fngen.compile(text, name="grouped", inputs=inputs).grouped(*columns)
-    found = [y.tolist(), *(g.tolist() for g in torch.autograd.grad(y.sum(), columns))]
-    for i, point in enumerate(points):
-        row = exact.at(point, 2)
-        for k in range(3):
-            want = row[k]
-            if isinstance(want, Outcome) or abs(want[0]) < FORMAT.tiny:
-                continue
-            off = error(found[k][i], want, FORMAT)
-            assert not off.nonfinite, (text, k, point)
-            assert math.isfinite(off.ulp)
-            assert forgiven(off.ulp, row, k, point, FORMAT) <= FAIR, (text, k, point, off.ulp)
+    check_digits(text, ("x", "y"), results=3)

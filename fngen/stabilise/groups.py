@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 
-from fngen.algebra import div, mul, sub
-from fngen.ir import LEAVES, Value, names, number, postorder, substitute
+from fngen.algebra import ONE, div, mul, sub
+from fngen.ir import LEAVES, Value, name, names, number, postorder, substitute
 from fngen.stabilise import homogeneous, shifts, views
-from fngen.stabilise.guards import at_place
+from fngen.stabilise.guards import HOLE, at_place, order
 from fngen.stabilise.homogeneous import Group
 from fngen.stabilise.rewrite import BUILD
 
@@ -24,6 +24,7 @@ def groups(form: Value) -> Iterator[tuple[Value, Group]]:
     for node in reversed(postorder([form])):
         if node.op in BUILD:
             yield from ((node, found) for found in _of_one_group(node))
+            yield from ((node, found) for found in _of_functions(node))
 
 
 def beside_one(form: Value) -> Iterator[Value]:
@@ -34,6 +35,21 @@ def beside_one(form: Value) -> Iterator[Value]:
             distance = div(sub(over, mul(number(place), under)), under)
             for made in at_place(part, t, Fraction(place), distance):
                 yield substitute(form, {node: mul(rest, made)})
+
+
+@lru_cache(maxsize=4096)
+def _of_functions(node: Value) -> tuple[Group, ...]:
+    """Return the groups of what depends on a variable by one function of it alone, such as its logarithm."""
+    if len(names([node])) not in range(2, 1 + _MOST_NAMES):
+        return ()
+    images: dict[Value, Value] = {}
+    for x in names([node]):
+        calls = (n for n in postorder([node]) if n.op not in BUILD and n.args and names([n]) == (x,))
+        alone = [n for n in calls if x not in names([substitute(node, {n: ONE})])]
+        images |= {n: name(x) for n in alone[-1:]}
+    back = {x: n for n, x in images.items()}
+    found = _of_one_group(substitute(node, images)) if images else ()
+    return tuple(Group(substitute(rest, back), part, substitute(t, back)) for rest, part, t in found)
 
 
 @lru_cache(maxsize=4096)
@@ -49,4 +65,18 @@ def _of_one_group(node: Value) -> tuple[Group, ...]:
         found += shifts.of_sum(node, *inputs) if len(inputs) == 2 else []
     except ZeroDivisionError:  # Where its variables are equal it is nothing.
         return ()
-    return tuple(group for group in found if group)
+    return tuple(_regular(group) for group in found if group)
+
+
+def _regular(group: Group) -> Group:
+    """Return a group with what its function is 0 like in place of a divisor that is 0 there too.
+
+    ``f(y*x)/y**2`` is ``x**2`` times ``f(t)/t**2``.
+    """
+    rest, part, t = group
+    (c, outside), (_, inside) = views.factors(rest), views.factors(t)
+    if not any(n < 0 and inside.get(f, 0) > 0 for f, n in outside.items()) or not (k := order(part)):
+        return group
+    outside = views.times(outside, {f: k * n for f, n in inside.items()})
+    d, found = views.factors(part)
+    return Group(views.product(c, outside), views.product(d, views.times(found, {HOLE: Fraction(-k)})), t)

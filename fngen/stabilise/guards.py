@@ -154,6 +154,12 @@ def has_guard(inside: Value) -> bool:
     return bool(_series(inside, Fraction(0)))
 
 
+def order(inside: Value) -> int:
+    """Return of what order a function of ``u!`` is 0 where that is 0; 0 where nothing is known of it."""
+    found = _series(inside, Fraction(0))
+    return next((k for k, c in enumerate(found) if not c.is_zero()), 0)
+
+
 @lru_cache(maxsize=1024)
 def _guards(inside: Value, place: Fraction = Fraction(0)) -> tuple[Value, ...]:
     """Return a function guarded at a number, from which a variable has a distance."""

@@ -99,7 +99,7 @@ class Judge:
         self.usual: list[bool] = []
         drawn = sample(len(inputs), _POINTS[len(inputs)], FORMAT)
         drawn += moderate(len(inputs), _MODERATE[len(inputs)], FORMAT)
-        for point in (*drawn, *nearby(root, self.inputs, drawn[len(drawn) // 2 :])):
+        for point in (*drawn, *nearby(typed, self.inputs, drawn[len(drawn) // 2 :])):
             if not self.patient:
                 break
             found = self.exact.at(point, 1)[: 1 + len(inputs)]

@@ -47,12 +47,12 @@ def singular(form: Value) -> Iterator[Singular]:
     times a function of ``t = x*y``. Or it is what a divisor is of: ``x/expm1(x*y)`` is ``t/expm1(t)/y``.
     Or a sum is a function of it: ``cosh(x/y)*y - y``.
     """
-    for node in postorder([form]):
-        if node.op in ("mul", "div"):
-            yield from _singular(node)
     for node, group in groups(form):
         if has_guard(group.part):
             yield Singular(node, *group)
+    for node in postorder([form]):
+        if node.op in ("mul", "div"):
+            yield from _singular(node)
 
 
 @lru_cache(maxsize=4096)

@@ -69,7 +69,6 @@ def _identity(rule: Rule) -> Identity:
     return Identity(rule, pattern, form, given, frozenset(n.op for n in postorder([pattern])) - _ARITHMETIC)
 
 
-
 class Rewriter:
     """Applies rules until none holds any more: to a node as it stands, then to what its parts have become.
 

@@ -8,6 +8,7 @@ from itertools import chain
 from fngen.algebra import mul
 from fngen.ir import Value, fold, name, names, postorder, substitute, tree_size, value
 from fngen.stabilise.arrangements import arrangements, of_product
+from fngen.stabilise.exponents import exponentials, settled
 from fngen.stabilise.faint import faint
 from fngen.stabilise.forms import FORMS
 from fngen.stabilise.frontier import Step
@@ -33,6 +34,7 @@ from fngen.stabilise.score import Score
 from fngen.stabilise.tails import saturated
 from fngen.stabilise.walk import LONGEST, Walk
 
+EXPONENTS = "its exponent by its logarithm"
 ORDER, FEWER_VARIABLES = "in an order that keeps digits", "a function of fewer variables"
 EFFORT = 140
 """Forms that are tried of one result, where there are few."""
@@ -142,8 +144,9 @@ class Search:
     def neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of a form, at each place where it can be taken; every variable stays."""
         kept = self._carried(form)
-        holes = {polynomial: name(f"p{i}!") for i, polynomial in enumerate(polynomials(form))}
-        back = {hole: polynomial for polynomial, hole in holes.items()}
+        done = [*polynomials(form), *settled(form)]
+        holes = {part: name(f"p{i}!") for i, part in enumerate(done)}
+        back = {hole: part for part, hole in holes.items()}
         steps = ((substitute(made, back), why) for made, why in self._neighbours(substitute(form, holes)))
         lighter = ((made, LIMIT) for made in lightened(form))
         wider = ((made, SERIES) for made in widened(form))
@@ -181,12 +184,20 @@ class Search:
         apart = ((made, SERIES) for made in grouped(form))
         powers = ((made, DIGITS) for made in differences(form))
         united = ((made, FEWER_VARIABLES) for made in self._in_groups(form))
+        general = ((made, EXPONENTS) for made in self._exponentials(form))
         others = chain(powers, apart)
-        yield from _by_turns(self._by_rules(form), guarded(form), small, ordered, others, united)
+        yield from _by_turns(self._by_rules(form), guarded(form), general, small, ordered, others, united)
 
     def _named(self, form: Value) -> Iterator[Value]:
         """Yield a form, before it what its parts are by their names."""
         yield from dict.fromkeys((self.names([form])[0], form))
+
+    def _exponentials(self, form: Value) -> Iterator[Value]:
+        """Yield a form with powers as exponentials, and what that is where these are of one group."""
+        for made in exponentials(form):
+            (named,) = self.names([made])
+            yield named
+            yield from grouped(named)
 
     def _in_groups(self, form: Value) -> Iterator[Value]:
         """Yield a form with what is a function of one group as that, before and after each rule."""
