@@ -44,3 +44,12 @@ def test_an_oscillation_goes_on(x: float) -> None:
     )
     wanted = math.log(math.tan(math.pi / 4 + x / 2) ** 2)
     assert found.item() == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("z", [300.0, 650.0, 712.0, 850.0, 1250.0])
+def test_what_falls_slowly_goes_on(z: float) -> None:
+    """Where the exponential is nothing there is still a divisor."""
+    x, y = (torch.tensor(t, dtype=torch.float64, requires_grad=True) for t in (2.0, 3.0))
+    found = fngen.compile("log((1 + y*x)/(1 + y*x*exp(-z)))/z", name="coverage", inputs=("x", "y", "z"))
+    (slope,) = torch.autograd.grad(found.coverage(x, y, torch.tensor(z, dtype=torch.float64)), x)
+    assert slope.item() == pytest.approx(3 / 7 / z, rel=1e-12)

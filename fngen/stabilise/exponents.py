@@ -11,15 +11,24 @@ from functools import reduce
 
 from fngen.algebra import ONE, ZERO, add, exact, fold_numbers, mul, neg, power, where
 from fngen.choices import rarely, usual
-from fngen.ir import Value, fold, is_number, names, number, postorder, rebuild, value
+from fngen.ir import Value, fold, is_number, names, number, postorder, rebuild, substitute, value
 from fngen.stabilise import views
+
+_PLAIN = frozenset({"mul", "div", "neg", "pow", "where"})
 
 
 def exponentials(form: Value) -> Iterator[Value]:
-    """Yield a form with all such powers as exponentials: where their arguments are small, and everywhere."""
+    """Yield a form with all such powers as exponentials: where their arguments are small, and everywhere.
+
+    Of a choice each side has its own: ``where(x > 0, (1 + x)**y, (1 - x)**y)``.
+    """
     powers = _powers(form)
+    if form.op == "where" and not any(map(_View(powers).is_never, postorder([form.args[0]]))):
+        for side in form.args[1:]:
+            yield from (substitute(form, {side: made}) for made in exponentials(side))
+        return
     bases = dict.fromkeys(n.args[0] for n in powers)
-    if not powers or not all(names([b]) or (b.op == "number" and exact(b) > 0) for b in bases):
+    if not _is_more(form) or not all(names([b]) or (b.op == "number" and exact(b) > 0) for b in bases):
         return
     view = _View(powers)
     made = fold([form], view.visit)[form]
@@ -28,6 +37,17 @@ def exponentials(form: Value) -> Iterator[Value]:
     small = [value("lt", value("abs", u), ONE) for u in view.arguments.values()]
     yield where(_all(positive + small), made, form)
     yield where(_all(positive), made, form) if positive else made
+
+
+def _is_more(form: Value) -> bool:
+    """Say whether a form is more than a product of powers: of these a power itself is the best."""
+
+    def visit(node: Value, args: list[tuple[bool, bool]]) -> tuple[bool, bool]:
+        args = args[1:] if node.op == "where" else args
+        power, more = (any(found) for found in zip(*args, strict=True)) if args else (False, False)
+        return power or _varies(node), more or (power and node.op not in _PLAIN)
+
+    return fold([form], visit)[form][1]
 
 
 def settled(form: Value) -> list[Value]:
@@ -59,7 +79,7 @@ class _View:
         if before in self.logs:
             (u,) = node.args
             return _positive_log(u if node.op == "log" else add(ONE, u))
-        if node.op == "where" and any(map(self._never, postorder([before.args[0]]))):
+        if node.op == "where" and any(map(self.is_never, postorder([before.args[0]]))):
             return node.args[2]
         if rarely(node) and not self.arguments.keys().isdisjoint(postorder([node.args[0]])):
             return usual(node)  # What is rare is a power that is large.
@@ -72,7 +92,7 @@ class _View:
         self.arguments[found] = argument
         return mul(power(_positive(base), number(n)), found) if n else found
 
-    def _never(self, asked: Value) -> bool:
+    def is_never(self, asked: Value) -> bool:
         """Say whether a condition is for powers of 0 alone, or to the power of 0."""
         if asked.op != "eq" or not is_number(asked.args[1], 0):
             return False

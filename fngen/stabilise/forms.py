@@ -45,6 +45,8 @@ _FAR_FROM_ONE = "Max(Max(abs(u**v), abs(1/u**v)), 1e23*abs(v)) > 1e30"
 """Where a power is very large or small, or so is its exponent, of which 1 takes nothing off."""
 _POWER = "v*log(where(u > 0, u, 1))"
 _SMALL_POWER = f"u > 0 and abs({_POWER}) < 1"
+_GROWN_RATIO = "-expm1(-Max(u, 0))/(1 + a*exp(-Max(u, 0)))"
+_SMALL_RATIO = "expm1(Min(u, 0))/(a + exp(Min(u, 0)))"
 _GAP = "(v - w)*log(where(u > 0, u, 1))"
 _SMALL_GAP = f"u > 0 and abs({_GAP}) < 1"
 _POSITIVE = "v >= 0 and w >= 0"
@@ -119,6 +121,7 @@ FORMS = (
     Rule("log1pexp(-u) + u*logistic(-u)", "log1pexp(-abs(u)) + abs(u)*logistic(-abs(u))", DIGITS),
     Rule("softplus(u) - u*sigmoid(u)", "log1pexp(-abs(u)) + abs(u)*logistic(-abs(u))", DIGITS),
     Rule("exp(u) - expm1(u)/a", "exp(u)*(1 - 1/a) + 1/a", OVERFLOW),
+    Rule("atanh(sqrt(a))", "log1p(sqrt(a)) - log1p(-a)/2", DIGITS),
     Rule("log(u/v)", f"where({_NEAR}, log1p({_SHARE}), log(u/v))", DIGITS),
     Rule("log(u/v)", f"where({_FAR}, log(abs(u)) - log(abs(v)), log(u/v))", OVERFLOW),
     Rule(
@@ -131,6 +134,7 @@ FORMS = (
         f"where(u > 0, -tanh({_POWER}/2), (1 - u**v)/(1 + u**v))",
         OVERFLOW,
     ),
+    Rule("expm1(u)/(a + exp(u))", f"where(u > 0, {_GROWN_RATIO}, {_SMALL_RATIO})", OVERFLOW),
     Rule("expm1(u)/v", f"where(u > 700, {_GROWTH}/v*{_GROWTH}, expm1(Min(u, 700))/v)", OVERFLOW),
     Rule("cosh(u)", "1 + 2*sinh(u/2)**2", OVERFLOW),
     Rule("sinh(u)", "2*sinh(u/2)*cosh(u/2)", OVERFLOW),

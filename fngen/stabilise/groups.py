@@ -14,6 +14,7 @@ from fngen.stabilise.homogeneous import Group
 from fngen.stabilise.rewrite import BUILD
 
 _MOST_NAMES = 3
+_LOGS = frozenset({"log", "log1p"})
 
 
 def groups(form: Value) -> Iterator[tuple[Value, Group]]:
@@ -24,7 +25,7 @@ def groups(form: Value) -> Iterator[tuple[Value, Group]]:
     for node in reversed(postorder([form])):
         if node.op in BUILD:
             yield from ((node, found) for found in _of_one_group(node))
-            yield from ((node, found) for found in _of_functions(node))
+            yield from ((node, found) for found in _of_logs(node))
 
 
 def beside_one(form: Value) -> Iterator[Value]:
@@ -38,13 +39,13 @@ def beside_one(form: Value) -> Iterator[Value]:
 
 
 @lru_cache(maxsize=4096)
-def _of_functions(node: Value) -> tuple[Group, ...]:
-    """Return the groups of what depends on a variable by one function of it alone, such as its logarithm."""
+def _of_logs(node: Value) -> tuple[Group, ...]:
+    """Return the groups of what depends on a variable by its logarithm alone, for which that stands."""
     if len(names([node])) not in range(2, 1 + _MOST_NAMES):
         return ()
     images: dict[Value, Value] = {}
     for x in names([node]):
-        calls = (n for n in postorder([node]) if n.op not in BUILD and n.args and names([n]) == (x,))
+        calls = (n for n in postorder([node]) if n.op in _LOGS and names([n]) == (x,))
         alone = [n for n in calls if x not in names([substitute(node, {n: ONE})])]
         images |= {n: name(x) for n in alone[-1:]}
     back = {x: n for n, x in images.items()}

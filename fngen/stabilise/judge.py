@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from itertools import islice
 
 from fngen.accuracy.evaluation import place
 from fngen.accuracy.exact import Exact, Pair
-from fngen.accuracy.formats import FORMATS
 from fngen.accuracy.points import Point, moderate, sample
 from fngen.accuracy.ulp import error
 from fngen.accuracy.undefined import Outcome
 from fngen.algebra import fold_numbers
 from fngen.backends.torch import Legaliser
 from fngen.ir import Value, name, number, substitute
+from fngen.stabilise.known import FORMAT, Known
 from fngen.stabilise.places import nearby
 from fngen.stabilise.score import Score
 from fngen.stabilise.simulate import Simulation
+from fngen.stabilise.tails import settles
 from fngen.stabilise.work import Budget
 
-FORMAT = FORMATS["float64"]
 _POINTS = {1: 120, 2: 150, 3: 150}
 """How many points are drawn, by the number of variables; beyond that nothing is judged."""
 _MODERATE = {1: 120, 2: 60, 3: 60}
@@ -42,27 +42,10 @@ _UNUSUAL = {1: 1.0, 2: 0.3, 3: 0.1}
 """The weight of a point that has others, by the number of variables: most points of many have one."""
 _SPOILT = 8.0
 """Bits that no point may lose to a form which is right in one range only."""
+_MOST_USUAL = 6
+"""At how many points of usual size it is tried whether a result becomes constant."""
 _STEP, _FORGIVEN = 2.0**-26, 0.5
 """How far an input is moved for the derivative of a second one; the weight of digits that this costs too."""
-
-
-class _Known(NamedTuple):
-    """An exact number: at which point, two floats that are it together, and whether it is no subnormal one.
-
-    Times ``scale`` a distance is one in ulp; a scale of infinity says nothing.
-    """
-
-    place: int
-    high: float
-    low: float
-    scale: float
-    normal: bool
-
-    @classmethod
-    def of(cls, place: int, exact: Pair) -> _Known:
-        high, low = exact
-        normal = high == 0 or abs(high) >= FORMAT.tiny
-        return cls(place, high, low, 1 / FORMAT.ulp(high) if normal and high else math.inf, normal)
 
 
 class Judge:
@@ -99,21 +82,27 @@ class Judge:
         self.usual: list[bool] = []
         drawn = sample(len(inputs), _POINTS[len(inputs)], FORMAT)
         drawn += moderate(len(inputs), _MODERATE[len(inputs)], FORMAT)
-        for point in (*drawn, *nearby(typed, self.inputs, drawn[len(drawn) // 2 :])):
-            if not self.patient:
+        self._look_at(drawn, _PATIENCE)
+        self.complete = self.patient
+        self._look_at(nearby(typed, self.inputs, drawn[len(drawn) // 2 :]), _PATIENCE // 2)
+        self.seconds: dict[int, list[Pair | Outcome]] = {}
+        self.beside: dict[tuple[int, int], list[Pair | Outcome]] = {}
+        self.simulation = Simulation(inputs, self.points)
+        self.known: dict[int, list[Known]] = {}
+        self.settled: dict[tuple[str, float, int], bool] = {}
+        self.allowances: dict[tuple[int, int], float] = {}
+        self.losses: dict[tuple[int, int, float], tuple[float, float, float, bool]] = {}
+
+    def _look_at(self, points: Iterable[Point], work: int) -> None:
+        """Take points at which the formula is a number, as long as all have not taken so much work."""
+        for point in points:
+            if self.exact.work > work:
                 break
-            found = self.exact.at(point, 1)[: 1 + len(inputs)]
+            found = self.exact.at(point, 1)[: 1 + len(self.inputs)]
             if isinstance(found[0], tuple):
                 self.points.append(point)
                 self.rows.append(found)
                 self.usual.append(all(map(_is_usual, point)))
-        self.complete = self.patient
-        self.seconds: dict[int, list[Pair | Outcome]] = {}
-        self.beside: dict[tuple[int, int], list[Pair | Outcome]] = {}
-        self.simulation = Simulation(inputs, self.points)
-        self.known: dict[int, list[_Known]] = {}
-        self.allowances: dict[tuple[int, int], float] = {}
-        self.losses: dict[tuple[int, int, float], tuple[float, float, float, bool]] = {}
 
     @property
     def patient(self) -> bool:
@@ -161,13 +150,22 @@ class Judge:
                 worst, beyond = max(worst, ulp), max(beyond, rest)
         return Score(usual + unusual, usual, worst, beyond, wrong, self._work(legal, output), overflows)
 
-    def _known(self, output: int) -> list[_Known]:
+    def _known(self, output: int) -> list[Known]:
         """Return the points at which a result is a number that counts."""
         if output not in self.known:
             exact = ((i, self.row(i, output)[output]) for i in range(len(self.points)))
-            numbers = (_Known.of(i, x) for i, x in exact if isinstance(x, tuple))
+            numbers = (Known.of(i, x) for i, x in exact if isinstance(x, tuple))
             self.known[output] = [n for n in numbers if n.normal or output not in self.summed]
         return self.known[output]
+
+    def settles(self, x: str, bound: float, output: int) -> bool:
+        """Say whether a result has become constant where an input is beyond a bound."""
+        key = x, bound, output
+        if key not in self.settled:
+            usual = (point for point, u in zip(self.points, self.usual, strict=True) if u)
+            points = islice(usual, _MOST_USUAL)
+            self.settled[key] = settles(self.exact, points, self.inputs.index(x), bound, output)
+        return self.settled[key]
 
     def spoils(self, form: Value, other: Value, output: int) -> bool:
         """Say whether a form has no digits at a point where another has most of its own."""

@@ -14,7 +14,8 @@ from fngen.symbolic import factored, to_sympy
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "number"})
 LONGEST = 80
 """The size of a form that is made one fraction: SymPy takes long over many nodes, unknowns, high powers."""
-_MOST_UNKNOWNS, _HIGHEST, _HIGHEST_DEGREE = 5, 8, 8
+_MOST_UNKNOWNS, _HIGHEST, _HIGHEST_DEGREE = 5, 8, {1: 24, 2: 12}
+_DEGREE = 8
 _SOON = 10
 """Terms of a polynomial that is factored soon."""
 
@@ -27,9 +28,10 @@ def one_fraction(node: Value) -> Iterator[Value]:
             leaves.setdefault(n, name(f"_{len(leaves):04}"))
     written = substitute(node, _without_expm1(node, leaves))
     powers = [n.args[1] for n in postorder([written]) if n.op == "pow"]
-    if len(names([written])) > _MOST_UNKNOWNS or any(abs(exact(n)) > _HIGHEST for n in powers):
+    unknowns = len(names([written]))
+    if unknowns > _MOST_UNKNOWNS or any(abs(exact(n)) > _HIGHEST for n in powers):
         return
-    if max(_degrees(written)) > _HIGHEST_DEGREE:
+    if max(_degrees(written)) > _HIGHEST_DEGREE.get(unknowns, _DEGREE):
         return
     symbols = {str(hole.datum): sympy.Symbol(str(hole.datum)) for hole in leaves.values()}
     extra = {x: sympy.Symbol(x) for x in names([written]) if x not in symbols}

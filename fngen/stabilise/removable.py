@@ -47,12 +47,15 @@ def singular(form: Value) -> Iterator[Singular]:
     times a function of ``t = x*y``. Or it is what a divisor is of: ``x/expm1(x*y)`` is ``t/expm1(t)/y``.
     Or a sum is a function of it: ``cosh(x/y)*y - y``.
     """
-    for node, group in groups(form):
-        if has_guard(group.part):
-            yield Singular(node, *group)
-    for node in postorder([form]):
-        if node.op in ("mul", "div"):
-            yield from _singular(node)
+    yield from chain(_of_products(form), _of_groups(form))
+
+
+def _of_products(form: Value) -> Iterator[Singular]:
+    return chain.from_iterable(_singular(n) for n in postorder([form]) if n.op in ("mul", "div"))
+
+
+def _of_groups(form: Value) -> Iterator[Singular]:
+    return (Singular(node, *group) for node, group in groups(form) if has_guard(group.part))
 
 
 @lru_cache(maxsize=4096)
@@ -79,8 +82,11 @@ def _things(base: Value, n: Fraction, found: Factors) -> Iterator[tuple[Value, F
 
 
 def grouped(form: Value) -> Iterator[Value]:
-    """Yield a form in which a singularity stands beside the rest of its product, and is guarded."""
-    for node, rest, part, t in singular(form):
+    """Yield a form in which a singularity stands beside the rest of its product, and is guarded.
+
+    That of the largest group first: of its parts there are many.
+    """
+    for node, rest, part, t in chain(_of_groups(form), _of_products(form)):
         for made in (substitute(part, {HOLE: t}), *at_origin(part, t)):
             yield substitute(form, {node: mul(rest, made)})
     yield from beside_one(form)

@@ -70,6 +70,7 @@ NAMES = (
     Rule("log(1 + exp(u))", "log1pexp(u)", OVERFLOW),
     Rule("log((1 + exp(u))/(1 + exp(v)))", "log1pexp(u) - log1pexp(v)", OVERFLOW),
     Rule("log(exp(u) + exp(v))", "logaddexp(u, v)", OVERFLOW),
+    Rule("log1p(expm1(u))", "u", DIGITS),
     Rule("log1p(exp(u))", "log1pexp(u)", OVERFLOW),
     Rule("log1p(-exp(u))", "log1mexp(u)", DIGITS),
     Rule("log1p(-logistic(u))", "-log1pexp(u)", OVERFLOW),
@@ -89,6 +90,8 @@ NAMES = (
     Rule("log(2*cosh(u))", "logaddexp(u, -u)", OVERFLOW),
     # Near 1 and near 0.
     Rule("exp(u) - 1", "expm1(u)", SMALL),
+    Rule("1 + expm1(u)", "exp(u)", DIGITS),
+    Rule("1/(sqrt(a)*(1 - sqrt(a))*(1 + sqrt(a)))", "1/(sqrt(a)*(1 - a))", DIGITS),
     Rule("log((1 + u)/(1 - u))", "2*atanh(u)", DIGITS),
     Rule("log(1 + u)", "log1p(u)", SMALL),
     Rule("log(u + sqrt(1 + u**2))", "asinh(u)", DIGITS),

@@ -173,8 +173,9 @@ class Search:
 
     def _saturated(self, form: Value, output: int) -> Iterator[Step]:
         """Yield a form with an input clamped, where it has become constant before."""
-        for made in saturated(form, self.judge.inputs):
-            if not self.judge.spoils(made, form, output):
+        for made, x, bounds in saturated(form, self.judge.inputs):
+            settled = all(self.judge.settles(x, bound, output) for bound in bounds)
+            if settled and not self.judge.spoils(made, form, output):
                 yield made, "constant beyond"
 
     def _neighbours(self, form: Value) -> Iterator[Step]:

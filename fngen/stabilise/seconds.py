@@ -17,6 +17,8 @@ from fngen.stabilise.walk import LONGEST
 
 EFFORT, _ALTOGETHER = 60, 150
 """Forms that are tried of one second derivative, and of all of them."""
+_LONGEST = 4 * LONGEST
+"""Nodes of a derivative that is looked at: what was made of a guarded value is long, and may need it most."""
 Own = tuple[Value, ...] | None
 """The derivatives of a derivative by each input; None where autograd's are as good."""
 _LEAST = 4.0
@@ -47,7 +49,7 @@ class Seconds:
     ) -> None:
         self.look, self.inputs = look, tuple(inputs)
         self.given, self.differentiate = given, differentiate
-        short = (i for i, slope in enumerate(slopes) if tree_size(slope) <= LONGEST)
+        short = (i for i, slope in enumerate(slopes) if tree_size(slope) <= _LONGEST)
         self.autograd = {i: self._of_autograd(i, slopes[i]) for i in short}
         self.effort = look.times * min(EFFORT, _ALTOGETHER // (count(len(inputs), 2) - count(len(inputs), 1)))
         self.known: dict[int, Judged] = {}

@@ -23,8 +23,8 @@ from fngen.stabilise.work import in_cache, is_timed, ordinary
 
 _DEAR, _LEAST = 2, 4
 """The time, in additions, that a part takes that is worth a look, and that is gained at least."""
-_MOST = 24
-"""Changes that are judged."""
+_MOST, _MOST_PARTS = 24, 12
+"""Changes that are judged, and dear parts that are looked at, each with all others."""
 _PROBED = 12
 """Points at which numbers are compared."""
 _ALIKE = 1e-9
@@ -177,7 +177,7 @@ class Sharing:
         there = postorder(self.forms[i] for i in outputs)
         parts = (n for n in there if (len(n.args) == 1 or n.op == "pow") and is_timed(n))
         parts = (n for n in parts if n.op not in CONDITIONS and in_cache(n) >= _DEAR)
-        return sorted(parts, key=_whole_time, reverse=True)
+        return sorted(parts, key=_whole_time, reverse=True)[:_MOST_PARTS]
 
     def _made_of(self, source: Value, part: Value) -> list[Value]:
         """Return what of a source and an argument has the part's numbers, the cheapest first."""

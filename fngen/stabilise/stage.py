@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from fngen.algebra import fold_numbers
@@ -96,16 +96,39 @@ def finished(
         differentiate: Gives the derivatives of a graph by some variables.
         effort: How many times as much time digits are worth: to look for forms, and to evaluate them.
     """
-    graphs = [problem.value, *found.slopes]
     found = replace(found, reasons=(problem.reasons,))
     if problem.complex or problem.results or problem.reduces or len(problem.inputs) > MOST_INPUTS:
         return problem, found, None
-    if all(n.op in _CALM for n in postorder(graphs)):
+    if all(n.op in _CALM for n in postorder([problem.value, *found.slopes])):
         return problem, found, None
-    inputs = tuple(problem.inputs)
+    asked = (problem.value, problem.written, problem.inputs, problem.params, problem.consts, problem.grads)
+    key = (*asked, tuple(problem.named.items()), found, effort)
+    value, best, claim = _best(_Request(key, problem, found, differentiate, effort))
+    return replace(problem, value=value), best, claim
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of a search; two with the same key have the same answer."""
+
+    key: tuple[object, ...]
+    problem: Problem = field(compare=False)
+    found: Derivatives = field(compare=False)
+    differentiate: Differentiate = field(compare=False)
+    effort: int = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _best(request: _Request) -> tuple[Value, Derivatives, Claim | None]:
+    """Return the value and the derivatives in the best forms, and their claim; the last ones are remembered.
+
+    For a formula is asked for again with another backend, and where it cannot have a kernel.
+    """
+    problem, found, differentiate = request.problem, request.found, request.differentiate
+    graphs, inputs = [problem.value, *found.slopes], tuple(problem.inputs)
     declared = {1 + problem.inputs.index(x) for x, _ in problem.grads}
     wanted = [i for i in range(len(graphs)) if i not in declared]
-    look = _search(problem, {i: graphs[i] for i in wanted}, effort)
+    look = _search(problem, {i: graphs[i] for i in wanted}, request.effort)
     found_best = look.all_best(inputs, differentiate)
     picked = [pair[0] if (pair := found_best.get(i)) else graph for i, graph in enumerate(graphs)]
     first, *others = (look.reasons.get(graph, ()) for graph in picked)
@@ -125,7 +148,7 @@ def finished(
             found_again = seconds.Seconds(look, inputs, best.slopes, given, differentiate)
             own = tuple(None if 1 + i in declared else found_again.of(i) for i in range(len(inputs)))
             best, claim = replace(best, seconds=own), replace(claim, seconds=tuple(found_again.scores))
-    return replace(problem, value=graphs[0]), best, claim
+    return graphs[0], best, claim
 
 
 def _search(problem: Problem, given: dict[int, Value], effort: int) -> Search:
