@@ -5,7 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+import torch
 
+import fngen
 from fngen.accuracy import Exact, Outcome
 from fngen.algebra import fold_numbers
 from fngen.ir import Value, names, postorder
@@ -48,6 +50,22 @@ def test_it_is_the_same_function(text: str) -> None:
             if isinstance(a, tuple) and isinstance(b, tuple):
                 gap = Fraction(a[0]) + Fraction(a[1]) - Fraction(b[0]) - Fraction(b[1])
                 assert abs(gap) <= (abs(Fraction(a[0])) + 1) / 10**25, (text, point)
+
+
+@pytest.mark.parametrize(
+    ("text", "point", "wanted"),
+    [
+        ("where(x == 0 or y > 3, 5, (x**y - 1)/y)", (1.01, 4.0), 5.0),
+        ("where(y == 0, 7, (x**y - 1)/y)", (2.0, 0.0), 7.0),
+        ("where(y == 1 or x == 0, 7, x**(y - 1)) - 1", (2.0, 1.0), 6.0),
+        ("where(x == 0 and y > 0, 5, (x**y - 1)/y)", (0.0, 2.0), 5.0),
+        ("where(x**y > 1000, 5, 1/(1 + x**y))", (10.0, 4.0), 5.0),
+        ("where(x == 0 and y > 0, 5, (x**y - 1)/y)", (1.0, 2.0), 0.0),
+    ],
+)
+def test_the_choice_of_a_user_is_kept(text: str, point: tuple[float, float], wanted: float) -> None:
+    x, y = (torch.tensor(t, dtype=torch.float64) for t in point)
+    assert fngen.compile(text, name="chosen", inputs=("x", "y")).chosen(x, y).item() == wanted
 
 
 @pytest.mark.parametrize("text", ["x**3 - x**2", "x*y + sqrt(x)", "(-2)**x + y", "pi**x - y"])

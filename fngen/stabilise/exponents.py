@@ -6,7 +6,7 @@ that is 1 where that is 0. Where it is large the power itself has more digits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import reduce
 
 from fngen.algebra import ONE, ZERO, add, exact, fold_numbers, mul, neg, power, where
@@ -17,20 +17,24 @@ from fngen.stabilise import views
 _PLAIN = frozenset({"mul", "div", "neg", "pow", "where"})
 
 
-def exponentials(form: Value) -> Iterator[Value]:
+def exponentials(form: Value, typed: Collection[Value] = ()) -> Iterator[Value]:
     """Yield a form with all such powers as exponentials: where their arguments are small, and everywhere.
 
     Of a choice each side has its own: ``where(x > 0, (1 + x)**y, (1 - x)**y)``.
+
+    Args:
+        form: The form.
+        typed: The nodes of the formula: a choice in it that asks for an exponent or a power is the user's.
     """
     powers = _powers(form)
-    if form.op == "where" and not any(map(_View(powers).is_never, postorder([form.args[0]]))):
+    view = _View(powers, typed)
+    if form.op == "where" and not view.is_never(form.args[0]):
         for side in form.args[1:]:
-            yield from (substitute(form, {side: made}) for made in exponentials(side))
+            yield from (substitute(form, {side: made}) for made in exponentials(side, typed))
         return
     bases = dict.fromkeys(n.args[0] for n in powers)
     if not _is_more(form) or not all(names([b]) or (b.op == "number" and exact(b) > 0) for b in bases):
         return
-    view = _View(powers)
     made = fold([form], view.visit)[form]
     made = fold_numbers([made])[made]
     positive = [value("gt", b, ZERO) for b in bases if b.op != "number"]
@@ -67,7 +71,8 @@ class _View:
         arguments: What each exponential is of.
     """
 
-    def __init__(self, powers: list[Value]) -> None:
+    def __init__(self, powers: list[Value], typed: Collection[Value]) -> None:
+        self.typed = typed
         self.bases = {n.args[0] for n in powers}
         self.rests = {_whole_and_rest(n.args[1])[1] for n in powers}
         self.logs = {_log(b, b) for b in self.bases if b.op != "number"}
@@ -79,9 +84,9 @@ class _View:
         if before in self.logs:
             (u,) = node.args
             return _positive_log(u if node.op == "log" else add(ONE, u))
-        if node.op == "where" and any(map(self.is_never, postorder([before.args[0]]))):
+        if node.op == "where" and self.is_never(before.args[0]):
             return node.args[2]
-        if rarely(node) and not self.arguments.keys().isdisjoint(postorder([node.args[0]])):
+        if rarely(node) and before.args[0] not in self.typed and self._has_power(node.args[0]):
             return usual(node)  # What is rare is a power that is large.
         return self._exponential(*node.args) if _varies(node) else node
 
@@ -92,11 +97,17 @@ class _View:
         self.arguments[found] = argument
         return mul(power(_positive(base), number(n)), found) if n else found
 
+    def _has_power(self, image: Value) -> bool:
+        return not self.arguments.keys().isdisjoint(postorder([image]))
+
     def is_never(self, asked: Value) -> bool:
-        """Say whether a condition is for powers of 0 alone, or to the power of 0."""
+        """Say whether a condition is for powers of 0 alone; or to the power of 0, in a derivative of one."""
+        if asked.op == "and":
+            return any(map(self.is_never, asked.args))
         if asked.op != "eq" or not is_number(asked.args[1], 0):
             return False
-        return asked.args[0] in self.bases or _whole_and_rest(asked.args[0])[1] in self.rests
+        of_power = asked not in self.typed and _whole_and_rest(asked.args[0])[1] in self.rests
+        return asked.args[0] in self.bases or of_power
 
 
 def _powers(form: Value) -> list[Value]:

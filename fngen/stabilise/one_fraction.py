@@ -14,8 +14,9 @@ from fngen.symbolic import factored, to_sympy
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow", "number"})
 LONGEST = 80
 """The size of a form that is made one fraction: SymPy takes long over many nodes, unknowns, high powers."""
-_MOST_UNKNOWNS, _HIGHEST, _HIGHEST_DEGREE = 5, 8, {1: 24, 2: 12}
-_DEGREE = 8
+_MOST_UNKNOWNS, _HIGHEST = 5, 8
+_HIGHEST_DEGREE, _OF_MANY = {1: 24, 2: 12}, 8
+"""The degree of a fraction of so many unknowns, and of more, before anything cancels."""
 _SOON = 10
 """Terms of a polynomial that is factored soon."""
 
@@ -31,7 +32,7 @@ def one_fraction(node: Value) -> Iterator[Value]:
     unknowns = len(names([written]))
     if unknowns > _MOST_UNKNOWNS or any(abs(exact(n)) > _HIGHEST for n in powers):
         return
-    if max(_degrees(written)) > _HIGHEST_DEGREE.get(unknowns, _DEGREE):
+    if max(_degrees(written)) > _HIGHEST_DEGREE.get(unknowns, _OF_MANY):
         return
     symbols = {str(hole.datum): sympy.Symbol(str(hole.datum)) for hole in leaves.values()}
     extra = {x: sympy.Symbol(x) for x in names([written]) if x not in symbols}

@@ -17,6 +17,7 @@ _MOST = 4
 _ARGUMENTS = tuple(sign * 2.0**-n for n in (1, 2, 3, 4, 6, 9, 13, 20) for sign in (1, -1))
 """What the logarithms of powers are made."""
 _LEAST, _LARGEST = 2.0**-10, 2.0**10
+"""The logarithms of bases for which exponents are worked out."""
 _OFFSETS = (0.0, 2.0**-52, -(2.0**-52), 2.0**-40, -(2.0**-40), 2.0**-27, -(2.0**-27), 2.0**-13, -(2.0**-4))
 
 

@@ -68,6 +68,7 @@ class Search:
         self.rules, self.names = Rewriter(FORMS), Rewriter(NAMES)
         self.reasons: dict[Value, tuple[str, ...]] = {}
         self.tried: list[Value] = []
+        self.typed = frozenset(postorder([self.given[0]])) if 0 in self.given else frozenset[Value]()
         self.every = frozenset(names(self.given.values()))
         self.carried: dict[Value, frozenset[str]] = {}
 
@@ -195,7 +196,7 @@ class Search:
 
     def _exponentials(self, form: Value) -> Iterator[Value]:
         """Yield a form with powers as exponentials, and what that is where these are of one group."""
-        for made in exponentials(form):
+        for made in exponentials(form, self.typed):
             (named,) = self.names([made])
             yield named
             yield from grouped(named)

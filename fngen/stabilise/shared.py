@@ -90,6 +90,7 @@ class Sharing:
         self.forms = self.starts[0]
         self.left, self.failed = _MOST, set[tuple[int, Value]]()
         self.columns: dict[tuple[Value, Value], dict[Value, Sequence[float]]] = {}
+        self.made: dict[tuple[Value, Value], list[Value]] = {}
         edges = product(_EDGES[len(judge.inputs)], repeat=len(judge.inputs))
         self.edges = Simulation(judge.inputs, [*edges])
         usual = (i for i, p in enumerate(judge.points) if all(_USUAL[0] <= abs(x) <= _USUAL[1] for x in p))
@@ -181,6 +182,11 @@ class Sharing:
 
     def _made_of(self, source: Value, part: Value) -> list[Value]:
         """Return what of a source and an argument has the part's numbers, the cheapest first."""
+        if (source, part) not in self.made:
+            self.made[source, part] = self._look_for(source, part)
+        return self.made[source, part]
+
+    def _look_for(self, source: Value, part: Value) -> list[Value]:
         wanted, found = self._numbers(part), list[tuple[int, Value]]()
         inside = part.args[0]
         for argument in dict.fromkeys((inside, *(a for a in inside.args if a.op != "number"))):
