@@ -12,7 +12,7 @@ r"""Elementwise ``x**3/expm1(x)`` with analytic derivatives.
 
 At 207 float64 points, inputs of 0 or 2**-30 to 2**11 in size, and with every operation
 rounded once, the largest error in ULP of a normal number is 1.8 in the value, 2.5 in
-the derivative by ``x`` and 2.8 in the second one, beside what rounding an input
+the derivative by ``x`` and 5.1 in the second one, beside what rounding an input
 changes: up to 33 there.
 """
 
@@ -214,17 +214,16 @@ class _DerivativeReverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        mask = torch.abs(x) < 1 / 8
-        u = x * (x * (-7.430796136061959e-05 * x) + 0.001851850717785432)
-        v = x * (x * (x * u - 0.041666666661745184)) + 0.9999999999999942
-        w = torch.where(mask, 1 / 8, x)
-        s = w / torch.expm1(torch.clamp(w, max=60))
-        p = torch.where(w > 60, torch.exp(-torch.clamp(w, min=60)) * w, s)
-        expm1_neg_w = torch.expm1(-w)
-        q = p / expm1_neg_w * w
-        h = 6 * p + 2 * q + q * (1 - w / torch.expm1(w))
-        z = h + q * (3 + w / expm1_neg_w)
-        return grad_y * torch.where(mask, x * (x * v - 3) + 2, z)
+        mask = torch.abs(x) < 1 / 32
+        u = x * (x * (0.0018517247011892593 * x) - 0.04166666660458235)
+        h = x * (x * (x * u + 0.9999999999999925) - 3) + 2
+        v = torch.where(mask, 1 / 32, x)
+        w = v / torch.expm1(torch.clamp(v, max=60))
+        s = torch.where(v > 60, v * torch.exp(-torch.clamp(v, min=60)), w)
+        expm1_neg_v = torch.expm1(-v)
+        p = s / expm1_neg_v * v
+        q = 6 * s + 2 * p + p * (1 - v / torch.expm1(v))
+        return grad_y * torch.where(mask, h, q + p * (3 + v / expm1_neg_v))
 
 
 class _DerivativeFunction(_DerivativeReverse):
@@ -236,17 +235,16 @@ class _DerivativeFunction(_DerivativeReverse):
         # (pytorch/pytorch#197867).
         with forward_ad._set_fwd_grad_enabled(True):
             x = forward_ad.unpack_dual(ctx.saved_tensors[0]).primal
-            mask = torch.abs(x) < 1 / 8
-            u = x * (x * (-7.430796136061959e-05 * x) + 0.001851850717785432)
-            v = x * (x * (x * u - 0.041666666661745184)) + 0.9999999999999942
-            w = torch.where(mask, 1 / 8, x)
-            s = w / torch.expm1(torch.clamp(w, max=60))
-            p = torch.where(w > 60, torch.exp(-torch.clamp(w, min=60)) * w, s)
-            expm1_neg_w = torch.expm1(-w)
-            q = p / expm1_neg_w * w
-            h = 6 * p + 2 * q + q * (1 - w / torch.expm1(w))
-            z = h + q * (3 + w / expm1_neg_w)
-            return torch.where(mask, x * (x * v - 3) + 2, z) * x_t
+            mask = torch.abs(x) < 1 / 32
+            u = x * (x * (0.0018517247011892593 * x) - 0.04166666660458235)
+            h = x * (x * (x * u + 0.9999999999999925) - 3) + 2
+            v = torch.where(mask, 1 / 32, x)
+            w = v / torch.expm1(torch.clamp(v, max=60))
+            s = torch.where(v > 60, v * torch.exp(-torch.clamp(v, min=60)), w)
+            expm1_neg_v = torch.expm1(-v)
+            p = s / expm1_neg_v * v
+            q = 6 * s + 2 * p + p * (1 - v / torch.expm1(v))
+            return torch.where(mask, h, q + p * (3 + v / expm1_neg_v)) * x_t
 
 
 def _derivative(x: Tensor) -> Tensor:

@@ -302,10 +302,7 @@ class _DerivativeBetaReverse(torch.autograd.Function):
             s = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
             grad_x = grad_y * (2 * w + v * sigmoid_neg_u * x * x * beta - s)
         if ctx.needs_input_grad[1]:
-            p = u / 2
-            q = torch.exp(torch.clamp(p, max=-40))
-            h = w * x * x * torch.tanh(-p)
-            grad_beta = grad_y * torch.where(p < -40, q * x * x * x * q, h)
+            grad_beta = grad_y * (w * x * x * torch.tanh(-u / 2))
         return grad_x, grad_beta
 
 
@@ -324,11 +321,8 @@ class _DerivativeBetaFunction(_DerivativeBetaReverse):
             v = sigmoid_u * sigmoid_neg_u
             w = v * x
             s = sigmoid_u * sigmoid_u * sigmoid_neg_u * x * x * beta
-            z = (2 * w + v * sigmoid_neg_u * x * x * beta - s) * x_t
-            p = u / 2
-            q = torch.exp(torch.clamp(p, max=-40))
-            h = w * x * x * torch.tanh(-p)
-            return z + torch.where(p < -40, q * x * x * x * q, h) * beta_t
+            p = (2 * w + v * sigmoid_neg_u * x * x * beta - s) * x_t
+            return p + w * x * x * torch.tanh(-u / 2) * beta_t
 
 
 def _derivative_beta(x: Tensor, beta: Tensor) -> Tensor:

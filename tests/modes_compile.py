@@ -42,10 +42,9 @@ DROPPED = {"airy_disk": "torch.compile of torch.func drops a Function's derivati
 ROUGH = {} if DEVICE == "cpu" else {"airy_disk": "on a GPU Inductor's Bessel functions have seven digits"}
 
 CELLS: list[object] = []
-# torch's own: its forward mode uses torch.jit.script, Dynamo makes a Function to look at it, Inductor and its
-# packages use what torch deprecates, and compile no complex operator.
+# torch's own: Dynamo makes a Function to look at it, Inductor and its packages use what torch deprecates, and
+# compile no complex operator.
 COMPILING_WARNINGS = [
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.torch._prims_common.check:FutureWarning"),
     pytest.mark.filterwarnings(

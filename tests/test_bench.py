@@ -96,7 +96,6 @@ def test_a_file_with_kernels_has_one_way_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method")
 def test_torch_compile_beside_it() -> None:
     found = fngen.bench(fngen.generate("x*sin(x)", name="f"), compiled=True, **QUICK)  # type: ignore[arg-type]
     ways = {cell.what: set(cell.us) for cell in found.cells}

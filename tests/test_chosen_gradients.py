@@ -15,11 +15,8 @@ from fngen import problem
 from fngen.errors import FngenError, FormulaError
 from tests.layer_row import with_gradients
 
-# torch's own: Dynamo makes a Function to look at it, forward mode uses torch.jit.script.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
-]
+# torch's own: Dynamo makes a Function to look at it.
+pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 
 
 def times(slope: Callable[..., Tensor]) -> Callable[..., Tensor]:

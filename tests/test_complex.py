@@ -61,7 +61,6 @@ PLAIN: dict[str, Callable[..., Tensor]] = {
 pytestmark = [
     # gradcheck stores complex slopes by real inputs as their real parts.
     pytest.mark.filterwarnings("ignore:Casting complex values to real"),
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
 ]
 

@@ -27,7 +27,6 @@ from tests.test_complex import layer, leaf, module
 pytestmark = [
     # gradcheck stores complex slopes by real inputs as their real parts.
     pytest.mark.filterwarnings("ignore:Casting complex values to real"),
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
 ]
 

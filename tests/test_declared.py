@@ -19,11 +19,8 @@ import fngen
 from fngen.cli import main
 from fngen.errors import FngenError
 
-# torch's own: Dynamo makes a Function to look at it, forward mode uses torch.jit.script.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
-]
+# torch's own: Dynamo makes a Function to look at it.
+pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 
 SWISH = "x*sigmoid(beta*x)"
 LEAK = "where(x > 0, x, w*x)"

@@ -11,8 +11,6 @@ from torch import Tensor
 
 import fngen
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-
 STEPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "#/sqrt(mean(#**2, dim=-1) + 1)": lambda a, y: a / torch.sqrt((a**2).mean(-1, True) + 1),
     "(# - mean(#, dim=-1))/sqrt(var(#, dim=-1) + 1)": lambda a, y: (

@@ -10,10 +10,7 @@ from torch import Tensor
 
 import fngen
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*degrees of freedom"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*degrees of freedom")
 Function = Callable[[Tensor], Tensor]
 INF = torch.inf
 

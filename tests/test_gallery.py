@@ -113,8 +113,6 @@ def test_the_first_example() -> None:
     assert x2.grad.tolist() == [8, 10, 12]
 
 
-# torch's own forward mode calls it where it is first used.
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_every_mode_of_differentiation() -> None:
     from generated.swish import swish
 

@@ -28,8 +28,6 @@ from fngen.verification.plain import Plain
 from tests.conftest import SCALE
 from tests.strategies import SMOOTH, formulas
 
-# torch's own: forward mode uses torch.jit.script.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 Outputs = tuple[Tensor, ...]
 
 

@@ -26,7 +26,6 @@ from tests.plain import DEVICE, PLAIN, Plain
 
 pytestmark = [
     pytest.mark.usefixtures("kernel_cache"),
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter"),
     pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning"),

@@ -17,10 +17,9 @@ from tests.modes_table import JUDGES, Table, Test, load
 from tests.modes_types import TYPED
 from tests.plain import Plain
 
-# torch's own: its forward mode calls the deprecated torch.jit.script where it is first used, its linearize
-# warns of itself (pytorch/pytorch#194903), gradcheck takes the real part of slopes by real inputs.
+# torch's own: its linearize warns of itself (pytorch/pytorch#194903), gradcheck takes the real part of slopes
+# by real inputs.
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean:torch.jit.TracerWarning"),
     pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning"),
     pytest.mark.filterwarnings("ignore:Casting complex values to real:UserWarning"),

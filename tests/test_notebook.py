@@ -20,9 +20,6 @@ from traitlets.config import Config
 import fngen
 from fngen.source import Source
 
-# torch's own: forward mode uses torch.jit.script.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-
 SWISH = "x*sigmoid(beta*x)"
 
 

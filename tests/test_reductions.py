@@ -17,9 +17,6 @@ from fngen.errors import FngenError, VerificationError
 from tests.conftest import SCALE
 from tests.reduction_rows import REDUCING
 
-# torch's own: its forward mode calls the deprecated torch.jit.script where it is first used.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-
 MODE = black.Mode(line_length=88)
 FORMULAS = """
 softmax(x/t, dim=-1)

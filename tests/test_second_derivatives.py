@@ -15,7 +15,6 @@ from fngen.accuracy.evaluation import place
 from fngen.accuracy.exact import Exact
 from fngen.language.parse import parse_expression
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # Of torch's forward mode.
 _ONE = [(x,) for x in (0.0, 1e-9, -1e-9, 0.3, -0.7, 1.0, 3.0, -20.0, 30.0, 300.0, -300.0, 690.0)]
 _TWO = [(1e-160, 1e-160), (3.0, -4.0), (1e200, 1e190), (1e-9, 5.0), (20.0, 21.0)]
 FORMULAS = {

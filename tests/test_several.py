@@ -19,12 +19,11 @@ import fngen
 from fngen.errors import FngenError
 from tests.kernels import BACKENDS, ready
 
-# torch's own: Dynamo makes a Function to look at it, forward mode uses torch.jit.script.
+# torch's own: Dynamo makes a Function to look at it.
 pytestmark = [
     pytest.mark.usefixtures("kernel_cache"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter"),
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
 ]
 
 Plain = Callable[..., tuple[Tensor, ...]]

@@ -33,10 +33,7 @@ from tests.conftest import SCALE
 from tests.kernels import BACKENDS, is_from_kernel, made
 from tests.plain import DEVICE
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter")
 IDENTITIES = read(OF_REDUCTIONS)
 SHAPE = (2, 4)
 DIMS = ((-1,), (0,), (-2, -1), None)

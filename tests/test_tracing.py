@@ -23,9 +23,6 @@ from fngen.errors import FngenError
 from fngen.fn import clamp, sin, where
 from fngen.functions import TABLE
 
-# torch's own: forward mode uses torch.jit.script.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-
 SLOPE = 0.25
 
 

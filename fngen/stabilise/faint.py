@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from fractions import Fraction
 from functools import cache, reduce
 from math import gcd, lcm
 
 from fngen.algebra import add, fold_numbers, mul, neg, power, where
-from fngen.ir import Value, fold, name, names, number, postorder, rebuild, substitute, value
+from fngen.ir import Value, fold, is_number, name, names, number, postorder, rebuild, substitute, value
 from fngen.language.parse import parse_expression
 from fngen.stabilise import views
 from fngen.stabilise.guards import rational
@@ -48,6 +48,18 @@ def faint(form: Value) -> Iterator[Value]:
                 yield where(there, mul(small, half), _plain(form))
 
 
+def settled(form: Value, asked: Collection[Value]) -> list[Value]:
+    """Return what choices of one variable that nobody asked for are far out: it keeps its digits as it is."""
+    choices = (n for n in postorder([form]) if n.op == "where" and n.args[0] not in asked)
+    sides = (n.args[1] for n in choices if _is_beyond(n.args[0]))
+    return [side for side in sides if len(names([side])) == 1]
+
+
+def _is_beyond(condition: Value) -> bool:
+    bounds = {"lt": -_FAR, "gt": _FAR}
+    return condition.op in bounds and is_number(condition.args[1], bounds[condition.op])
+
+
 def _beyond(u: Value) -> tuple[Value, Value]:
     """Return where ``exp(u)`` is small, and ``u`` there, as of what ``u`` is the negative of."""
     if u.op != "neg":
@@ -79,10 +91,15 @@ def _plain(form: Value) -> Value:
 
 def _exponents(form: Value) -> list[Value]:
     """Return what functions of exponentials are of, up to whole factors, with either sign."""
+    return exponents(n for n in postorder([form]) if _is_of_exponential(n))
+
+
+def exponents(functions: Iterable[Value]) -> list[Value]:
+    """Return what functions are of, up to whole factors, with either sign."""
     found: dict[Value, list[Fraction]] = {}
-    for node in postorder([form]):
-        if _is_of_exponential(node) and names([node]):
-            c, rest = views.coefficient(node.args[0])
+    for node in functions:
+        c, rest = views.coefficient(node.args[0])
+        if names([rest]):
             found.setdefault(rest, []).append(c)
     common = {rest: _common_divisor(cs) for rest, cs in found.items()}
     return [views.scaled(sign * c, rest) for rest, c in common.items() for sign in (1, -1)]
@@ -122,7 +139,8 @@ def _leading(form: Value, u: Value) -> tuple[int, Value]:
 
     Raises:
         NoSeries: If the form is no sum of products of functions of ``T`` and of what is free of it, or
-            another power may matter: beside a root of what stands before the lowest.
+            another power may matter: beside a root of what stands before the lowest, or beside another
+            exponential.
     """
     found: dict[int, views.Terms] = {}
     terms = views.terms(form)
@@ -133,7 +151,9 @@ def _leading(form: Value, u: Value) -> tuple[int, Value]:
         alike[rest] = alike.get(rest, Fraction(0)) + c * d
     if not found:
         raise NoSeries
-    lowest = min(found)
+    lowest, parts = min(found), [part for alike in found.values() for part in alike]
+    if len(found) > 1 and _has_exponential(parts, names([u])):
+        raise NoSeries
     total = views.sum_of({t: c for t, c in found[lowest].items() if c})
     if len(terms) > 1 and not _keeps_its_sign(total, u):
         raise NoSeries
@@ -163,6 +183,11 @@ def _of_product(term: Value, u: Value) -> tuple[int, Value]:
         del others[f]
         others[lead] = others.get(lead, Fraction(0)) + 1
     return order, views.product(c * coefficient, others)
+
+
+def _has_exponential(parts: list[Value], of: tuple[str, ...]) -> bool:
+    """Say whether something free of ``T`` has an exponential of some variables all the same."""
+    return any(_is_of_exponential(n) and not {*names([n])}.isdisjoint(of) for n in postorder(parts))
 
 
 @cache

@@ -7,20 +7,18 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from fngen.algebra import ONE, add, exact, fold_numbers, mul, where
-from fngen.choices import rarely, usual
+from fngen.algebra import ONE, add, mul, where
+from fngen.choices import rarely
 from fngen.ir import (
     ARITHMETIC,
     CONDITIONS,
     LEAVES,
     Value,
     fold,
-    is_number,
     name,
     names,
     number,
     postorder,
-    rewrite,
     substitute,
     value,
 )
@@ -62,91 +60,6 @@ def at_place(inside: Value, u: Value, place: Fraction, distance: Value) -> Itera
 
 def _how(guard: Value) -> str:
     return LIMIT if guard.args[0].op == "eq" else SERIES
-
-
-def polynomials(form: Value) -> list[Value]:
-    """Return the Taylor polynomials of the guards in a form."""
-    return [n.args[1] for n in postorder([form]) if _is_guard(n) and n.args[1].args]
-
-
-def lightened(form: Value) -> Iterator[Value]:
-    """Yield a form with its limit at 0 in place of a polynomial: enough, if the rest has become better."""
-    for node in filter(_is_guard, postorder([form])):
-        near, polynomial, rest = node.args
-        u, radius = near.args[0].args[0], exact(near.args[1])
-        at_zero = substitute(polynomial, {u: number(0)})
-        limit = fold_numbers([at_zero])[at_zero]
-        if limit.op == "number":
-            zero = value("eq", u, number(0))
-            (safe,) = _safe(node)
-            elsewhere = where(zero, number(exact(safe.args[1]) - radius + 1), safe.args[2])
-            yield substitute(form, {node: where(zero, limit, substitute(rest, {safe: elsewhere}))})
-
-
-def widened(form: Value) -> Iterator[Value]:
-    """Yield a form with a polynomial up to another radius: which is best depends on the rest of the form."""
-    for node in filter(_is_guard, postorder([form])):
-        u, (safe,) = node.args[0].args[0].args[0], _safe(node)
-        if safe.args[2] is u:
-            for made in at_origin(substitute(node.args[2], {safe: HOLE}), u):
-                if _is_guard(made) and made is not node:
-                    yield substitute(form, {node: made})
-
-
-def stripped(form: Value) -> Iterator[Value]:
-    """Yield a form without one of its guards: the rest may have become as good.
-
-    Not of what is a side of another choice: where that is not taken, nobody sees what it is, but torch
-    differentiates it.
-    """
-    order = postorder([form])
-    sides = {n for choice in order if choice.op == "where" for n in postorder(choice.args)}
-    for node in (n for n in reversed(order) if n not in sides):
-        if (whole := _unguarded(node)) is not node:
-            yield substitute(form, {node: whole})
-
-
-def unguarded(form: Value) -> Value:
-    """Return a form without its guards."""
-    return rewrite([form], _unguarded)[form]
-
-
-def _unguarded(node: Value) -> Value:
-    if node.op == "where" and len(found := _safe(node)) == 1:
-        return substitute(node.args[2], {found[0]: found[0].args[2]})
-    return node
-
-
-def bare(form: Value, given: Value) -> Value:
-    """Return a form without what it does where the given graph fails, to be differentiated."""
-    stays = set(postorder([given]))
-
-    def rule(node: Value) -> Value:
-        if node in stays:
-            return node
-        if (whole := _unguarded(node)) is not node:
-            return whole
-        if node.op in ("minimum", "maximum", "clamp") and all(map(is_number, node.args[1:])):
-            return node.args[0]
-        return usual(node) if rarely(node) else node
-
-    return rewrite([form], rule)[form]
-
-
-def _is_guard(node: Value) -> bool:
-    """Say whether a node is what ``_near`` makes."""
-    return (
-        node.op == "where"
-        and node.args[0].op == "lt"
-        and node.args[0].args[0].op == "abs"
-        and len(_safe(node)) == 1
-    )
-
-
-def _safe(guard: Value) -> list[Value]:
-    """Return the argument of what stands outside of a radius."""
-    near, _, rest = guard.args
-    return [n for n in postorder([rest]) if n.op == "where" and n.args[0] is near]
 
 
 def has_guard(inside: Value) -> bool:

@@ -134,21 +134,23 @@ class Judge:
         """Return the score of a form of a result, by its place among those of :class:`Exact`."""
         legal = self.legalised(form)
         column = self.simulation(legal)
-        usual, unusual, worst, beyond, wrong, overflows = 0.0, 0.0, 0.0, 0.0, 0, False
+        usual, unusual, worst, beyond, wrong, none = 0.0, 0.0, 0.0, 0.0, 0, 0.0
         for i, high, low, scale, normal in self._known(output):
             computed = column[i]
             ulp = rest = abs((computed - high) - low) * scale
             if not ulp <= _CALM:  # Most are, and this is where a search has its time.
                 lost, ulp, rest, nonfinite = self._loss(i, output, float(computed))
-                overflows = overflows or nonfinite
                 if self.usual[i]:
                     wrong += nonfinite
                     usual += lost
                 else:
-                    unusual += _UNUSUAL[len(self.inputs)] * lost
+                    lost *= _UNUSUAL[len(self.inputs)]
+                    unusual += lost
+                none += lost * nonfinite
             if normal and self.usual[i]:
                 worst, beyond = max(worst, ulp), max(beyond, rest)
-        return Score(usual + unusual, usual, worst, beyond, wrong, self._work(legal, output), overflows)
+        bits = usual + unusual
+        return Score(bits, usual, worst, beyond, wrong, self._work(legal, output), bits - none)
 
     def _known(self, output: int) -> list[Known]:
         """Return the points at which a result is a number that counts."""

@@ -22,7 +22,7 @@ class Score:
         beyond: The largest, in what the rounding of an input changes the result by, and one ulp.
         wrong: At how many points of usual size it is no number, or wrongly one.
         cost: The time that it takes, as bits.
-        overflows: Whether there are such points of any size.
+        digits: The bits that are lost where it is a number as it should be.
     """
 
     bits: float
@@ -31,7 +31,12 @@ class Score:
     beyond: float
     wrong: int
     cost: float
-    overflows: bool
+    digits: float
+
+    @property
+    def overflows(self) -> bool:
+        """Whether there are points of any size at which it is no number, or wrongly one."""
+        return self.digits < self.bits
 
     @property
     def calm(self) -> bool:

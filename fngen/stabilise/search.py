@@ -7,30 +7,20 @@ from itertools import chain
 
 from fngen.algebra import mul
 from fngen.ir import Value, fold, name, names, postorder, substitute, tree_size, value
+from fngen.stabilise import exponents, faint
 from fngen.stabilise.arrangements import arrangements, of_product
-from fngen.stabilise.exponents import exponentials, settled
-from fngen.stabilise.faint import faint
+from fngen.stabilise.dominant import dominant
 from fngen.stabilise.forms import FORMS
 from fngen.stabilise.frontier import Step
 from fngen.stabilise.groups import groups
-from fngen.stabilise.guards import (
-    HOLE,
-    LIMIT,
-    SERIES,
-    bare,
-    guarded,
-    lightened,
-    polynomials,
-    stripped,
-    unguarded,
-    widened,
-)
+from fngen.stabilise.guards import HOLE, LIMIT, SERIES, guarded
 from fngen.stabilise.judge import Judge
 from fngen.stabilise.powers import differences
+from fngen.stabilise.reguarded import bare, deepened, lightened, polynomials, stripped, widened
 from fngen.stabilise.removable import Differentiate, derived, grouped
 from fngen.stabilise.rewrite import Rewriter
-from fngen.stabilise.rows import DIGITS, NAMES
-from fngen.stabilise.score import Score
+from fngen.stabilise.rows import DIGITS, NAMES, OVERFLOW
+from fngen.stabilise.score import LEAST_GAIN, Score
 from fngen.stabilise.tails import saturated
 from fngen.stabilise.walk import LONGEST, Walk
 
@@ -69,6 +59,7 @@ class Search:
         self.reasons: dict[Value, tuple[str, ...]] = {}
         self.tried: list[Value] = []
         self.typed = frozenset(postorder([self.given[0]])) if 0 in self.given else frozenset[Value]()
+        self.asked = frozenset(postorder(self.given.values()))
         self.every = frozenset(names(self.given.values()))
         self.carried: dict[Value, frozenset[str]] = {}
 
@@ -100,7 +91,7 @@ class Search:
             if best is not None:
                 self.judge.choose(best[0], output)
                 if output == 0:
-                    wholes = (bare(made, form) for made in self.tried)
+                    wholes = (bare(made, self.typed) for made in self.tried)
                     apart = (derived(whole, inputs, differentiate) for whole in wholes)
                     others = next(filter(None, map(list, apart)), [])
         return found
@@ -126,6 +117,7 @@ class Search:
         patience = _IN_VAIN * self.times
         walk.go(lambda score: score.early, effort // 2, patience)
         walk.go(lambda score: score.lost, effort - len(walk.known), patience)
+        walk.finish(self._dominant)
         self.tried = sorted(walk.known, key=lambda made: walk.known[made].total)
         return self._shorter(*_winner((form, walk.known[form]), walk.known), output)
 
@@ -140,12 +132,14 @@ class Search:
         return form, score
 
     def _steps(self, form: Value, output: int, score: Score) -> Iterator[Step]:
-        return chain(self._saturated(form, output) if score.overflows else (), self.neighbours(form))
+        first = self._saturated(form, output) if score.overflows else ()
+        last = ((made, SERIES) for made in deepened(form)) if score.early > LEAST_GAIN else ()
+        return chain(first, self.neighbours(form), last)
 
     def neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of a form, at each place where it can be taken; every variable stays."""
         kept = self._carried(form)
-        done = [*polynomials(form), *settled(form)]
+        done = [*polynomials(form), *exponents.settled(form), *faint.settled(form, self.asked)]
         holes = {part: name(f"p{i}!") for i, part in enumerate(done)}
         back = {hole: part for part, hole in holes.items()}
         steps = ((substitute(made, back), why) for made, why in self._neighbours(substitute(form, holes)))
@@ -179,9 +173,17 @@ class Search:
             if settled and not self.judge.spoils(made, form, output):
                 yield made, "constant beyond"
 
+    def _dominant(self, form: Value) -> Iterator[Step]:
+        """Yield a form with what grows in front of all where that is large, else as it is."""
+        known = {n.args[0] for n in postorder([form]) if n.op == "where"}
+        for made in dominant(bare(form, self.asked)):
+            whole = value("where", *made.args[:2], form)
+            if made.args[0] not in known and self._carried(whole) >= self._carried(form):
+                yield self.names([whole])[0], OVERFLOW
+
     def _neighbours(self, form: Value) -> Iterator[Step]:
         """Yield what one step makes of all but the polynomials of guards, which are as good as they get."""
-        small = ((made, "small only in the end") for made in _faint(form))
+        small = ((made, "small only in the end") for made in self._faint(form))
         ordered = ((made, ORDER) for arranged in arrangements(form) for made in self._named(arranged))
         apart = ((made, SERIES) for made in grouped(form))
         powers = ((made, DIGITS) for made in differences(form))
@@ -196,10 +198,16 @@ class Search:
 
     def _exponentials(self, form: Value) -> Iterator[Value]:
         """Yield a form with powers as exponentials, and what that is where these are of one group."""
-        for made in exponentials(form, self.typed):
+        for made in exponents.exponentials(form, self.typed):
             (named,) = self.names([made])
             yield named
             yield from grouped(named)
+
+    def _faint(self, form: Value) -> Iterator[Value]:
+        """Yield a form that is one power where an exponential is small or large, else as it is."""
+        whole = bare(form, self.asked)
+        for made in faint.faint(whole):
+            yield made if whole is form else value("where", *made.args[:2], form)
 
     def _in_groups(self, form: Value) -> Iterator[Value]:
         """Yield a form with what is a function of one group as that, before and after each rule."""
@@ -220,13 +228,6 @@ class Search:
                 if why == DIGITS:  # What has become small may be a singularity less.
                     yield from ((one, why) for one in grouped(substitute(form, {node: made})))
                     yield from ((substitute(form, {node: one}), why) for one, _ in guarded(made))
-
-
-def _faint(form: Value) -> Iterator[Value]:
-    """Yield a form that is one power where an exponential is small or large, its guards where it is not."""
-    whole = unguarded(form)
-    for made in faint(whole):
-        yield made if whole is form else value("where", *made.args[:2], form)
 
 
 def _by_turns(*streams: Iterator[Step]) -> Iterator[Step]:

@@ -13,7 +13,7 @@ from itertools import product
 from operator import itemgetter
 
 from fngen.backends.torch import legalise
-from fngen.choices import without_guards
+from fngen.choices import usually, without_guards
 from fngen.economy import complements
 from fngen.ir import CONDITIONS, Value, name, names, number, postorder, substitute, value
 from fngen.stabilise.judge import Judge
@@ -160,8 +160,8 @@ class Sharing:
     def _replaced(self, value_first: bool) -> Iterator[Mapping[int, Value]]:
         """Yield forms with a dear part replaced by what is made of another part; the dearest part first."""
         slopes = [i for i in self.forms if i]
-        bare = postorder([*without_guards([self.forms[0]]), *(self.forms[i] for i in slopes)])
-        safe = postorder([self.forms[0], *legalise(self.given[i] for i in slopes)])
+        bare = usually([*without_guards([self.forms[0]]), *(self.forms[i] for i in slopes)])
+        safe = usually([self.forms[0], *legalise(self.given[i] for i in slopes)])
         turns = [([0], safe), (slopes, bare)]
         for outputs, sources in turns if value_first else turns[::-1]:
             for part in self._parts(outputs):
@@ -174,8 +174,8 @@ class Sharing:
                             )
 
     def _parts(self, outputs: Sequence[int]) -> list[Value]:
-        """Return the dear functions in some results, the dearest first."""
-        there = postorder(self.forms[i] for i in outputs)
+        """Return the dear functions in some results that are usually worked out, the dearest first."""
+        there = usually(self.forms[i] for i in outputs)
         parts = (n for n in there if (len(n.args) == 1 or n.op == "pow") and is_timed(n))
         parts = (n for n in parts if n.op not in CONDITIONS and in_cache(n) >= _DEAR)
         return sorted(parts, key=_whole_time, reverse=True)[:_MOST_PARTS]

@@ -17,6 +17,8 @@ _AFTERWARDS = 4
 """One in so many is tried after the first form that has nothing to mend: a simpler one may come."""
 _SLICE = 16
 """Forms that are made of one before another has its turn."""
+_FINISHED = 3
+"""How many forms are tried without their overflow in the end."""
 _GAIN, _DETOUR = 0.5, 5.0
 """Bits that a step gains if it is to be followed soon, and how much later another one is."""
 Aim = Callable[[Score], float]
@@ -73,6 +75,22 @@ class Walk:
                     break
             else:
                 self.frontier.drop(here)
+
+    def finish(self, steps: Callable[[Value], Iterator[Step]]) -> None:
+        """Take steps against overflow from the forms that are best where there is none."""
+        there = (form for form, score in self.known.items() if score.overflows)
+        for form in sorted(there, key=lambda form: self.known[form].digits)[:_FINISHED]:
+            left = [form]
+            while left:
+                here = left.pop()
+                made = [candidate for candidate, why in steps(here) if self._gains(candidate, why, here)]
+                left += sorted(made, key=lambda candidate: self.known[candidate].total)[:1]
+
+    def _gains(self, candidate: Value, reason: str, here: Value) -> bool:
+        if candidate not in self.known:
+            self.known[candidate] = self.judge(candidate)
+            self.reasons[candidate] = (*self.reasons.get(here, ()), reason)
+        return self.known[here].lost - self.known[candidate].lost > _GAIN
 
     def _try(self, candidate: Value, reason: str, here: Value, aim: Aim) -> Score:
         """Judge a form, and follow it later unless it is worse than what it was made of."""
