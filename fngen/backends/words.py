@@ -10,8 +10,8 @@ _KEYWORDS = (
 )
 _OF_SOURCE = (
     *("BFLOAT16", "BLOCK", "CHUNKS", "CONST", "FLOAT16", "FLOAT32", "FLOAT64", "INLINE", "LANES", "SAME"),
-    *("VECTOR", "WIDE", "capped", "gather_sum", "lanes", "one", "rare", "there"),
-    *("add_up", "call", "choose", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
+    *("CALLED", "VECTOR", "WIDE", "capped", "gather_sum", "lanes", "one", "rare", "there"),
+    *("add_up", "call", "choose", "drain", "fill", "gradients", "i", "in", "load", "number", "out", "real"),
     *("rounded", "run", "seconds", "spread", "stored", "work"),
     *("COLUMNS", "EACH", "INDEX", "OVER", "REAL", "ROWS", "across", "apart", "at", "column", "columns"),
     *("first", "inside", "libdevice", "line", "lines", "made", "nth", "range", "reads", "results", "rows"),
