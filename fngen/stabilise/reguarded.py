@@ -102,7 +102,7 @@ def _bounds(node: Value) -> tuple[str, ...]:
 
 
 def _is_guard(node: Value) -> bool:
-    """Say whether a node is what ``_near`` makes."""
+    """Say whether a node is a choice with a polynomial near 0, as ``guards`` makes it."""
     return (
         node.op == "where"
         and node.args[0].op == "lt"
