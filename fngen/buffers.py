@@ -112,13 +112,19 @@ class Buffers:
     def is_last(self, node: Value, arg: Value) -> bool:
         """Say whether every other node that reads ``arg`` has run when ``node`` does."""
         others = [user for user in self.users[arg] if user is not node]
-        if not others:
+        if not others or self.is_repeated(arg):
             return True
         if len(self.order) > _MANY:
             return False
         start = self.times.starts[node]
         after = {user for user in others if self.times.done[user] >= start}
         return not after or after <= set(postorder([node]))
+
+    def is_repeated(self, node: Value) -> bool:
+        """Say whether each of several targets has a node to itself: ``lower`` works it out for each."""
+        users = self.users[node]
+        once = len(users) == self.reach[node].bit_count() and all(u.args.count(node) == 1 for u in users)
+        return once and is_cheap(node)
 
 
 def _kinds(order: Sequence[Value], masks: Mapping[Value, int]) -> dict[Value, int]:

@@ -96,7 +96,7 @@ def build(formula: Formula, printer: Printer) -> Eager:
     quick = iter(substitute_all(formula.quick, saved))
     rows = [tuple(islice(quick, len(p.slopes))) for p in formula.pulls]
     made = [
-        p.targets(economy.products(economy.polynomials(row)))
+        p.targets(economy.products(economy.polynomials(economy.bounds(row))))
         for p, row in zip(formula.pulls, rows, strict=True)
     ]
     common = shared([[t.value for t in ts] for ts in made], formula.reach, printer, taken, formula.named)
@@ -211,6 +211,7 @@ class _Backward:
         result = 0 if pull.scalar else self.masks[pull.root]
         bits = self.bits | {pull.cotangent: extents.cotangent(result)}
         values = substitute_all([t.value for t in made], self.labels)
+        values = economy.gates(values, extents.depends(values, bits))
         values = [v if t.param else into_choice(v) for v, t in zip(values, made, strict=True)]
         names = self.formula.inputs
         values = of_usual(values, lambda some: shared_factors(silus(some), pull.cotangent, names, small))

@@ -5,16 +5,18 @@ Each rule is exact mathematics; where it costs digits it is left alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import gcd
 
 from fngen.algebra import add, fold_numbers, mul, power
 from fngen.functions import TABLE
-from fngen.ir import Value, fold, name, number, postorder, rebuild, substitute, value
+from fngen.ir import Value, fold, name, number, postorder, rebuild, rewrite, substitute, value
 from fngen.language.rules import complement, instantiate
 
 _SUM = frozenset({"add", "sub", "neg"})
+_OPPOSITE = {"clamp_min": "clamp_max", "clamp_max": "clamp_min"}
 _SEVERAL = 3
 """Powers of one base above the first from which a sum counts as a polynomial."""
 _LARGEST_POWER = 32
@@ -138,3 +140,47 @@ def _power(base: Value, n: int) -> Value:
     if n % 2:
         return value("mul", _power(base, n - 1), base)
     return value("pow", _power(base, n // 2), number(2))
+
+
+def bounds(roots: Sequence[Value]) -> list[Value]:
+    """Return ``roots`` with ``-clamp(u, min=c)`` for ``clamp(-u, max=-c)``: ``-u`` has fewer readers then."""
+
+    def rule(node: Value) -> Value:
+        if node.op not in _OPPOSITE or node.args[0].op != "neg" or (bound := _exact(node.args[1])) is None:
+            return node
+        return value("neg", value(_OPPOSITE[node.op], *node.args[0].args, number(-bound)))
+
+    images = rewrite(roots, rule)
+    return [images[root] for root in roots]
+
+
+def gates(roots: Sequence[Value], masks: Mapping[Value, int]) -> list[Value]:
+    """Return ``roots`` with ``where(c, p, 0)`` for ``p*where(c, ones_like(x), 0)``, if ``p`` is as large.
+
+    Args:
+        roots: The graphs.
+        masks: For each node the inputs that it depends on, as a bit mask.
+    """
+    uses = Counter(a for n in postorder(roots) for a in n.args)
+
+    def rule(node: Value, args: list[Value]) -> Value:
+        for i in (0, 1) if node.op == "mul" else ():
+            p, other = args[i], node.args[1 - i]
+            if masks[other] & ~masks[node.args[i]] or p.op == "number":
+                continue
+            if other.op == "full_like" and (c := _filling(other)):
+                return mul(c, p)
+            sides = [_filling(side) for side in other.args[1:]] if other.op == "where" else [None]
+            if uses[other] == 1 and all(c and c.datum in (0, 1) for c in sides):
+                return value("where", images[other.args[0]], *(mul(c, p) for c in sides if c))
+        return rebuild(node, args) if args else node
+
+    images: dict[Value, Value] = {}
+    fold(roots, rule, images)
+    return [images[root] for root in roots]
+
+
+def _filling(node: Value) -> Value | None:
+    """Return the number that a node is everywhere, if it is one number."""
+    filling = node.args[1] if node.op == "full_like" else node
+    return filling if filling.op == "number" else None

@@ -7,6 +7,7 @@ is cut in two moves what is in it. So the statements are gone through again as P
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import count
 from typing import TypeVar
 
 from fngen.buffers import ALIASES
@@ -47,27 +48,32 @@ def overwritten(body: Body, roots: Sequence[Value], kept: Sequence[Value]) -> se
         roots: What they compute.
         kept: Nodes whose results are needed afterwards.
     """
-    homes: dict[Value, Value] = {}  # For each node the one in whose buffer it is.
-    now: dict[Value, int] = {}  # How often a buffer has been written to,
+    buffers = count()
+    homes: dict[Value, int] = {}  # The buffer that each node is in: what is worked out anew is in a new one.
+    now: dict[int, int] = {}  # How often a buffer has been written to,
     then: dict[Value, int] = {}  # and how often when the node was there.
-    writers: dict[Value, Value] = {}
+    writers: dict[int, Value] = {}
     lost: set[Value] = set()
 
+    def put(node: Value, home: int) -> None:
+        homes[node] = home
+        then[node] = now.setdefault(home, 0)
+
     def read(node: Value) -> None:
-        home = homes.get(node, node)
-        if then.get(node, 0) != now.get(home, 0):
-            lost.add(writers[home])
+        if node not in homes:  # A leaf.
+            put(node, next(buffers))
+        if then[node] != now[homes[node]]:
+            lost.add(writers[homes[node]])
 
     for node in _steps(body, roots):
         for arg in node.args:
             read(arg)
         in_place = node.op.endswith("_")
-        home = homes[node] = homes.get(node.args[0], node.args[0]) if in_place or node.op in ALIASES else node
+        home = homes[node.args[0]] if in_place or node.op in ALIASES else next(buffers)
         if in_place:
-            now[home], writers[home] = now.get(home, 0) + 1, node
-        elif home is node:
-            now[home] = 0
-        then[node] = now.get(home, 0)
+            now[home] += 1
+            writers[home] = node
+        put(node, home)
     for node in kept:
         read(node)
     return lost

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from fngen import eager, several, wirtinger
+from fngen import eager, economy, several, wirtinger
 from fngen.algebra import ZERO, sum_of
 from fngen.alignment import Alignment, alignment
 from fngen.backends.torch import legalise, wrapped
@@ -104,7 +104,7 @@ def _node(
     rounded = room - (len("().to(dtype)") if rounds else 0)
     slopes, named = plan.slopes, plan.named
     forward = _value(plan, rounded, set(taken), asks=rounds)
-    backward = lower(_gradients(plan, plan.differentiable), printer, set(taken), named, 12)
+    backward = lower(_by_itself(plan), printer, set(taken), named, 12)
     tangent = plan.tangent or _tangent(plan, plan.differentiable)
     jvp = lower([Target(tangent, rounded - 4)], printer, set(taken), named, 12)
     quick = None
@@ -201,6 +201,16 @@ def _gradients(plan: Plan, slopes: Sequence[Value]) -> list[Target]:
     return targets
 
 
+def _by_itself(plan: Plan) -> list[Target]:
+    """Return the gradients as the node computes them that keeps nothing but its inputs."""
+    targets = _gradients(plan, plan.differentiable)
+    result = 0 if plan.scalar_cotangent else plan.extents.depends([plan.value])[plan.value]
+    graphs = [t.value for t in targets]
+    masks = plan.extents.depends(graphs, {plan.names.cotangent: plan.extents.cotangent(result)})
+    graphs = economy.gates(graphs, masks)
+    return [replace(t, value=graph) for t, graph in zip(targets, graphs, strict=True)]
+
+
 def _tangent(plan: Plan, slopes: Sequence[Value]) -> Value:
     """Return the sum of partials times tangents; a zero partial still has a shape."""
     if plan.complex:
@@ -211,4 +221,6 @@ def _tangent(plan: Plan, slopes: Sequence[Value]) -> Value:
         for slope, t, scalar in zip(slopes, plan.names.tangents, plan.scalars, strict=False)
         if not scalar
     ]
-    return sum_of(terms)
+    spans = dict(zip(plan.names.tangents, plan.extents.bits.values(), strict=False))
+    masks = plan.extents.depends(terms, spans)
+    return sum_of(economy.gates(terms, masks))

@@ -121,8 +121,8 @@ class _LennardJonesEager(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_epsilon = grad_y * (4 * v).mul_(v - 1)
         if ctx.needs_input_grad[1]:
-            grad_sigma = grad_y * epsilon * (u * (u**2).pow_(2)).mul_(24).div_(r)
-            grad_sigma = grad_sigma.mul_(2 * v - 1)  # in an order that keeps digits
+            grad_sigma = (grad_y * epsilon).mul_((u * (u**2).pow_(2)).mul_(24).div_(r))
+            grad_sigma = grad_sigma.mul_((2 * v).sub_(1))
         if ctx.needs_input_grad[2]:
             grad_r = (grad_y * epsilon).mul_((24 * v).div_(r)).mul_(1 - 2 * v)
         return grad_epsilon, grad_sigma, grad_r

@@ -94,10 +94,9 @@ class _SoftplusEager(torch.autograd.Function):
         grad_beta = grad_x = None
         if ctx.needs_input_grad[0]:
             abs_u = torch.abs(u)
-            neg_abs_u = -abs_u
-            grad_beta = torch.sigmoid(neg_abs_u)
+            grad_beta = (-abs_u).sigmoid_()
             if _any_above(abs_u, 40):
-                w = torch.clamp(neg_abs_u, max=-40).exp_()
+                w = torch.clamp(abs_u, min=40).neg_().exp_()
                 grad_beta = torch.where(abs_u > 40, w, grad_beta)
             w = grad_y * torch.addcmul(v, abs_u, grad_beta).neg_().div_(beta)
             grad_beta = w.div_(beta)  # a function of fewer variables, not 0 too early

@@ -88,7 +88,7 @@ class _SwishEager(torch.autograd.Function):
             return _SwishReverse.backward(ctx, grad_y)
         x, beta, u = ctx.saved_tensors
         v = beta * x
-        w = grad_y * u * (-v).sigmoid_()
+        w = (grad_y * u).mul_((-v).sigmoid_())
         grad_x = grad_beta = None
         if ctx.needs_input_grad[0]:
             grad_x = (grad_y * u).addcmul_(w, v)  # a function of fewer variables

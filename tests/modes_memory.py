@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
+from fngen.timing.clock import peak_bytes
 from tests.modes_table import (
     HALF,
     Function,
@@ -82,6 +83,27 @@ for _dtype, _limits in _LIMITS.items():
         _where = several if any(_choice) else always
         _name = f"memory_{str(_dtype).removeprefix('torch.')}{_case}"
         MEMORY[_name] = Mode(partial(compare, _dtype, *_choice), _where, _xfail)
+
+
+_LITTLE = 1.03
+"""A number, a row of numbers or a mask more does not count."""
+
+
+@row()
+def peak_memory(layer: Layer, plain: Plain) -> None:
+    """Value and gradient need no more memory at once than autograd of the plain formula does."""
+    peaks = []
+    for function in (layer.function, plain.function):
+        inputs = leaves(plain, 256, 256, dtype=torch.float32)
+        cotangent = like(function(*inputs))
+        step = partial(step_of, function, inputs, cotangent)
+        step()
+        peaks.append(peak_bytes(step))
+    assert peaks[0] <= _LITTLE * peaks[1]
+
+
+def step_of(function: Function, inputs: Sequence[Tensor], cotangent: Tensor) -> None:
+    torch.autograd.grad(function(*inputs), inputs, cotangent)
 
 
 # Saved elsewhere, or computed anew.

@@ -137,20 +137,23 @@ def test_activations_among_other_things(formula: str) -> None:
 VJPS = [row for row in TABLE.values() if row.vjp]
 SPECIAL = [torch.inf, -torch.inf, 0.0, -0.0, 1, -1, 3, -3, 6, 1e-30, -1e-30, 300, -300, 0.7, -0.7]
 
+SLACK = {torch.float64: (1e-14, 1e-16), torch.float32: (2e-6, 1e-7), torch.float16: (1e-2, 1e-3)}
+"""The table's rounds at each step; but torch's own may be less precise: that of hardsigmoid has 1/6 in float32."""
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+
+@pytest.mark.parametrize("dtype", list(SLACK))
 @pytest.mark.parametrize("row", VJPS, ids=lambda row: row.name)
 def test_the_kernel_of_a_derivative(row: Function, dtype: torch.dtype) -> None:
     """It says what the table says, at kinks and infinities too."""
     text = fngen.generate(f"{row.name}(x)", name="f", stabilise=False).text
-    assert f"torch.ops.aten.{row.vjp.partition('(')[0]}(grad_y, " in text
+    assert f"torch.ops.aten.{row.vjp.partition('(')[0]}(grad_y," in "".join(text.split())
     layer = fngen.compile(f"{row.name}(x)", name="f", stabilise=False).f
     x = torch.tensor([*SPECIAL, *torch.linspace(-8, 8, 101)], dtype=dtype, requires_grad=True)
     cotangent = torch.rand(x.shape).to(dtype)
     (got,) = torch.autograd.grad(layer(x), x, cotangent)
     (expected,) = torch.autograd.grad(layer(x), x, cotangent, create_graph=True)
-    slack = {"rtol": 1e-2, "atol": 1e-3} if dtype == torch.float16 else {}  # The table's rounds at each step.
-    torch.testing.assert_close(got, expected.detach(), equal_nan=True, **slack)
+    rtol, atol = SLACK[dtype]
+    torch.testing.assert_close(got, expected.detach(), equal_nan=True, rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("formula", ["relu(x)*y", "hardtanh(x)*y", "relu6(x)**2*y"])

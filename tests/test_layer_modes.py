@@ -47,6 +47,11 @@ UNJUDGED = {
     "hardsigmoid": "torch's own has a sixth to seven digits, and no second derivative",
     **{f"hinge_embedding_{reduction}": _COMPARED for reduction in ("none", "sum", "mean")},
 }
+_FULL_SLOPE = "1 - tanh(x)**2 has no digits for a large x; what has some is not made of the result"
+_TIES = (
+    "where two numbers are equal each has half of the cotangent, as torch.maximum has it: clamp keeps a mask"
+)
+_SHARED = "what several gradients are made of is kept until the last of them has been made"
 LIMITS = {
     ("meta", "mean_kept"): _EXPANDED,
     ("fake", "mean_kept"): _EXPANDED,
@@ -61,6 +66,9 @@ LIMITS = {
         ("memory_bfloat16", name): _DIFFERENCES
         for name in ("l1_none", "l1_sum", "l1_mean", "pairwise_distance", "triplet_margin")
     },
+    **{("peak_memory", name): _FULL_SLOPE for name in ("tanh", "tanhshrink", "dyt")},
+    **{("peak_memory", name): _TIES for name in ("relu6", "celu", "quantile", "stillinger_weber")},
+    **{("peak_memory", name): _SHARED for name in ("acon", "pau", "focal", "eam_embedding", "prod")},
     ("dtypes_float16_0-dim_float32", "relative_error"): UNSIZED,
     **{(f"view_{name}", "crps"): ORDER for name in REORDERED},
     ("jit_trace", "standardize"): _SIZE,
