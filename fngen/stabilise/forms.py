@@ -14,7 +14,7 @@ _ROOTS = "(sqrt(u) + sqrt(v))"
 _BOTH = "u == 0 and v == 0"
 _LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
 _NEAR = "abs(u - v) < abs(v)/2"
-_SHARE = f"((u - v)/where({_NEAR}, v, 1))"
+_SHARE = f"(where({_NEAR}, u - v, 1)/where({_NEAR}, v, 1))"
 _LOG_MEAN = f"where({_NEAR}, v*({_SHARE}/log1p({_SHARE})), (u - v)/log(u/v))"
 _LOG_SECANT = "(u*log(u) - v*log(v))/(u - v)"
 _LOG_SLOPE = f"log(u) + log1p({_SHARE})/{_SHARE}"
@@ -61,6 +61,8 @@ FORMS = (
     Rule("sqrt(u + C) - sqrt(u + V)", "(C - V)/(sqrt(u + C) + sqrt(u + V))", DIGITS, "C != V"),
     Rule("sqrt(u) - C", "(u - C**2)/(sqrt(u) + C)", DIGITS, "C > 0"),
     Rule("sqrt(u) - sqrt(v)", f"(u - v)/where({_ROOTS} == 0, 1, {_ROOTS})", DIGITS),
+    Rule("sqrt(u**2 + a) - u", "where(u > 0, a/(sqrt(u**2 + a) + abs(u)), sqrt(u**2 + a) - u)", DIGITS),
+    Rule("sqrt(u**2 + a) + u", "where(u < 0, a/(sqrt(u**2 + a) + abs(u)), sqrt(u**2 + a) + u)", DIGITS),
     Rule("sqrt(a) - u", "where(u > 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) - u)", DIGITS),
     Rule("sqrt(a) + u", "where(u < 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) + u)", DIGITS),
     Rule("u + hypot(u, a)", "where(u < 0, a*(a/(abs(u) + hypot(u, a))), u + hypot(u, a))", DIGITS),

@@ -107,6 +107,7 @@ def _is_guard(node: Value) -> bool:
         node.op == "where"
         and node.args[0].op == "lt"
         and node.args[0].args[0].op == "abs"
+        and is_number(node.args[0].args[1])
         and len(_safe(node)) == 1
     )
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from fngen.accuracy.evaluation import count, place
 from fngen.algebra import fold_numbers
 from fngen.backends.torch import legalise
-from fngen.ir import Value, tree_size
+from fngen.ir import Value, postorder
 from fngen.stabilise.autograd import autograd, without_ones
 from fngen.stabilise.removable import Differentiate
 from fngen.stabilise.score import Score
@@ -19,6 +19,8 @@ EFFORT, _ALTOGETHER = 60, 150
 """Forms that are tried of one second derivative, and of all of them."""
 _LONGEST = 4 * LONGEST
 """Nodes of a derivative that is looked at: what was made of a guarded value is long, and may need it most."""
+_LONGEST_OWN = 300
+"""Nodes of derivatives that autograd could as well be asked for."""
 Own = tuple[Value, ...] | None
 """The derivatives of a derivative by each input; None where autograd's are as good."""
 _LEAST = 4.0
@@ -49,7 +51,7 @@ class Seconds:
     ) -> None:
         self.look, self.inputs = look, tuple(inputs)
         self.given, self.differentiate = given, differentiate
-        short = (i for i, slope in enumerate(slopes) if tree_size(slope) <= _LONGEST)
+        short = (i for i, slope in enumerate(slopes) if len(postorder([slope])) <= _LONGEST)
         self.autograd = {i: self._of_autograd(i, slopes[i]) for i in short}
         self.effort = look.times * min(EFFORT, _ALTOGETHER // (count(len(inputs), 2) - count(len(inputs), 1)))
         self.known: dict[int, Judged] = {}
@@ -62,10 +64,15 @@ class Seconds:
             return None
         found = [self._best(*sorted((i, j))) for j in range(len(self.inputs))]
         lost, left = sum(s.bits for _, s in plain), sum(s.bits for _, s in found)
-        if lost - left <= _LEAST + lost / 10:
+        if lost - left <= _LEAST + lost / 10 or self._is_written_out([graph for graph, _ in found]):
             return None
         self.owned.append(i)
         return tuple(graph for graph, _ in found)
+
+    def _is_written_out(self, graphs: Sequence[Value]) -> bool:
+        """Say whether nothing but what autograd does would stand in the file, and at length."""
+        known = {folded(graph) for row in self.autograd.values() for graph, _ in row}
+        return known.issuperset(graphs) and len(postorder(graphs)) > _LONGEST_OWN
 
     @property
     def scores(self) -> list[Score]:
@@ -98,5 +105,10 @@ class Seconds:
             found = [self.look.best(best[0], output, self.effort) or best]
             found += [self.autograd[a][b] for a, b in ways if a in self.autograd]
             graph, score = min(found, key=total)
-            self.known[output] = fold_numbers([graph])[graph], score
+            self.known[output] = folded(graph), score
         return self.known[output]
+
+
+def folded(graph: Value) -> Value:
+    """Return a graph with its numbers worked out."""
+    return fold_numbers([graph])[graph]
