@@ -244,6 +244,7 @@ PLANE = (
     "x/(x**2 + y**2)",
     "exp(x) - exp(y)",
     "sqrt(x**2 + y**2) - x",
+    "(x - y)/(log(x) - log(y))",
 )
 
 
@@ -255,6 +256,25 @@ def test_second_derivatives_of_two_variables(text: str) -> None:
         for k, (want, got) in enumerate(zip(found.exact.at(point, 2), row, strict=True)):
             if isinstance(want, tuple) and math.isfinite(want[0]):
                 assert got == pytest.approx(want[0], rel=1e-6, abs=1e-9), (k, point)
+
+
+ROOTS = (
+    "(x + y + z - sqrt((x + y + z)**2 - 4*x*y))/(2*x)",
+    "sqrt((x + y)**2 + z) - (x + y)",
+    "3*x - 3*y + sqrt(9*(y - x)**2 + z)",
+    "2*x/(x + y - 1 + sqrt((x + y - 1)**2 - x*z))",
+)
+
+
+@pytest.mark.parametrize("text", ROOTS)
+def test_roots_of_quadratic_equations(text: str) -> None:
+    """What is squared in a root is a sum, and what it is taken from a longer one."""
+    found = Subject(text, ("x", "y", "z"))
+    points = [(2.0**-i, 300.0 + i / 3, 0.7) for i in range(3, 20)]
+    for point, (got,) in zip(points, found.results(points, order=0), strict=True):
+        want = found.exact.at(point, 0)[0]
+        assert isinstance(want, tuple)
+        assert error(got, want, FORMAT).ulp <= 6, point
 
 
 # Deterministic, and as asked.

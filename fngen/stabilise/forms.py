@@ -15,8 +15,9 @@ _BOTH = "u == 0 and v == 0"
 _LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
 _NEAR = "abs(u - v) < abs(v)/2"
 _SHARE = f"(where({_NEAR}, u - v, 1)/where({_NEAR}, v, 1))"
-_LOG_MEAN = f"where({_NEAR}, v*({_SHARE}/log1p({_SHARE})), (u - v)/log(u/v))"
+_LOG_MEAN = f"where({_NEAR}, v*({_SHARE}/log1p({_SHARE})), (u - v)/log(where({_NEAR}, 2, u/v)))"
 _LOG_SECANT = "(u*log(u) - v*log(v))/(u - v)"
+_FAR_SECANT = f"(u*log(u) - v*log(v))/where({_NEAR}, 1, u - v)"
 _LOG_SLOPE = f"log(u) + log1p({_SHARE})/{_SHARE}"
 _FAR = "sign(u) == sign(v) and (abs(u/v) < 1e-300 or abs(u/v) > 1e300)"
 _GROWTH = "exp(Max(u, 700)/2)"
@@ -86,7 +87,7 @@ FORMS = (
     *_where_near("exp(u) - exp(v)", "exp(v)*expm1(u - v)"),
     Rule("(exp(u) - exp(v))/(u - v)", "exp(Max(u, v))*(expm1(-abs(u - v))/(-abs(u - v)))", DIGITS),
     Rule("(u - v)/(log(u) - log(v))", f"where(v >= 0, {_LOG_MEAN}, nan)", DIGITS),
-    Rule(_LOG_SECANT, f"where({_NEAR}, {_LOG_SLOPE}, {_LOG_SECANT})", DIGITS),
+    Rule(_LOG_SECANT, f"where({_NEAR}, {_LOG_SLOPE}, {_FAR_SECANT})", DIGITS),
     *_where_near("cos(u) - cos(v)", "2*sin((u + v)/2)*sin((v - u)/2)"),
     *_where_near("sin(u) - sin(v)", "2*cos((u + v)/2)*sin((u - v)/2)"),
     *_where_near("tan(u) - tan(v)", "sin(u - v)/(cos(u)*cos(v))"),

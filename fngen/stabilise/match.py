@@ -93,7 +93,7 @@ class Matcher:
             return
         (pattern, c), *later = wanted
         known = bound.get(str(pattern.datum)) if pattern.op == "name" else None
-        if known is not None and views.is_sum(known):
+        if known is not None and len(self.terms(known)) > 1:
             if (rest := self._without(known, c * scale, found)) is not None:
                 yield from self._terms(tuple(later), rest, scale, bound)
             return
