@@ -105,6 +105,23 @@ def test_kernels_of_torch() -> None:
     assert "torch.ops.aten.tanh_backward(nn.functional.silu(x), u)" in mish
 
 
+GATES = [
+    "where(x < a, a, x)",
+    "where(x > y, x, 1)*b",
+    "where(x > 0, 1, 0)*y",
+    "where(x > y, x, b) + where(b < 1/2, a, 1)",
+    "sum(where(x > y, x, 0), dim=-1)",
+]
+
+
+@pytest.mark.parametrize("formula", GATES)
+def test_a_gate_takes_the_cotangent_itself(formula: str) -> None:
+    text = fngen.generate(formula, name="f").text
+    for backward in text.split("def backward(")[1:]:
+        assert "ones_like" not in backward.partition("return ")[0]
+    check(formula)
+
+
 ACTIVATIONS = [
     "0.3*relu(x - 1/2) - 0.2*relu(1/2 - x)",
     "relu(2*x - 1) + 0.7*x",
