@@ -245,6 +245,8 @@ PLANE = (
     "exp(x) - exp(y)",
     "sqrt(x**2 + y**2) - x",
     "(x - y)/(log(x) - log(y))",
+    "(exp(x + y) - 2*exp(x) + exp(x - y))/y**2",
+    "(cos(x + y) - 2*cos(x) + cos(x - y))/y**2",
 )
 
 

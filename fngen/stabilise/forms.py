@@ -91,6 +91,10 @@ FORMS = (
     *_where_near("cos(u) - cos(v)", "2*sin((u + v)/2)*sin((v - u)/2)"),
     *_where_near("sin(u) - sin(v)", "2*cos((u + v)/2)*sin((u - v)/2)"),
     *_where_near("tan(u) - tan(v)", "sin(u - v)/(cos(u)*cos(v))"),
+    # Second differences.
+    Rule("exp(u + v) - 2*exp(u) + exp(u - v)", "4*exp(u)*sinh(v/2)**2", DIGITS),
+    Rule("sin(u + v) - 2*sin(u) + sin(u - v)", "-4*sin(u)*sin(v/2)**2", DIGITS),
+    Rule("cos(u + v) - 2*cos(u) + cos(u - v)", "-4*cos(u)*sin(v/2)**2", DIGITS),
     Rule("exp(u)*cos(v) - 1", "expm1(u)*cos(v) - 2*sin(v/2)**2", DIGITS),
     # Trigonometry: differences as products, arguments less what they repeat after.
     Rule("cos(u)**2 - cos(v)**2", "sin(u + v)*sin(v - u)", DIGITS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from fngen.algebra import exact
 from fngen.ir import Value, fold, is_number
@@ -23,6 +24,15 @@ class Keys:
     def __call__(self, node: Value) -> Hashable:
         """Return what a graph has in common with every other way to write it."""
         return fold([node], self._key, self.found)[node]
+
+    def without(self, found: views.Terms, less: views.Terms, c: Fraction) -> views.Terms | None:
+        """Return a sum without ``c`` times another one, if it has all of its terms."""
+        places, rest = {self(term): term for term in found}, dict(found)
+        for term, n in less.items():
+            place = places.get(self(term))
+            if place is None or rest.pop(place, None) != c * n:
+                return None
+        return rest
 
     def _key(self, node: Value, args: list[Hashable]) -> Hashable:
         if views.is_sum(node) or views.is_sum(views.coefficient(node)[1]):

@@ -94,23 +94,13 @@ class Matcher:
         (pattern, c), *later = wanted
         known = bound.get(str(pattern.datum)) if pattern.op == "name" else None
         if known is not None and len(self.terms(known)) > 1:
-            if (rest := self._without(known, c * scale, found)) is not None:
+            if (rest := self.keys.without(found, self.terms(known), c * scale)) is not None:
                 yield from self._terms(tuple(later), rest, scale, bound)
             return
         for term, d in found.items():
             rest = {t: n for t, n in found.items() if t is not term}
             for more in self._term(pattern, c * scale, term, d, bound):
                 yield from self._terms(tuple(later), rest, scale, more)
-
-    def _without(self, known: Value, c: Fraction, found: Terms) -> Terms | None:
-        """Return the terms of a sum less ``c`` times another sum, if it has all of its terms."""
-        places = {self.keys(t): t for t in found}
-        rest = dict(found)
-        for term, n in self.terms(known).items():
-            place = places.get(self.keys(term))
-            if place is None or rest.pop(place, None) != c * n:
-                return None
-        return rest
 
     def _term(self, pattern: Value, c: Fraction, term: Value, d: Fraction, bound: Bound) -> Iterator[Bound]:
         """Match ``c*pattern`` and ``d*term``."""
