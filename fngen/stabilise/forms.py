@@ -11,6 +11,7 @@ UNROUNDED = "its exponent is not rounded"
 NOWHERE = "its argument is rounded nowhere"
 
 _ROOTS = "(sqrt(u) + sqrt(v))"
+_ROOT = "sqrt((u + v)**2 + a)"
 _BOTH = "u == 0 and v == 0"
 _LENGTH = f"where({_BOTH}, 1, hypot(u, v))"
 _NEAR = "abs(u - v) < abs(v)/2"
@@ -62,8 +63,8 @@ FORMS = (
     Rule("sqrt(u + C) - sqrt(u + V)", "(C - V)/(sqrt(u + C) + sqrt(u + V))", DIGITS, "C != V"),
     Rule("sqrt(u) - C", "(u - C**2)/(sqrt(u) + C)", DIGITS, "C > 0"),
     Rule("sqrt(u) - sqrt(v)", f"(u - v)/where({_ROOTS} == 0, 1, {_ROOTS})", DIGITS),
-    Rule("sqrt(u**2 + a) - u", "where(u > 0, a/(sqrt(u**2 + a) + abs(u)), sqrt(u**2 + a) - u)", DIGITS),
-    Rule("sqrt(u**2 + a) + u", "where(u < 0, a/(sqrt(u**2 + a) + abs(u)), sqrt(u**2 + a) + u)", DIGITS),
+    Rule(f"{_ROOT} - u - v", f"where(u + v > 0, a/({_ROOT} + abs(u + v)), {_ROOT} - (u + v))", DIGITS),
+    Rule(f"{_ROOT} + u + v", f"where(u + v < 0, a/({_ROOT} + abs(u + v)), {_ROOT} + (u + v))", DIGITS),
     Rule("sqrt(a) - u", "where(u > 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) - u)", DIGITS),
     Rule("sqrt(a) + u", "where(u < 0, (a - u**2)/(sqrt(a) + abs(u)), sqrt(a) + u)", DIGITS),
     Rule("u + hypot(u, a)", "where(u < 0, a*(a/(abs(u) + hypot(u, a))), u + hypot(u, a))", DIGITS),
