@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import gcd
 
-from fngen.algebra import add, fold_numbers, mul, power
+from fngen.algebra import add, fold_numbers, mul, power, sum_of
+from fngen.extents import Extents
 from fngen.functions import TABLE
 from fngen.ir import Value, fold, name, number, postorder, rebuild, rewrite, substitute, value
 from fngen.language.rules import complement, instantiate
+from fngen.lower import Target
 
 _SUM = frozenset({"add", "sub", "neg"})
 _OPPOSITE = {"clamp_min": "clamp_max", "clamp_max": "clamp_min"}
@@ -178,6 +181,20 @@ def gates(roots: Sequence[Value], masks: Mapping[Value, int]) -> list[Value]:
     images: dict[Value, Value] = {}
     fold(roots, rule, images)
     return [images[root] for root in roots]
+
+
+def gradients(targets: Sequence[Target], extents: Extents, cotangent: str, result: Value) -> list[Target]:
+    """Return targets with gates that take the cotangent of a result themselves."""
+    graphs = [t.value for t in targets]
+    size = extents.cotangent(extents.depends([result])[result])
+    masks = extents.depends(graphs, {cotangent: size})
+    return [replace(t, value=graph) for t, graph in zip(targets, gates(graphs, masks), strict=True)]
+
+
+def tangent(terms: Sequence[Value], extents: Extents, tangents: Sequence[str]) -> Value:
+    """Return the sum of derivatives times tangents, with gates that take these themselves."""
+    spans = dict(zip(tangents, extents.bits.values(), strict=False))
+    return sum_of(gates(terms, extents.depends(terms, spans)))
 
 
 def _filling(node: Value) -> Value | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from fngen import eager, economy, several, wirtinger
-from fngen.algebra import ZERO, sum_of
+from fngen.algebra import ONE, ZERO
 from fngen.alignment import Alignment, alignment
 from fngen.backends.torch import legalise, wrapped
 from fngen.buffers import asking
@@ -204,11 +204,8 @@ def _gradients(plan: Plan, slopes: Sequence[Value]) -> list[Target]:
 def _by_itself(plan: Plan) -> list[Target]:
     """Return the gradients as the node computes them that keeps nothing but its inputs."""
     targets = _gradients(plan, plan.differentiable)
-    result = 0 if plan.scalar_cotangent else plan.extents.depends([plan.value])[plan.value]
-    graphs = [t.value for t in targets]
-    masks = plan.extents.depends(graphs, {plan.names.cotangent: plan.extents.cotangent(result)})
-    graphs = economy.gates(graphs, masks)
-    return [replace(t, value=graph) for t, graph in zip(targets, graphs, strict=True)]
+    result = ONE if plan.scalar_cotangent else plan.value
+    return economy.gradients(targets, plan.extents, plan.names.cotangent, result)
 
 
 def _tangent(plan: Plan, slopes: Sequence[Value]) -> Value:
@@ -221,6 +218,4 @@ def _tangent(plan: Plan, slopes: Sequence[Value]) -> Value:
         for slope, t, scalar in zip(slopes, plan.names.tangents, plan.scalars, strict=False)
         if not scalar
     ]
-    spans = dict(zip(plan.names.tangents, plan.extents.bits.values(), strict=False))
-    masks = plan.extents.depends(terms, spans)
-    return sum_of(economy.gates(terms, masks))
+    return economy.tangent(terms, plan.extents, plan.names.tangents)

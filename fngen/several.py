@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from fngen import eager
-from fngen.algebra import ZERO, sum_of
+from fngen import eager, economy
+from fngen.algebra import ZERO
 from fngen.buffers import distinct
+from fngen.derivatives import Joint
 from fngen.eager import Eager
 from fngen.ir import Value, is_number, name, names, substitute_all, value
 from fngen.lower import MARGIN, Body, Target, lower
@@ -118,7 +119,7 @@ def node(plan: Plan, printer: TorchPrinter, raw: TorchPrinter, taken: set[str], 
     room = MARGIN - 8 - len("return ") - sum(len(f"(){text}") for text in roundings(heard))
     forward = _together(results, room, TorchPrinter(integers=True), taken, plan.named, 8)
     found = parts(plan.joints, plan.names.gradients[: len(tensors)])
-    made = [_targets(plan, part, j.slopes) for part, j in zip(found, plan.joints, strict=True)]
+    made = [_by_itself(plan, part, joint) for part, joint in zip(found, plan.joints, strict=True)]
     own = set(taken)
     shared = common(
         [[t.value for t in row] for row in made], [p.outputs for p in found], printer, own, plan.named
@@ -164,6 +165,11 @@ def _targets(plan: Plan, part: Part, slopes: Sequence[Value]) -> list[Target]:
         result, param = "" if goal.again else goal.name, params.get(goal.name, "")
         targets.append(Target(graph, goal.room(_INDENT), result, param))
     return targets
+
+
+def _by_itself(plan: Plan, part: Part, joint: Joint) -> list[Target]:
+    """Return the same as the node computes them that keeps nothing but its inputs."""
+    return economy.gradients(_targets(plan, part, joint.slopes), plan.extents, part.cotangent, joint.graph)
 
 
 def _always(
@@ -249,10 +255,8 @@ def _together(
 def _tangents(plan: Plan) -> list[Value]:
     """Return the tangent of each result."""
     m = len(plan.partials) // len(plan.results)
-    rows = [plan.partials[j * m : (j + 1) * m] for j in range(len(plan.results))]
-    return list(plan.own_tangents) or [
-        _tangent(plan, y, row) for y, row in zip(plan.results, rows, strict=True)
-    ]
+    rows = ((y, plan.partials[j * m : (j + 1) * m]) for j, y in enumerate(plan.results))
+    return list(plan.own_tangents) or [_tangent(plan, y, row) for y, row in rows]
 
 
 def _tangent(plan: Plan, result: Value, row: Sequence[Value]) -> Value:
@@ -263,4 +267,4 @@ def _tangent(plan: Plan, result: Value, row: Sequence[Value]) -> Value:
             terms.append(product(row[i], name(tangent)))
         elif x in names([result]) and not plan.scalars[i]:
             terms.append(value("full_like", name(tangent), ZERO))
-    return sum_of(terms)
+    return economy.tangent(terms, plan.extents, plan.names.tangents)
