@@ -12,9 +12,11 @@ from fractions import Fraction
 
 from fngen.algebra import exact, mul
 from fngen.ir import (
+    ARITHMETIC,
     SLICED,
     Over,
     Value,
+    fold,
     inside,
     is_number,
     number,
@@ -68,8 +70,22 @@ def _unguarded(node: Value, chosen: Mapping[Value, int], clamped: Collection[Val
             for inner in (n for n in postorder([side]) if n.op == "where"):
                 holds = _implied(inner.args[0], condition, holds=place == 0)
                 known |= {} if holds is None else {inner: inner.args[1 if holds else 2]}
-        found.append(substitute(side, known | _of_all_elements(side)) if known else side)
+        found.append(_decided(side, known | _of_all_elements(side)) if known else side)
     return rebuild(node, found)
+
+
+def _decided(side: Value, known: Mapping[Value, Value]) -> Value:
+    """Return a side with what is known of it; no function is left with numbers alone: no tensor is."""
+    made = substitute(side, known)
+    if any(n.op == "number" for n in known.values()) and _of_numbers(made) - _of_numbers(side):
+        return substitute(side, {inner: n for inner, n in known.items() if n.op != "number"})
+    return made
+
+
+def _of_numbers(root: Value) -> set[Value]:
+    """Return the functions of numbers alone below a node."""
+    varies = fold([root], lambda node, args: node.op == "name" or any(args))
+    return {n for n, varying in varies.items() if n.args and not varying and n.op not in ARITHMETIC}
 
 
 def _of_all_elements(side: Value) -> dict[Value, Value]:

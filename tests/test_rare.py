@@ -14,6 +14,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import fngen
+from fngen import ir
+from fngen.choices import without_guards
+from fngen.ir import number, value
 from tests.plain import DEVICE
 
 GATED = {
@@ -128,6 +131,20 @@ def test_a_choice_within_a_choice_that_has_decided_it() -> None:
     x = torch.tensor([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, float("nan")], dtype=torch.float64)
     want = torch.where(x < 2, x, x**2) + torch.where(x < 2, torch.where(x < 1, x, -x), x)
     torch.testing.assert_close(f(x.requires_grad_()).detach(), want.detach(), rtol=0, atol=0, equal_nan=True)
+
+
+def test_what_a_choice_has_decided_leaves_no_function_of_a_number() -> None:
+    """``torch.log`` takes no number; where a sum or product is all that reads it, it may be one."""
+    x, one = ir.name("x"), number(1)
+    condition = value("lt", x, number(0))
+    inner = value("where", condition, one, x)
+    for decided, made in (
+        (value("log", inner), value("log", inner)),
+        (value("log", value("neg", inner)), value("log", value("neg", inner))),
+        (value("mul", x, inner), value("mul", x, one)),
+    ):
+        graph = value("where", condition, decided, value("exp", x))
+        assert without_guards([graph]) == [value("where", condition, made, value("exp", x))]
 
 
 def test_a_rare_side_reads_what_nothing_else_is_named_after() -> None:
