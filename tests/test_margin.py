@@ -22,7 +22,7 @@ CALLED = r"(?<![\w.])[A-Za-z_]\w*(?!\w*\s*\()"
 
 def lengthened(formula: str, options: Mapping[str, Any], length: int) -> tuple[str, dict[str, Any]]:
     """Return a layer all whose names are of so many characters."""
-    read = problem.read(fngen.generate(formula, name="layer", **options).spec)
+    read = problem.read(fngen.generate(formula, name="layer", **{**options, "stabilise": False}).spec)
     assigned = re.findall(r"(?:^|;)\s*(\w+)\s*=(?!=)", formula)
     long = {
         x: f"{x}_{LETTERS}{LETTERS}"[:length]

@@ -118,7 +118,7 @@ class _Request:
     effort: int = field(compare=False)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _best(request: _Request) -> tuple[Value, Derivatives, Claim | None]:
     """Return the value and the derivatives in the best forms, and their claim; the last ones are remembered.
 
