@@ -30,7 +30,8 @@ from fngen.load import load
 from fngen.pipeline import generate
 from fngen.spec import Spec
 from fngen.stabilise import arrangements, search
-from fngen.stabilise.judge import _PATIENCE, Judge
+from fngen.stabilise.drawn import PATIENCE
+from fngen.stabilise.judge import Judge
 from fngen.stabilise.match import Matcher
 from fngen.verification.reference import evaluate
 from tests import strategies
@@ -369,7 +370,7 @@ def test_exact_values_that_take_too_much_work_are_given_up() -> None:
         graph = parse_expression(formula)
         judge = Judge(graph, sorted(names([graph])), {})
         assert judge.complete == complete
-        assert (judge.exact.work > _PATIENCE) != complete
+        assert (judge.exact.work > PATIENCE) != complete
     plain, better = fngen.generate(text, stabilise=False).text, fngen.generate(text).text
     assert plain.replace(" --no-stabilise", "").partition("class _")[1:] == better.partition("class _")[1:]
 

@@ -9,12 +9,13 @@ from itertools import islice
 
 from fngen.accuracy.evaluation import place
 from fngen.accuracy.exact import Exact, Pair
-from fngen.accuracy.points import Point, moderate, sample
+from fngen.accuracy.points import Point
 from fngen.accuracy.ulp import error
 from fngen.accuracy.undefined import Outcome
 from fngen.algebra import fold_numbers
 from fngen.backends.torch import Legaliser
 from fngen.ir import Value, name, number, substitute
+from fngen.stabilise.drawn import PATIENCE, drawn
 from fngen.stabilise.known import FORMAT, Known
 from fngen.stabilise.places import nearby
 from fngen.stabilise.score import Score
@@ -22,12 +23,6 @@ from fngen.stabilise.simulate import Simulation
 from fngen.stabilise.tails import settles
 from fngen.stabilise.work import Budget
 
-_POINTS = {1: 120, 2: 150, 3: 150}
-"""How many points are drawn, by the number of variables; beyond that nothing is judged."""
-_MODERATE = {1: 120, 2: 60, 3: 60}
-"""How many more of sizes where functions change."""
-_PATIENCE = 250_000_000
-"""Bits of operations that exact results may take: a second or two, of special functions more."""
 _NO_DIGIT, _NO_NUMBER = 55.0, 60.0
 """Bits that a number without a right digit has lost at most, and what a wrong nan or infinity counts."""
 _CALM = 3.0
@@ -38,8 +33,6 @@ _CHEAP, _DEAR = 1.0, 45.0
 """Bits that the time of plain autograd must gain, all points together: as part of it, and in addition."""
 _USUAL = 2.0**-30, 2.0**11
 """The size of numbers that people compute with."""
-_UNUSUAL = {1: 1.0, 2: 0.3, 3: 0.1}
-"""The weight of a point that has others, by the number of variables: most points of many have one."""
 _SPOILT = 8.0
 """Bits that no point may lose to a form which is right in one range only."""
 _MOST_USUAL = 6
@@ -80,11 +73,13 @@ class Judge:
         self.points: list[Point] = []
         self.rows: list[list[Pair | Outcome]] = []
         self.usual: list[bool] = []
-        drawn = sample(len(inputs), _POINTS[len(inputs)], FORMAT)
-        drawn += moderate(len(inputs), _MODERATE[len(inputs)], FORMAT)
-        self._look_at(drawn, _PATIENCE)
-        self.complete = self.patient
-        self._look_at(nearby(typed, self.inputs, drawn[len(drawn) // 2 :]), _PATIENCE // 2)
+        self.drawn = drawn(len(inputs))
+        self._look_at(self.drawn.first, self.drawn.patience)
+        self.complete = self.patient and len(self.points) >= self.drawn.least
+        half = len(self.drawn.first) // 2
+        self._look_at(nearby(typed, self.inputs, self.drawn.first[half:]), PATIENCE // 2)
+        self._look_at(self.drawn.later, PATIENCE // 2)
+        self.of_second = [i for i, u in enumerate(self.usual) if u or self.drawn.seconds]
         self.seconds: dict[int, list[Pair | Outcome]] = {}
         self.beside: dict[tuple[int, int], list[Pair | Outcome]] = {}
         self.simulation = Simulation(inputs, self.points)
@@ -107,11 +102,11 @@ class Judge:
     @property
     def patient(self) -> bool:
         """Whether the exact results have not taken too much work yet."""
-        return self.exact.work <= _PATIENCE
+        return self.exact.work <= PATIENCE
 
     def twice(self) -> bool:
         """Look at second derivatives too, and say whether that was done at all points."""
-        return all(self.patient and self.row(i, 1 + len(self.inputs)) for i in range(len(self.points)))
+        return all(self.patient and self.row(i, 1 + len(self.inputs)) for i in self.of_second)
 
     def choose(self, form: Value, output: int) -> None:
         """Note that a result has this form, unless another is chosen."""
@@ -144,7 +139,7 @@ class Judge:
                     wrong += nonfinite
                     usual += lost
                 else:
-                    lost *= _UNUSUAL[len(self.inputs)]
+                    lost *= self.drawn.unusual
                     unusual += lost
                 none += lost * nonfinite
             if normal and self.usual[i]:
@@ -155,7 +150,8 @@ class Judge:
     def _known(self, output: int) -> list[Known]:
         """Return the points at which a result is a number that counts."""
         if output not in self.known:
-            exact = ((i, self.row(i, output)[output]) for i in range(len(self.points)))
+            places = range(len(self.points)) if output <= len(self.inputs) else self.of_second
+            exact = ((i, self.row(i, output)[output]) for i in places)
             numbers = (Known.of(i, x) for i, x in exact if isinstance(x, tuple))
             self.known[output] = [n for n in numbers if n.normal or output not in self.summed]
         return self.known[output]
@@ -212,7 +208,8 @@ class Judge:
         return self.seconds[i]
 
     def _conditioning(self, i: int, output: int) -> float:
-        if output and not self.patient:
+        beyond = output > len(self.inputs) and not self.drawn.seconds
+        if (output and not self.patient) or beyond:
             return 0.0
         exact = self.row(i, output)[output]
         assert isinstance(exact, tuple)

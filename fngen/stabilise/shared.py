@@ -8,10 +8,12 @@ where no digit is lost is for the judge to say.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from operator import itemgetter
 
+from fngen.accuracy.points import Point
 from fngen.backends.torch import legalise
 from fngen.choices import usually, without_guards
 from fngen.economy import complements
@@ -43,6 +45,7 @@ _EDGES = {
     3: (-0.5, 0.0, 3.0, math.inf, math.nan),
 }
 """Numbers of which some are outside of most domains, by the number of variables."""
+_MOST_EDGES = 150
 _NO_SOURCE = CONDITIONS | {"add", "sub", "neg"}
 """What is no dear thing itself, and made of others in one operation."""
 _GUARDS = frozenset({"where", "clamp", "clamp_min", "clamp_max", "maximum", "minimum"})
@@ -74,6 +77,14 @@ def _templates() -> list[Value]:
 _TEMPLATES = _templates()
 
 
+def _edges(inputs: int) -> list[Point]:
+    """Return points of such numbers: all of few variables, some of many."""
+    if inputs in _EDGES:
+        return [*product(_EDGES[inputs], repeat=inputs)]
+    rng = random.Random(f"edges {inputs}")  # noqa: S311
+    return [tuple(rng.choices(_EDGES[max(_EDGES)], k=inputs)) for _ in range(_MOST_EDGES)]
+
+
 class Sharing:
     """Looks for parts that can be shared.
 
@@ -91,8 +102,7 @@ class Sharing:
         self.left, self.failed = _MOST, set[tuple[int, Value]]()
         self.columns: dict[tuple[Value, Value], dict[Value, Sequence[float]]] = {}
         self.made: dict[tuple[Value, Value], list[Value]] = {}
-        edges = product(_EDGES[len(judge.inputs)], repeat=len(judge.inputs))
-        self.edges = Simulation(judge.inputs, [*edges])
+        self.edges = Simulation(judge.inputs, _edges(len(judge.inputs)))
         usual = (i for i, p in enumerate(judge.points) if all(_USUAL[0] <= abs(x) <= _USUAL[1] for x in p))
         self.probes = [*usual][:_PROBED]
 

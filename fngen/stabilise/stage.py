@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fngen.stabilise.score import Score
     from fngen.stabilise.search import Search
 
-MOST_INPUTS = 3
+MOST_INPUTS = 6
 """Variables beyond which a sample of points says little."""
 _LARGEST = 600
 """Nodes beyond which a formula is what a program wrote, and rules would take their time."""
