@@ -18,7 +18,7 @@ from fngen.problem import Problem, read
 from fngen.spec import Spec
 
 HERE = Path(__file__).parent
-SETS = {name: HERE / f"accuracy_{name}.tsv" for name in ("suite", "heldout", "second")}
+SETS = {name: HERE / f"accuracy_{name}.tsv" for name in ("suite", "heldout", "second", "many")}
 PLAIN, TORCH, FNGEN, ACCURATE = "plain", "torch", "fngen", "accurate"
 
 

@@ -30,7 +30,10 @@ def test_every_formula_has_an_exact_value_somewhere(case: Case) -> None:
     problem = case.problem
     exact = Exact(problem.value, problem.inputs)
     points = [
-        (a, b, c)[: len(problem.inputs)] for a in (0.3, 1.7, 0.05) for b in (0.2, 1.2) for c in (0.6, 2.1)
+        (a, b, c, 0.9, 1.4, 0.35)[: len(problem.inputs)]
+        for a in (0.3, 1.7, 0.05)
+        for b in (0.2, 1.2)
+        for c in (0.6, 2.1)
     ]
     assert any(not isinstance(exact.at(p)[0], Outcome) for p in points)
 
