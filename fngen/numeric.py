@@ -26,6 +26,8 @@ MAX_BITS = 4096
 """Size of a numerator or denominator: no float64 needs more than 2 * 1074."""
 _LARGEST_BITS = 20_000
 """Binary exponent of a value beyond which nothing is worked out with it: exp of that takes for ever."""
+_LARGEST_EXPONENT_BITS = 1100
+"""Binary exponent of an exponent of which a power is infinite or 0: of a tower it takes for ever."""
 _SPECIAL = frozenset(row.name for row in special.ROWS)
 _SPECIAL_LIMIT = 10**5
 """Series for the special functions take for ever at larger arguments."""
@@ -158,6 +160,7 @@ def mp_function(op: str) -> Callable[..., Any]:
         "mul": lambda a, b: a * b,
         "div": lambda a, b: a / b,
         "where": lambda c, a, b: a if c else b,
+        "pow": _mp_power,
         **_COMPARE,
     }
     if op in arithmetic:
@@ -168,6 +171,16 @@ def mp_function(op: str) -> Callable[..., Any]:
     name, _, first = row.mpmath.partition(" ")
     function: Callable[..., Any] = getattr(mp, name)
     return (lambda x: function(int(first), x)) if first else function
+
+
+def _mp_power(x: Any, y: Any) -> Any:
+    """Return a power, NaN or 0 where its exponent is beyond any that is worked out."""
+    from mpmath import mp
+
+    numbers = isinstance(x, mp.mpf) and isinstance(y, mp.mpf) and mp.isfinite(x) and mp.isfinite(y)
+    if numbers and y and mp.mag(y) > _LARGEST_EXPONENT_BITS and abs(x) not in (0, 1):
+        return mp.nan if (abs(x) > 1) == (y > 0) else mp.mpf(0)
+    return mp.power(x, y)
 
 
 def _mp_definition(op: str) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from mpmath import mp
 
 import fngen
 from fngen import ir
@@ -13,6 +14,7 @@ from fngen.differentiate import partials
 from fngen.ir import name, number
 from fngen.language.parse import parse_expression
 from fngen.layout import bracketed, folded
+from fngen.numeric import mp_evaluate
 from fngen.printing.formula import FormulaPrinter
 from fngen.printing.latex import LatexPrinter
 from fngen.problem import read
@@ -174,3 +176,22 @@ def test_values_beyond_all_bounds_do_not_hang(pattern: tuple[str, str], complex_
     before, after = pattern
     source = fngen.generate(before * 30 + "x" + after * 30, name="tower", complex=complex_inputs)
     assert "class Tower(nn.Module)" in source.text
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "power"),
+    [
+        (2, 2**1200, "nan"),
+        (0.5, 2**1200, "0.0"),
+        (0.5, -(2**1200), "nan"),
+        (-1, 2**1200, "1.0"),
+        (3, 4, "81.0"),
+    ],
+)
+def test_powers_beyond_all_bounds_are_not_worked_out(x: float, y: int, power: str) -> None:
+    root = parse_expression("x**y")
+    assert str(mp_evaluate([root], {"x": mp.mpf(x), "y": mp.mpf(y)})[root]) == power
+
+
+def test_a_tower_of_exponentials_does_not_hang() -> None:
+    assert fngen.verify(fngen.generate("exp(a)**exp(b)**exp(c)**exp(d)", stabilise=False)).ok
