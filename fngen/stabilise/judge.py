@@ -208,8 +208,9 @@ class Judge:
         return self.seconds[i]
 
     def _conditioning(self, i: int, output: int) -> float:
-        beyond = output > len(self.inputs) and not self.drawn.seconds
-        if (output and not self.patient) or beyond:
+        # That of a second derivative takes all second ones again, beside the point, for each input.
+        dear = output > len(self.inputs) and not self.drawn.seconds
+        if (output and not self.patient) or dear:
             return 0.0
         exact = self.row(i, output)[output]
         assert isinstance(exact, tuple)
